@@ -1,0 +1,84 @@
+# SkinDiseaseNet. `make` alone lists the targets. GNU make 3.81 or newer, Python 3.10 or newer.
+#
+# What is installed stands in the names of stamp files in .venv: a second run starts at once, a changed requirements
+# file installs again, and an install that failed leaves no stamp.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
+
+# Where torch and torchvision come from; empty: from where pip takes everything else. .venv remembers it.
+TORCH_INDEX_OF_VENV := $(shell cat $(VENV)/.torch-index 2>/dev/null)
+TORCH_INDEX ?= $(TORCH_INDEX_OF_VENV)
+
+checksum = $(shell { cat $(1); echo '$(TORCH_INDEX)'; } | cksum | tr ' ' -)
+RUNTIME := $(VENV)/.runtime-$(call checksum,requirements.txt constraints.txt)
+DEV     := $(VENV)/.dev-$(call checksum,requirements.txt requirements-dev.txt constraints.txt)
+
+export GRADIO_ANALYTICS_ENABLED := False
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint train space clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@echo 'Any of them: TORCH_INDEX=URL takes torch and torchvision from another package index, PYTHON=python3.12 names the Python.'
+
+demo: $(RUNTIME) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
+	PORT=$${PORT:-7860} $(BIN)/python space_app.py
+
+serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=... THREADS=...)
+	$(BIN)/gunicorn --bind 127.0.0.1:$${PORT:-8000} --worker-class gthread \
+		--workers $${WORKERS:-1} --threads $${THREADS:-4} flask_app:app
+
+test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
+	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
+	$(BIN)/python -m train fit --config train/configs/skin22.yaml --data $(DATA) \
+		$(if $(INIT),--init $(INIT)) $(if $(OUT),--output $(OUT))
+
+space: $(if $(strip $(REPO)),$(RUNTIME)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME
+	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)
+	$(BIN)/python -m app.space $(REPO)
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One install at a time: the lock is a folder, since making one is atomic.
+LOCK = mkdir $(VENV)/.installing 2>/dev/null || \
+	{ echo "Another make is installing into $(VENV). If none is, remove $(VENV)/.installing and try again." >&2; exit 2; }; \
+	trap 'rmdir $(VENV)/.installing' EXIT; trap 'exit 130' HUP INT TERM; set -ex
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo 'There is no $(PYTHON) here. Install Python 3.10 or newer, or name it: make PYTHON=/path/to/python3 ...' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name a newer one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo '$(PYTHON) lacks venv or ensurepip. On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch and torchvision alone come from TORCH_INDEX (such an index need not hold their dependencies), the rest follows.
+$(RUNTIME): | $(VENV)/.made
+	@$(LOCK); rm -f $(VENV)/.runtime-*; \
+	$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url '$(TORCH_INDEX)' \
+		$(if $(filter $(TORCH_INDEX),$(TORCH_INDEX_OF_VENV)),,--force-reinstall) $$(grep '^torch' requirements.txt);) \
+	echo '$(TORCH_INDEX)' > $(VENV)/.torch-index; \
+	$(PIP) -r requirements.txt; \
+	touch $@
+
+$(DEV): $(RUNTIME)
+	@$(LOCK); rm -f $(VENV)/.dev-*; \
+	$(PIP) -r requirements-dev.txt; \
+	touch $@

@@ -1,0 +1,236 @@
+"""What a new user types, and what the requirements promise. Nothing here installs anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENT_FILES = ("requirements.txt", "requirements-dev.txt", "constraints.txt")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+
+
+def make(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs make as a person would, not as a part of the `make test` that may be running this."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    of_make = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "REPO", "PYTHON", "TORCH_INDEX"}
+    env = {name: value for name, value in os.environ.items() if name not in of_make}
+    return subprocess.run(["make", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def bare_tree(tmp_path: Path) -> Path:
+    """A clone with no .venv, in which every attempt to install is seen."""
+    for name in ("Makefile", *REQUIREMENT_FILES):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (line.split(" #")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def tracked_files() -> list[str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def test_make_alone_lists_every_target() -> None:
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert phony
+    targets = set(phony[1].split())
+    assert targets >= {"help", "demo", "serve", "test", "lint", "train", "space", "clean"}
+    alone, asked = make(), make("help")
+    assert alone.returncode == 0
+    assert alone.stdout == asked.stdout
+    assert set(re.findall(r"^make (\w+)", alone.stdout, re.MULTILINE)) == targets
+
+
+@pytest.mark.parametrize(("target", "variable"), [("train", "DATA"), ("space", "REPO")])
+def test_a_target_that_needs_a_variable_stops_before_it_installs(
+    target: str, variable: str, bare_tree: Path
+) -> None:
+    result = make(target, cwd=bare_tree)
+    assert result.returncode == 2
+    assert f"usage: make {target} {variable}=" in result.stderr
+    assert not (bare_tree / ".venv").exists()
+
+
+def test_train_passes_its_variables_on() -> None:
+    shown = make("-n", "train", "DATA=one two", "INIT=w.safetensors", "OUT=runs/mine").stdout.replace(
+        "\\\n", ""
+    )
+    assert "--data one two" in shown
+    assert re.search(r"--init w\.safetensors\s+--output runs/mine", shown)
+    bare = make("-n", "train", "DATA=one").stdout
+    assert "--init" not in bare
+    assert "--output" not in bare
+
+
+def test_an_old_python_is_named(bare_tree: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.1 && exit\nexit 1\n', encoding="utf-8")
+    old.chmod(0o755)
+    result = make("demo", f"PYTHON={old}", cwd=bare_tree)
+    assert result.returncode == 2
+    assert "Python 3.10 or newer is needed" in result.stderr
+    assert "Python 3.9.1" in result.stderr
+    assert not (bare_tree / ".venv").exists()
+
+
+def test_a_missing_python_is_named(bare_tree: Path) -> None:
+    result = make("demo", "PYTHON=no-such-python", cwd=bare_tree)
+    assert result.returncode == 2
+    assert "There is no no-such-python here" in result.stderr
+
+
+@pytest.fixture
+def stub_venv(bare_tree: Path) -> Path:
+    """A .venv whose python writes down its arguments, and fails to install what the environment names."""
+    python = bare_tree / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        '#!/bin/sh\necho "$@" >> calls\ncase "$*" in *"${FAIL:-nothing fails}"*) exit 1;; esac\n',
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    (bare_tree / ".venv" / ".made").touch()
+    return bare_tree
+
+
+def calls(tree: Path) -> list[str]:
+    """What the stub was asked to do since the last look."""
+    file = tree / "calls"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return lines
+
+
+def test_a_second_run_starts_at_once(stub_venv: Path) -> None:
+    assert make("demo", cwd=stub_venv).returncode == 0
+    first = calls(stub_venv)
+    assert [line.split()[-1] for line in first] == ["requirements.txt", "space_app.py"]
+    assert "-c constraints.txt" in first[0]
+    make("demo", cwd=stub_venv)
+    assert calls(stub_venv) == ["space_app.py"]
+
+
+def test_tests_install_their_tools_once(stub_venv: Path) -> None:
+    make("demo", cwd=stub_venv)
+    calls(stub_venv)
+    make("test", cwd=stub_venv)
+    assert [line.split()[-1] for line in calls(stub_venv)] == ["requirements-dev.txt", "pytest"]
+    make("test", cwd=stub_venv)
+    assert [line.split()[-1] for line in calls(stub_venv)] == ["pytest"]
+
+
+def test_a_changed_requirement_installs_again(stub_venv: Path) -> None:
+    make("demo", cwd=stub_venv)
+    calls(stub_venv)
+    with (stub_venv / "requirements.txt").open("a", encoding="utf-8") as file:
+        file.write("one-more-package\n")
+    make("demo", cwd=stub_venv)
+    assert len(calls(stub_venv)) == 2
+
+
+def test_a_failed_install_leaves_no_stamp(stub_venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIL", "requirements.txt")
+    assert make("demo", cwd=stub_venv).returncode == 2
+    assert not list((stub_venv / ".venv").glob(".runtime-*"))
+    monkeypatch.delenv("FAIL")
+    calls(stub_venv)
+    assert make("demo", cwd=stub_venv).returncode == 0
+    assert len(calls(stub_venv)) == 2
+
+
+def test_two_installs_at_once_stop_the_second(stub_venv: Path) -> None:
+    (stub_venv / ".venv" / ".installing").mkdir()
+    result = make("demo", cwd=stub_venv)
+    assert result.returncode == 2
+    assert "Another make is installing" in result.stderr
+    assert calls(stub_venv) == []
+
+
+def test_torch_comes_from_the_index_that_is_named(stub_venv: Path) -> None:
+    index = "file:///somewhere/cpu"
+    make("demo", f"TORCH_INDEX={index}", cwd=stub_venv)
+    torch, rest, _ = calls(stub_venv)
+    assert f"--index-url {index} --force-reinstall torch>=" in torch
+    assert " torchvision>=" in torch
+    assert "-c constraints.txt" in torch
+    assert "--index-url" not in rest
+    make("demo", cwd=stub_venv)
+    assert calls(stub_venv) == ["space_app.py"], (
+        "the index is remembered, so a later run without it starts at once"
+    )
+    make("demo", "TORCH_INDEX=file:///elsewhere", cwd=stub_venv)
+    assert "--index-url file:///elsewhere --force-reinstall" in calls(stub_venv)[0]
+
+
+def test_torch_is_taken_as_a_pair_and_from_2_8_on() -> None:
+    ranges = {requirement.name: requirement.specifier for requirement in requirements("requirements.txt")}
+    assert ranges["torch"].contains("2.8.0"), "ZeroGPU Spaces need it"
+    newest = {
+        name: max(minor for minor in range(100) if ranges[name].contains(f"{major}.{minor}.0"))
+        for name, major in (("torch", 2), ("torchvision", 0))
+    }
+    oldest = {
+        name: min(minor for minor in range(100) if ranges[name].contains(f"{major}.{minor}.0"))
+        for name, major in (("torch", 2), ("torchvision", 0))
+    }
+    assert oldest["torchvision"] == oldest["torch"] + 15, "torch 2.N goes with torchvision 0.(N+15)"
+    assert newest["torchvision"] <= newest["torch"] + 15
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_requirement_has_one_pin_inside_its_range(python: str) -> None:
+    machine = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
+    pins: dict[str, list[Requirement]] = {}
+    for pin in requirements("constraints.txt"):
+        if pin.marker is None or pin.marker.evaluate(machine):
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    for wanted in (*requirements("requirements.txt"), *requirements("requirements-dev.txt")):
+        found = pins.get(canonicalize_name(wanted.name), [])
+        assert len(found) == 1, f"{wanted.name} has {len(found)} pins on Python {python}"
+        (exact,) = found[0].specifier
+        assert exact.operator == "=="
+        assert wanted.specifier.contains(Version(exact.version)), f"{found[0]} is outside {wanted}"
+
+
+def test_pins_leave_cuda_to_torch() -> None:
+    names = [pin.name for pin in requirements("constraints.txt")]
+    assert [name for name in names if name.startswith(("nvidia", "cuda", "triton"))] == []
+
+
+@pytest.mark.parametrize("name", REQUIREMENT_FILES)
+def test_requirement_files_name_no_registry(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|^-[if] ", text, re.MULTILINE)
+
+
+def test_tracked_files_are_small() -> None:
+    sizes = {name: (ROOT / name).stat().st_size for name in tracked_files() if (ROOT / name).is_file()}
+    large = {name: size for name, size in sizes.items() if size >= 5_000_000}
+    assert {name for name in large if not name.startswith("checkpoints/")} == set()
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert "make test" in lines
+    assert "make lint" in lines
+    assert any(line.startswith("export REQUIRE_BROWSER=1") for line in lines)
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
