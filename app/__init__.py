@@ -1,0 +1,1 @@
+"""From a photograph to an answer, for people and for programs."""

@@ -1,0 +1,172 @@
+"""``Predictor``: the one path from bytes to a ``Prediction``, for every front end."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import ModelCard
+
+from app.heatmap import data_uri, overlay
+from app.wording import reason
+from model.calibration import softmax
+from model.checkpoint import Checkpoint, load
+from model.device import agrees_with_cpu, pick_device
+from model.errors import ConfigError
+from model.explain import grad_cam
+from model.image import read_image
+from model.labels import condition
+from model.rejection import Criterion, Verdict, criteria, verdict
+from model.transforms import eval_transform, short_side
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedCondition:
+    """A label, its title for people, and its calibrated probability, 0 to 1."""
+
+    name: str
+    title: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answer to one picture; ``to_json`` is its form over every door.
+
+    Attributes:
+        verdict: ``condition``, ``uncertain``, ``no_condition`` or ``rejected``.
+        reason: one plain sentence.
+        conditions: all labels, most probable first; the probabilities sum to 1.
+        criteria: the rejection rule's values and thresholds.
+        prediction_set: names that cannot be ruled out, or None where the checkpoint has no quantile for it.
+        checkpoint: ``id`` and ``revision``.
+        timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
+        heatmap: the overlay as a data URI, if it was asked for.
+    """
+
+    verdict: Verdict
+    reason: str
+    conditions: tuple[RankedCondition, ...]
+    criteria: tuple[Criterion, ...]
+    prediction_set: tuple[str, ...] | None
+    checkpoint: dict[str, str]
+    timings_ms: dict[str, float]
+    heatmap: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
+        values = dataclasses.asdict(self)
+        for name in ("conditions", "criteria"):
+            values[name] = list(values[name])
+        if self.prediction_set is not None:
+            values["prediction_set"] = list(self.prediction_set)
+        return values
+
+
+class Predictor:
+    """A checkpoint that is ready to answer; safe to use from several threads.
+
+    Args:
+        checkpoint: as ``model.checkpoint.load`` gives it; its network is moved to ``device``.
+        device: where to compute.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device) -> None:
+        self.config = checkpoint.config
+        self.id, self.revision = checkpoint.id, checkpoint.revision
+        self.card = checkpoint.card()
+        self._device = device
+        self._network = checkpoint.network.to(device).to(memory_format=torch.channels_last)
+        self._network.requires_grad_(False)
+        self._transform = eval_transform(config=self.config)
+
+    @classmethod
+    def from_checkpoint(cls, reference: str, *, device: str = "auto") -> Predictor:
+        """Loads a checkpoint folder or a pinned Hub repository.
+
+        Args:
+            reference: a folder, or ``ORG/NAME@REVISION``.
+            device: ``auto``, ``cpu``, ``cuda`` or ``mps``; a device that computes wrongly is left for the CPU.
+
+        Raises:
+            CheckpointError, ConfigError: it cannot be used as it is.
+        """
+        checkpoint = load(reference)
+        chosen = pick_device(device)
+        if chosen.type == "mps" and not agrees_with_cpu(
+            checkpoint.network, chosen, size=checkpoint.config.input_size
+        ):
+            chosen = torch.device("cpu")
+        return cls(checkpoint, device=chosen)
+
+    @property
+    def terms(self) -> str:
+        """What the weights may be used for: the licence that the model card names."""
+        data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
+        named = data and (data.get("license_name") or data.get("license"))
+        return str(named) if named else "not stated in its model card"
+
+    def describe(self) -> str:
+        """One line for the start of a server: which model serves, and what it may be used for."""
+        return (
+            f"Serving checkpoint {self.id} ({self.revision}): {self.config.backbone} + {self.config.head}, "
+            f"{len(self.config.labels)} labels, on {self._device.type}. Terms of use: {self.terms}."
+        )
+
+    def predict(self, data: bytes, *, heatmap: bool = False, explain: str | None = None) -> Prediction:
+        """Looks at one picture.
+
+        Args:
+            data: an encoded picture.
+            heatmap: also explain where the evidence lies.
+            explain: the label that the heat map explains; default the most probable.
+
+        Raises:
+            ImageError: the bytes cannot be read safely as a picture.
+            ConfigError: ``explain`` is not a label of the checkpoint.
+        """
+        if explain is not None and explain not in self.config.labels:
+            raise ConfigError(
+                f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
+            )
+        started = time.perf_counter()
+        # Twice the size needed leaves the resize enough to average over.
+        picture = read_image(data, target_side=2 * short_side(self.config))
+        decoded = time.perf_counter()
+        batch = self._transform(picture)[None].to(self._device, memory_format=torch.channels_last)
+        transformed = time.perf_counter()
+        with torch.no_grad():
+            features = self._network.forward_features(batch)
+            logits = self._network.forward_head(features)[0].cpu().numpy()
+        finished = time.perf_counter()
+        probabilities = softmax(logits, self.config.temperature)
+        order = np.argsort(-probabilities, kind="stable")
+        picture_uri = None
+        if heatmap:
+            target = int(order[0]) if explain is None else self.config.labels.index(explain)
+            evidence = grad_cam(self._network, features, target)
+            crop = self.config.input_size / short_side(self.config)
+            picture_uri = data_uri(overlay(picture, evidence, crop=crop))
+        ranked = tuple(
+            RankedCondition(name, condition(name).title, float(probabilities[number]))
+            for number, name in ((int(number), self.config.labels[number]) for number in order)
+        )
+        decided, fired = verdict(probabilities, self.config), criteria(probabilities, self.config)
+        return Prediction(
+            verdict=decided,
+            reason=reason(decided, ranked[0].title, ranked[0].probability, fired),
+            conditions=ranked,
+            criteria=fired,
+            prediction_set=None,
+            checkpoint={"id": self.id, "revision": self.revision},
+            timings_ms={
+                "decode": round((decoded - started) * 1e3, 2),
+                "transform": round((transformed - decoded) * 1e3, 2),
+                "forward": round((finished - transformed) * 1e3, 2),
+                "total": round((time.perf_counter() - started) * 1e3, 2),
+            },
+            heatmap=picture_uri,
+        )

@@ -1,0 +1,252 @@
+"""The checkpoint folder: ``config.json``, ``model.safetensors`` and a model card; also a Hub repository.
+
+No pickle is ever read or written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from model.config import ModelConfig
+from model.errors import CheckpointError, ConfigError
+from model.network import SkinDiseaseNet
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+FILES = (CONFIG, WEIGHTS, CARD)
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        network: in eval mode, float32, on the CPU.
+        config: what else a prediction depends on.
+        id: the folder's name or the Hub id.
+        revision: the Hub commit, or ``sha256:`` and the first digits of the hash over config and weights.
+        folder: where the files lie.
+    """
+
+    network: SkinDiseaseNet
+    config: ModelConfig
+    id: str
+    revision: str
+    folder: Path
+
+    def card(self) -> str:
+        """The model card's text, empty if there is none."""
+        path = self.folder / CARD
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, card: str) -> None:
+    """Writes a checkpoint folder with float16 weights.
+
+    The files are written beside it and moved in by renaming, so no reader ever meets a half-written file; a
+    crash between the two renames leaves the old folder under a hidden name beside the new one's.
+
+    Args:
+        folder: made if needed; the checkpoint's own files in it are replaced.
+        network: any mode, any device.
+        config: belongs to the network.
+        card: text of the model card.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh.chmod(0o755)
+    weights = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
+    (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    (fresh / CARD).write_text(card, encoding="utf-8")
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        os.rename(folder, old / folder.name)
+        os.rename(fresh, folder)
+        shutil.rmtree(old)
+    else:
+        os.rename(fresh, folder)
+
+
+def load(reference: str | Path) -> Checkpoint:
+    """Loads a checkpoint from a folder or from the Hub.
+
+    Args:
+        reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, not safetensors, or does not fit the others.
+    """
+    folder, name, commit = _resolve(str(reference))
+    config = load_config(folder)
+    try:
+        network = SkinDiseaseNet(config)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error.message}", hint=error.hint) from error
+    network.load_state_dict(_load_weights(folder, network))
+    return Checkpoint(network.eval(), config, name, commit or fingerprint(folder), folder)
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """Reads ``config.json``.
+
+    Raises:
+        CheckpointError: it is missing or not a valid configuration.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} has no {CONFIG}; a checkpoint folder holds {CONFIG} and {WEIGHTS}.",
+            hint="Point to the folder that training wrote, or fetch the checkpoint again.",
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it is not a JSON object")
+        return ModelConfig.from_dict(values)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable model configuration ({error}).", hint="Fetch the checkpoint again."
+        ) from error
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def fingerprint(folder: Path) -> str:
+    """``sha256:`` and twelve digits over config and weights: changes whenever a prediction could."""
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        with open(folder / name, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return f"sha256:{digest.hexdigest()[:12]}"
+
+
+def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
+    """Fills the backbone from a safetensors file with timm's names; a classifier in the file is left out.
+
+    Raises:
+        CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
+    """
+    weights = _read_safetensors(Path(path))
+    wanted = network.backbone.state_dict()
+    missing = [
+        name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")
+    ]
+    _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
+    kept = {name: weights[name].float() for name in wanted if name in weights}
+    network.backbone.load_state_dict(kept, strict=False)
+
+
+def push(folder: str | Path, repo_id: str) -> str:
+    """Uploads a checkpoint folder to the Hub as a model repository, made if needed.
+
+    Only the checkpoint's own files travel. The folder is loaded first, so that nothing broken is published.
+
+    Returns:
+        The new commit's address.
+
+    Raises:
+        CheckpointError: the folder is no valid checkpoint, or the Hub refuses it.
+    """
+    load(Path(folder))
+    api = HfApi()
+    try:
+        api.create_repo(repo_id, repo_type="model", exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), commit_message="Upload checkpoint"
+        )
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise CheckpointError(
+            f"The Hub did not take {folder} as {repo_id} ({type(error).__name__}: {error}).",
+            hint="Check the name and the connection, and sign in with `hf auth login` or HF_TOKEN.",
+        ) from error
+    return str(commit)
+
+
+def _resolve(reference: str) -> tuple[Path, str, str | None]:
+    """A reference → (local folder, id, Hub commit or None)."""
+    folder = Path(reference)
+    if folder.is_dir():
+        return folder, folder.resolve().name, None
+    name, _, revision = reference.partition("@")
+    if reference.startswith(("/", ".")) or reference.count("/") != 1:
+        raise CheckpointError(
+            f"There is no folder {reference}.",
+            hint="Name a checkpoint folder, or a Hub repository as ORG/NAME@REVISION.",
+        )
+    if not revision:
+        raise CheckpointError(
+            f"There is no folder {reference}, and as a Hub repository it names no revision.",
+            hint=f"Pin what will be served: {reference}@COMMIT (a branch or tag name works, but can move).",
+        )
+    try:
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"The Hub repository {name} at revision {revision} cannot be fetched ({type(error).__name__}).",
+            hint="Check the spelling, the revision and the connection; a private one needs HF_TOKEN.",
+        ) from error
+    return path, name, path.name
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        pickles = sorted(file.name for file in path.parent.glob("*") if file.suffix in (".bin", ".pt", ".pth"))
+        found = f" {', '.join(pickles)} is there, but a pickle can run code when it is opened." if pickles else ""
+        raise CheckpointError(
+            f"{path} is missing.{found}", hint="Weights are read from safetensors files only; convert or refetch."
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}).",
+            hint="It may be cut off, or a pickle under another name; fetch or convert it again.",
+        ) from error
+
+
+def _load_weights(folder: Path, network: SkinDiseaseNet) -> dict[str, torch.Tensor]:
+    path = folder / WEIGHTS
+    weights, wanted = _read_safetensors(path), network.state_dict()
+    missing = sorted(set(wanted) - set(weights))
+    extra = sorted(set(weights) - set(wanted))
+    if extra:
+        raise CheckpointError(
+            f"{path} has {len(extra)} tensors that the network of {CONFIG} does not have, {extra[0]} first.",
+            hint="Config and weights must come from the same run.",
+        )
+    _check_shapes(path, weights, wanted, missing)
+    return weights
+
+
+def _check_shapes(
+    path: Path, weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], missing: list[str]
+) -> None:
+    if missing:
+        raise CheckpointError(
+            f"{path} lacks {len(missing)} tensors of the network, {missing[0]} first.",
+            hint="Config and weights must come from the same run; fetch the checkpoint again.",
+        )
+    for name, tensor in weights.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{name} in {path} has the shape {tuple(tensor.shape)}, but {tuple(wanted[name].shape)} is "
+                "expected from the labels and the sizes in the configuration.",
+                hint="Config and weights must come from the same run; check the number of labels.",
+            )

@@ -1,0 +1,107 @@
+"""``ModelConfig``: everything a prediction depends on besides the weights, one-to-one with ``config.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from model.errors import ConfigError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The content of a checkpoint's ``config.json``.
+
+    Attributes:
+        labels: class names in the order of the logits.
+        backbone: a timm model name, or ``torchvision/NAME``.
+        head: a name from ``model.heads.HEADS``.
+        hidden_size: width of the head (per direction for the BiLSTM).
+        dropout: dropout rate of the head, 0 to 1.
+        stride_in_1x1: ResNet strides in the first 1x1 convolution of a stage (He et al. 2015, "v1")
+            rather than in its 3x3 convolution (timm's default, "v1.5").
+        input_size: side of the square the network sees, pixels.
+        crop_pct: the short side is resized to ``input_size / crop_pct`` before the centre crop, 0 to 1.
+        interpolation: ``bilinear`` or ``bicubic``.
+        mean, std: RGB normalisation of values in 0..1.
+        temperature: the logits are divided by it (Guo et al. 2017), above 0.
+        min_max_probability: rejected below this largest calibrated probability, 0 to 1.
+        max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
+        uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
+        format_version: the layout of this file.
+    """
+
+    labels: tuple[str, ...]
+    backbone: str = "resnet50"
+    head: str = "bilstm"
+    hidden_size: int = 256
+    dropout: float = 0.3
+    stride_in_1x1: bool = False
+    input_size: int = 224
+    crop_pct: float = 1.0
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    temperature: float = 1.0
+    min_max_probability: float = 0.0
+    max_normalized_entropy: float = 1.0
+    uncertain_below: float = 0.0
+    format_version: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ConfigError(
+                f"labels holds {len(self.labels)} names, {len(set(self.labels))} of them different; "
+                "at least two different names are needed.",
+                hint="List every class once.",
+            )
+        ranges = {
+            "temperature": (1e-6, float("inf")),
+            "crop_pct": (0.1, 1.0),
+            "dropout": (0.0, 0.95),
+            "min_max_probability": (0.0, 1.0),
+            "max_normalized_entropy": (0.0, 1.0),
+            "uncertain_below": (0.0, 1.0),
+            "input_size": (32, 2048),
+            "hidden_size": (1, 8192),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ConfigError(
+                    f"{name} is {value!r}; a number from {low:g} to {high:g} is expected.",
+                    hint=f"Correct {name} in the configuration.",
+                )
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise ConfigError(
+                f"interpolation is {self.interpolation!r}; bilinear or bicubic is expected.",
+                hint="Correct interpolation in the configuration.",
+            )
+
+    def to_json(self) -> str:
+        """The text of ``config.json``."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Builds a config from parsed JSON; unknown and missing names are errors.
+
+        Raises:
+            ConfigError: a key is unknown, ``labels`` is missing, or a value is out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"The model configuration has unknown keys: {', '.join(unknown)}.",
+                hint=f"The known keys are: {', '.join(sorted(known))}.",
+            )
+        if "labels" not in values:
+            raise ConfigError("The model configuration has no labels.", hint="Add the list of class names.")
+        return cls(**values)

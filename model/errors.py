@@ -1,0 +1,53 @@
+"""The one exception family. Every front end shows its three fields and nothing else."""
+
+from __future__ import annotations
+
+
+class SkinDiseaseNetError(Exception):
+    """An error a person can act on.
+
+    Args:
+        message: what was got and what was expected, one sentence.
+        hint: what to do about it, one sentence.
+        code: a stable snake_case word for programs.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}"
+
+    def to_json(self) -> dict[str, dict[str, str]]:
+        """The error's one shape: ``{"error": {"code", "message", "hint"}}``."""
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+class ImageError(SkinDiseaseNetError):
+    """The bytes are not a picture that can be read safely."""
+
+    code = "invalid_image"
+
+
+class CheckpointError(SkinDiseaseNetError):
+    """A checkpoint folder or Hub repository cannot be used as it is."""
+
+    code = "invalid_checkpoint"
+
+
+class ConfigError(SkinDiseaseNetError):
+    """A setting, an option or a name is wrong."""
+
+    code = "invalid_config"
+
+
+class DataError(SkinDiseaseNetError):
+    """A data set cannot be used as it is."""
+
+    code = "invalid_data"

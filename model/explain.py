@@ -1,0 +1,35 @@
+"""Grad-CAM on the backbone's last map: where in the picture the evidence for a class lies."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.network import SkinDiseaseNet
+
+
+def grad_cam(network: SkinDiseaseNet, features: Tensor, class_index: int) -> NDArray[np.float32]:
+    """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) for one picture.
+
+    Only the head is differentiated, from the map that the forward pass has already computed: no hooks, no
+    gradients left on parameters, safe in several threads at once.
+
+    Args:
+        network: in eval mode.
+        features: the map of one picture, (1, C, h, w).
+        class_index: the class to explain.
+
+    Returns:
+        Evidence a place, (h, w), scaled to 0..1; all zero if nothing speaks for the class.
+    """
+    features = features.detach().float().requires_grad_(True)
+    # cuDNN's recurrent layers refuse a backward pass in eval mode.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        score = network.forward_head(features)[0, class_index]
+        (gradient,) = torch.autograd.grad(score, features)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
+    evidence = (weights * features).sum(dim=1).clamp(min=0)[0].detach()  # (1, C, h, w) → (h, w)
+    peak = evidence.max()
+    return (evidence / peak if peak > 0 else evidence).cpu().numpy()

@@ -1,0 +1,146 @@
+"""The heads behind one interface: tokens (B, N, C) and their grid (h, w) in, logits (B, classes) out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from model.errors import ConfigError
+
+
+class PoolHead(nn.Module):
+    """Global average pooling and a linear layer: the baseline that the other heads must beat."""
+
+    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        return self.classifier(self.dropout(tokens.mean(dim=1)))
+
+
+class BiLSTMHead(nn.Module):
+    """The paper's head: a two-layer bidirectional LSTM reads the tokens row by row.
+
+    Its outputs are averaged over the sequence, so that every token has a short path to the classifier.
+    """
+
+    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.lstm = nn.LSTM(
+            channels, hidden_size, num_layers=2, bidirectional=True, batch_first=True, dropout=dropout
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(2 * hidden_size, classes)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        outputs, _ = self.lstm(self.norm(tokens))  # (B, N, C) → (B, N, 2 * hidden)
+        return self.classifier(self.dropout(outputs.mean(dim=1)))
+
+
+class AttentionHead(nn.Module):
+    """Multi-head self-attention over the tokens (the paper's first future work).
+
+    A learned query token gathers the answer, as in ViT (Dosovitskiy et al. 2021). Positions are fixed
+    two-dimensional sines and cosines, so any grid fits.
+    """
+
+    HEADS = 8
+
+    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        width = -(-2 * hidden_size // (4 * self.HEADS)) * 4 * self.HEADS
+        self.norm = nn.LayerNorm(channels)
+        self.project = nn.Linear(channels, width)
+        self.query = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width, self.HEADS, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
+        self.final_norm = nn.LayerNorm(width)
+        self.classifier = nn.Linear(width, classes)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        x = self.project(self.norm(tokens))  # (B, N, C) → (B, N, width)
+        x = x + _grid_positions(grid, x.shape[-1]).to(x)
+        x = torch.cat([self.query.expand(len(x), -1, -1), x], dim=1)
+        return self.classifier(self.final_norm(self.encoder(x)[:, 0]))
+
+
+class ConvLSTMHead(nn.Module):
+    """A bidirectional ConvLSTM (Shi et al. 2015) that scans the map row by row, a row being one time step.
+
+    The gates are one-dimensional convolutions along the row; both scans are averaged over the map.
+    """
+
+    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.project = nn.Conv1d(channels, hidden_size, 1)
+        self.down = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
+        self.up = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(2 * hidden_size, classes)
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        batch, _, channels = tokens.shape
+        rows = self.norm(tokens).reshape(batch * grid[0], grid[1], channels).transpose(1, 2)
+        rows = self.project(rows).reshape(batch, grid[0], -1, grid[1])  # (B, h, hidden, w)
+        both = torch.cat([_scan(self.down, rows), _scan(self.up, rows.flip(1))], dim=1)
+        return self.classifier(self.dropout(both))
+
+
+def _scan(gates: nn.Conv1d, rows: Tensor) -> Tensor:
+    """One ConvLSTM pass over (B, h, hidden, w); returns its outputs averaged over the map, (B, hidden)."""
+    state = torch.zeros_like(rows[:, 0])
+    memory = torch.zeros_like(state)
+    total = torch.zeros_like(state)
+    for row in rows.unbind(1):
+        i, f, o, g = gates(torch.cat([row, state], dim=1)).chunk(4, dim=1)
+        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        state = torch.sigmoid(o) * torch.tanh(memory)
+        total = total + state
+    return total.mean(dim=2) / rows.shape[1]
+
+
+def _grid_positions(grid: tuple[int, int], width: int) -> Tensor:
+    """Two-dimensional sine-cosine positions, (1, h * w, width); half of the width a direction."""
+    frequencies = 100.0 ** -(torch.arange(width // 4) / (width // 4))  # (width / 4,)
+    axes = []
+    for steps in grid:
+        angles = torch.arange(steps)[:, None] * frequencies
+        axes.append(torch.cat([angles.sin(), angles.cos()], dim=1))  # (steps, width / 2)
+    height, across = grid
+    return torch.cat(
+        [axes[0][:, None].expand(-1, across, -1), axes[1][None].expand(height, -1, -1)], dim=-1
+    ).reshape(1, height * across, width)
+
+
+HEADS: dict[str, Callable[..., nn.Module]] = {
+    "bilstm": BiLSTMHead,
+    "attention": AttentionHead,
+    "pool": PoolHead,
+    "convlstm": ConvLSTMHead,
+}
+
+
+def create_head(name: str, *, channels: int, classes: int, hidden_size: int, dropout: float) -> nn.Module:
+    """Builds a head by name.
+
+    Args:
+        name: a key of ``HEADS``.
+        channels: C of the tokens. classes: number of logits.
+        hidden_size: width, where the head has one. dropout: 0 to 1.
+
+    Raises:
+        ConfigError: the name is unknown; the message lists the valid ones.
+    """
+    if name not in HEADS:
+        raise ConfigError(
+            f"There is no head called {name!r}.", hint=f"The heads are: {', '.join(sorted(HEADS))}."
+        )
+    return HEADS[name](channels=channels, classes=classes, hidden_size=hidden_size, dropout=dropout)

@@ -1,0 +1,151 @@
+"""What all tests share: a small checkpoint, small pictures, servers that really run, and a browser."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from app.predictor import Predictor
+from model import checkpoint
+from model.config import ModelConfig
+from model.labels import LABELS
+from model.network import SkinDiseaseNet
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:
+    """A smooth, colourful picture that is neither symmetric nor flat."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    """The picture as a file's bytes."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    return ModelConfig(labels=LABELS, backbone="resnet18", hidden_size=16, input_size=64, temperature=0.5)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig) -> Path:
+    """A checkpoint folder of a small network with random weights, the same in every run."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    card = "---\nlicense: other\nlicense_name: test-only\n---\n# Tiny\n"
+    checkpoint.save(folder, SkinDiseaseNet(tiny_config), tiny_config, card=card)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(tiny_checkpoint: Path) -> Predictor:
+    return Predictor.from_checkpoint(str(tiny_checkpoint), device="cpu")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], *, port: int, log: Path, environment: dict[str, str], ready: str = "/", wait: float = 120
+) -> Iterator[str]:
+    """Runs a server process until the block ends; yields its address once ``ready`` answers."""
+    address = f"http://127.0.0.1:{port}"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + wait
+            while True:
+                try:
+                    urllib.request.urlopen(address + ready, timeout=5).close()
+                    break
+                except OSError:
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        pytest.fail(f"{command} did not start:\n{log.read_text()}")
+                    time.sleep(0.1)
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="session")
+def flask_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of ``flask_app:app`` under gunicorn, as `make serve` starts it, on the tiny checkpoint."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4"]
+    command += ["--no-control-socket", "--bind", f"127.0.0.1:{port}", "flask_app:app"]
+    log = tmp_path_factory.mktemp("flask") / "server.log"
+    environment = {"CHECKPOINT": str(tiny_checkpoint)}
+    with running(command, port=port, log=log, environment=environment, ready="/readyz") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def gradio_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `python space_app.py` on the tiny checkpoint."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("gradio")
+    environment = {"CHECKPOINT": str(tiny_checkpoint), "PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache")}
+    command = [sys.executable, "space_app.py"]
+    with running(command, port=port, log=folder / "server.log", environment=environment) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium; without one the test skips, or fails where REQUIRE_BROWSER is set."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    message = "Chromium is missing; on Debian and Ubuntu: sudo apt-get install chromium"
+    if os.environ.get("REQUIRE_BROWSER"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def open_page(chromium: str) -> Iterator[Callable[..., object]]:
+    """Opens a page in a fresh headless Chromium: ``open_page(url, arguments=[...], **context options)``."""
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_playwright() as playwright, contextlib.ExitStack() as stack:
+
+        def opened(url: str, *, arguments: list[str] | None = None, **context: object) -> object:
+            browser = playwright.chromium.launch(executable_path=chromium, args=[*quiet, *(arguments or [])])
+            stack.callback(browser.close)
+            page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+            page.goto(url)
+            return page
+
+        yield opened

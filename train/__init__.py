@@ -1,0 +1,1 @@
+"""Data, training, evaluation: everything that makes a checkpoint and measures it."""

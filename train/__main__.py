@@ -1,0 +1,70 @@
+"""The command line: ``python -m train fit | evaluate | predict | ood | push``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import jsonargparse
+
+from model.errors import SkinDiseaseNetError
+from train import evaluate
+from train.config import TrainConfig, add_fit_options
+
+
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = jsonargparse.ArgumentParser(prog="python -m train", description=__doc__)
+    commands = parser.add_subcommands(dest="command")
+
+    fit = jsonargparse.ArgumentParser(description="train a network and write its checkpoint")
+    add_fit_options(fit)
+    commands.add_subcommand("fit", fit, help="train a network and write its checkpoint")
+
+    for name, output, text in (
+        ("evaluate", "folder for metrics.json", "measure a checkpoint on a labelled split"),
+        ("predict", "CSV file", "write calibrated probabilities for every picture of a split"),
+        ("ood", "folder for ood.json", "measure how well pictures that are not skin are turned away"),
+    ):
+        command = jsonargparse.ArgumentParser(description=text)
+        command.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder or ORG/NAME@REVISION")
+        command.add_argument("--data", required=True, type=str, help="folder or Hub id")
+        command.add_argument("--split", required=True, type=str, help="name of the split")
+        if name == "ood":
+            command.add_argument("--ood", required=True, type=str, help="folder with pictures that are not skin")
+        command.add_argument("--output", required=True, type=os.fspath, help=output)
+        command.add_argument("--device", default="auto", type=str, help="auto, cpu, cuda or mps")
+        command.add_argument("--max_unreadable", default=0.01, type=float, help="largest share of unreadable pictures")
+        commands.add_subcommand(name, command, help=text)
+
+    push = jsonargparse.ArgumentParser(description="upload a checkpoint folder to the Hub")
+    push.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
+    push.add_argument("--repo-id", required=True, type=str, help="ORG/NAME")
+    commands.add_subcommand("push", push, help="upload a checkpoint folder to the Hub")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    chosen = _parser().parse_args(arguments)
+    options = chosen[chosen.command]
+    try:
+        if chosen.command == "fit":
+            from train.loop import fit
+
+            values = options.as_dict()
+            values.pop("config", None)
+            fit(TrainConfig(**values))
+        elif chosen.command == "push":
+            from model.checkpoint import push
+
+            print(push(options.checkpoint, options.repo_id))
+        else:
+            getattr(evaluate, chosen.command)(**options.as_dict())
+    except SkinDiseaseNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

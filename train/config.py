@@ -1,0 +1,119 @@
+"""``TrainConfig``: every option of a training run, from a YAML file and the command line (jsonargparse)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Literal
+
+import jsonargparse
+
+from model.labels import LABELS
+
+
+@dataclasses.dataclass(kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        data: folders or Hub ids; their splits are concatenated.
+        output: folder of the run, made if needed.
+        init: a safetensors file for the backbone, "timm" for timm's weights from the Hub, or "random".
+        resume: go on with the run in ``output``.
+        labels: class names in the order of the logits.
+        seed: of every random draw.
+        backbone: a timm model name, or torchvision/NAME.
+        head: bilstm, attention, pool or convlstm.
+        hidden_size: width of the head.
+        dropout: of the head, 0 to 1.
+        stride_in_1x1: original ResNet strides, as the weights in Caffe and Keras have them.
+        input_size: side of the picture at evaluation and in use, pixels.
+        crop_pct: share of the short side that the centre crop keeps, 0 to 1.
+        train_size: side of the training crops, pixels.
+        trainable: patterns of backbone parameter names that are trained; the rest is frozen. Example: layer4.*
+        epochs: passes over the training rows.
+        batch_size: pictures a step and process.
+        head_lr: peak learning rate of the head.
+        backbone_lr: peak learning rate of the trained part of the backbone.
+        weight_decay: of AdamW, on matrices only.
+        warmup_epochs: linear warm-up.
+        restarts: number of warm restarts of the cosine (0: one long decay).
+        clip_norm: largest gradient norm.
+        sampler_power: WeightedRandomSampler draws a picture with weight n ** -power, n its class's pictures;
+            1 balances the classes, 0 turns it off.
+        class_weight_power: the loss weighs a class by n ** -power; 0 turns it off. The two powers together
+            should not exceed 1, or the classes are balanced twice.
+        label_smoothing: 0 to 1.
+        min_scale: smallest area of a random crop, 0 to 1.
+        color_jitter: strength, 0 to 1.
+        grayscale: probability, 0 to 1.
+        blur: probability, 0 to 1.
+        downscale: probability, 0 to 1.
+        erase: probability, 0 to 1.
+        validation_fraction: kept back from train where a data set has no validation split.
+        max_unreadable: largest share of unreadable pictures.
+        keep: share of validation pictures with a condition that the rejection rule keeps.
+        uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
+        patience: epochs without a better validation balanced accuracy before the run stops.
+        save_every: steps between two saves of the run's state.
+        num_workers: processes that load pictures.
+        device: auto, cpu, cuda or mps.
+        precision: bf16 computes the network in bfloat16; auto does so on CUDA.
+    """
+
+    data: list[str] = dataclasses.field(default_factory=list)
+    output: str = "runs/skin22"
+    init: str = "timm"
+    resume: bool = False
+    labels: list[str] = dataclasses.field(default_factory=lambda: list(LABELS))
+    seed: int = 0
+
+    backbone: str = "resnet50"
+    head: str = "bilstm"
+    hidden_size: int = 256
+    dropout: float = 0.3
+    stride_in_1x1: bool = False
+    input_size: int = 224
+    crop_pct: float = 1.0
+
+    train_size: int = 224
+    trainable: list[str] = dataclasses.field(default_factory=lambda: ["layer3.*", "layer4.*"])
+    epochs: int = 12
+    batch_size: int = 32
+    head_lr: float = 1e-3
+    backbone_lr: float = 2e-4
+    weight_decay: float = 0.05
+    warmup_epochs: float = 0.5
+    restarts: int = 0
+    clip_norm: float = 1.0
+    sampler_power: float = 0.5
+    class_weight_power: float = 0.0
+    label_smoothing: float = 0.1
+
+    min_scale: float = 0.35
+    color_jitter: float = 0.3
+    grayscale: float = 0.05
+    blur: float = 0.1
+    downscale: float = 0.3
+    erase: float = 0.1
+
+    validation_fraction: float = 0.1
+    max_unreadable: float = 0.01
+    keep: float = 0.95
+    uncertain_accuracy: float = 0.7
+    patience: int = 5
+    save_every: int = 100
+    num_workers: int = 2
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+# What may differ between a run and its resumption without changing its result.
+FREE_ON_RESUME = ("resume", "output", "num_workers", "save_every")
+
+
+def add_fit_options(parser: jsonargparse.ArgumentParser) -> None:
+    """Adds ``--config FILE`` and one option for each field of ``TrainConfig``."""
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    parser.add_argument("--data", nargs="+", type=os.fspath, default=[], help="folders or Hub ids (required)")
+    parser.add_class_arguments(TrainConfig, skip={"data"}, sub_configs=False)

@@ -1,0 +1,136 @@
+"""Batches of augmented pictures, each a function of (seed, epoch, position) alone.
+
+No worker keeps a random state, so a run that is killed and resumed in the middle of an epoch, with any number
+of workers, sees the very pictures that it would have seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import datasets
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+
+from model.image import read_image
+from model.transforms import Transform
+from train.data import picture_bytes
+
+
+class Draw(NamedTuple):
+    """One picture of a batch: its row, and the seed of its augmentation (None: no randomness)."""
+
+    row: int
+    seed: int | None
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Seeds the three random generators that transforms use, and puts their states back afterwards."""
+    if seed is None:
+        yield
+        return
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Rows of a data set as (tensor (3, S, S), label)."""
+
+    def __init__(self, rows: datasets.Dataset, transform: Transform) -> None:
+        self.rows = rows
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, int]:
+        row, seed = draw if isinstance(draw, Draw) else (draw, None)
+        record = self.rows[row]
+        with seeded(seed):
+            return self.transform(read_image(picture_bytes(record))), record["label"]
+
+
+def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
+    """Weights (classes,) proportional to n ** -power with mean 1 over the rows; 0 for a class without rows."""
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0.0)
+    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def epoch_batches(
+    labels: np.ndarray,
+    *,
+    classes: int,
+    sampler_power: float,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    world: int = 1,
+) -> list[list[Draw]]:
+    """The batches of one epoch for one process; an incomplete last batch is left out.
+
+    The rows are drawn once for all processes (``WeightedRandomSampler`` with replacement, or a permutation if
+    ``sampler_power`` is 0) and dealt out, so that no two processes share a place in the epoch.
+
+    Args:
+        labels: class number a row, (N,).
+        classes: number of classes.
+        sampler_power: a row's weight is n ** -power, n the rows of its class.
+        batch_size: pictures a batch and process.
+        seed, epoch: decide every draw.
+        rank, world: number of this process, and of all.
+    """
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    if sampler_power > 0:
+        weights = class_weights(labels, classes=classes, power=sampler_power)[torch.from_numpy(labels)]
+        order = list(WeightedRandomSampler(weights.tolist(), len(labels), generator=generator))
+    else:
+        order = torch.randperm(len(labels), generator=generator).tolist()
+    seeds = torch.randint(2**31, (len(order),), generator=generator).tolist()
+    draws = [Draw(row, seed) for row, seed in zip(order, seeds, strict=True)]
+    step = batch_size * world
+    return [
+        draws[start + rank * batch_size : start + (rank + 1) * batch_size]
+        for start in range(0, len(draws) - step + 1, step)
+    ]
+
+
+def train_loader(
+    rows: datasets.Dataset, transform: Transform, batches: list[list[Draw]], *, num_workers: int, pin: bool
+) -> DataLoader:
+    """Loads the given batches in their order."""
+    return DataLoader(
+        Pictures(rows, transform),
+        batch_sampler=batches,
+        num_workers=num_workers,
+        pin_memory=pin,
+        # Its own generator: the loader would otherwise draw from the one that dropout uses.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def eval_loader(
+    rows: datasets.Dataset, transform: Transform, *, batch_size: int, num_workers: int
+) -> DataLoader:
+    """Loads every row once, in order, without randomness."""
+    return DataLoader(
+        Pictures(rows, transform),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        generator=torch.Generator().manual_seed(0),
+    )

@@ -1,0 +1,282 @@
+"""The training loop: one pass from top to bottom, through Accelerate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from model import checkpoint
+from model.calibration import fit_temperature, softmax
+from model.config import ModelConfig
+from model.device import agrees_with_cpu, pick_device
+from model.errors import ConfigError, DataError
+from model.labels import NO_CONDITION
+from model.network import SkinDiseaseNet
+from model.rejection import choose_thresholds, choose_uncertain_bound, dual_margin
+from model.transforms import train_transform
+from train.config import TrainConfig
+from train.data import drop_unreadable, train_and_validation
+from train.inference import predict_logits
+from train.loader import class_weights, epoch_batches, train_loader
+from train.metrics import classification_metrics
+from train.optim import create_optimizer, create_schedule, freeze, train_mode
+from train.report import model_card
+from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
+
+
+def fit(config: TrainConfig) -> Path:
+    """Trains a network and writes its checkpoint folder.
+
+    Args:
+        config: all options; see ``TrainConfig``.
+
+    Returns:
+        The checkpoint's folder, ``OUTPUT/checkpoint``.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: an option, a data set or the initial weights are wrong.
+    """
+    if not config.data:
+        raise ConfigError("No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like.")
+    torch.manual_seed(config.seed)
+    model_config, network = _create_network(config)
+    accelerator = _create_accelerator(config, network)
+    with accelerator.local_main_process_first():
+        train, validation = train_and_validation(
+            config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
+        )
+    if accelerator.is_main_process:
+        open_run(config)
+    accelerator.wait_for_everyone()
+    folder = Path(config.output)
+    train, validation = _readable(accelerator, folder, config, train=train, validation=validation)
+
+    labels = np.asarray(train["label"])
+    if (labels < 0).any():
+        raise DataError(f"{(labels < 0).sum()} training rows have no label.", hint="Label or remove them.")
+    classes = len(config.labels)
+    weights = class_weights(labels, classes=classes, power=config.class_weight_power)
+    loss_of = torch.nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
+    loss_of.to(accelerator.device)
+    optimizer = create_optimizer(network, config)
+    progress = Progress()
+    if (folder / STATE).is_file():
+        saved = read(folder / STATE)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        progress = Progress(**saved["progress"])
+    network.to(memory_format=torch.channels_last)
+    network, optimizer = accelerator.prepare(network, optimizer)
+    bare = accelerator.unwrap_model(network)
+    world, rank = accelerator.num_processes, accelerator.process_index
+    steps = len(labels) // (config.batch_size * world)
+    if steps == 0:
+        raise DataError(
+            f"{len(labels)} training pictures do not fill one batch of {config.batch_size} x {world}.",
+            hint="Lower --batch_size.",
+        )
+    schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
+    transform = train_transform(
+        config=model_config,
+        size=config.train_size,
+        min_scale=config.min_scale,
+        color_jitter=config.color_jitter,
+        grayscale=config.grayscale,
+        blur=config.blur,
+        downscale=config.downscale,
+        erase=config.erase,
+    )
+    writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            state = {
+                "network": bare.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "progress": dataclasses.asdict(progress),
+            }
+            write_atomically(folder / STATE, state)
+
+    while not progress.exhausted(config):
+        train_mode(bare)
+        batches = epoch_batches(
+            labels,
+            classes=classes,
+            sampler_power=config.sampler_power,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epoch=progress.epoch,
+            rank=rank,
+            world=world,
+        )[progress.step :]
+        loader = train_loader(
+            train,
+            transform,
+            batches,
+            num_workers=config.num_workers,
+            pin=accelerator.device.type == "cuda",
+        )
+        started = time.monotonic()
+        bar = tqdm(
+            loader,
+            initial=progress.step,
+            total=steps,
+            desc=f"epoch {progress.epoch + 1}/{config.epochs}",
+            unit="step",
+            leave=False,
+            disable=not accelerator.is_main_process,
+        )
+        for images, targets in bar:
+            step = progress.epoch * steps + progress.step
+            schedule.step_update(step)
+            # Dropout is a function of the step alone, so nothing random has to be saved.
+            torch.manual_seed(config.seed * 1_000_003 + step * world + rank)
+            images = images.to(accelerator.device).to(memory_format=torch.channels_last)
+            with accelerator.autocast():
+                logits = network(images)
+            loss = loss_of(logits.float(), targets.to(accelerator.device))
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            progress.step += 1
+            progress.loss_sum += loss.item()
+            bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.3f}")
+            if progress.step % config.save_every == 0 and progress.step < steps:
+                save()
+        if not np.isfinite(progress.loss_sum):
+            raise ConfigError(
+                f"The training loss became {progress.loss_sum} in epoch {progress.epoch + 1}.",
+                hint="Lower the learning rates, or compute with --precision fp32.",
+            )
+        metrics = _validate(accelerator, bare, validation, model_config, config)
+        entry = {
+            "epoch": progress.epoch + 1,
+            "loss": progress.loss_sum / steps,
+            **{name: metrics[name] for name in ("accuracy", "balanced_accuracy", "top3_accuracy")},
+            "lr": optimizer.param_groups[-1]["lr"],
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        progress.history.append(entry)
+        if metrics["balanced_accuracy"] > progress.best:
+            progress.best, progress.best_epoch = metrics["balanced_accuracy"], progress.epoch
+            if accelerator.is_main_process:
+                write_atomically(folder / BEST, bare.state_dict())
+        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        save()
+        if writer is not None:
+            for name in ("loss", "accuracy", "balanced_accuracy", "top3_accuracy", "lr"):
+                writer.add_scalar(name, entry[name], entry["epoch"])
+            writer.flush()
+            write_log(folder, progress)
+        accelerator.print(json.dumps(entry))
+
+    accelerator.wait_for_everyone()
+    if writer is not None:
+        writer.close()
+        bare.load_state_dict(read(folder / BEST))
+        calibrated = _calibrate(bare, validation, model_config, config, accelerator.device)
+        card = model_card(calibrated, training=dataclasses.asdict(config), history=progress.history, metrics={})
+        checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
+        accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
+    accelerator.wait_for_everyone()
+    return folder / "checkpoint"
+
+
+def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
+    shared = {field.name for field in dataclasses.fields(ModelConfig)}
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
+    model_config = ModelConfig.from_dict(values)
+    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
+    if config.init not in ("timm", "random"):
+        checkpoint.load_backbone_weights(network, config.init)
+    freeze(network, config.trainable)
+    return model_config, network
+
+
+def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Accelerator:
+    device = pick_device(config.device)
+    if device.type == "mps" and not agrees_with_cpu(network, device, size=config.input_size):
+        device = torch.device("cpu")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if bf16 else "no")
+
+
+def _readable(
+    accelerator: Accelerator, folder: Path, config: TrainConfig, **splits: datasets.Dataset
+) -> list[datasets.Dataset]:
+    """Leaves out unreadable pictures; the main process looks, all use its list, also after a resumption."""
+    listing = folder / "unreadable.json"
+    if accelerator.is_main_process and not listing.is_file():
+        bad = {
+            name: drop_unreadable(rows, limit=config.max_unreadable, what=name)[1]
+            for name, rows in splits.items()
+        }
+        listing.write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
+    accelerator.wait_for_everyone()
+    bad = json.loads(listing.read_text(encoding="utf-8"))
+    left = []
+    for name, rows in splits.items():
+        skip = {entry["row"] for entry in bad[name]}
+        left.append(rows.select([row for row in range(len(rows)) if row not in skip]) if skip else rows)
+    return left
+
+
+def _validate(
+    accelerator: Accelerator,
+    network: SkinDiseaseNet,
+    validation: datasets.Dataset,
+    model_config: ModelConfig,
+    config: TrainConfig,
+) -> dict:
+    """Metrics on the validation split, every process taking its share of the rows."""
+    rows = range(accelerator.process_index, len(validation), accelerator.num_processes)
+    logits = predict_logits(
+        network,
+        validation.select(rows),
+        model_config,
+        device=accelerator.device,
+        what="validate",
+        num_workers=config.num_workers,
+        bf16=accelerator.mixed_precision == "bf16",
+    )
+    gathered = gather_object(list(zip(rows, logits.tolist(), strict=True)))
+    ordered = np.asarray([values for _, values in sorted(gathered)])
+    return classification_metrics(softmax(ordered, 1.0), np.asarray(validation["label"]), model_config)
+
+
+def _calibrate(
+    network: SkinDiseaseNet,
+    validation: datasets.Dataset,
+    model_config: ModelConfig,
+    config: TrainConfig,
+    device: torch.device,
+) -> ModelConfig:
+    """Temperature first, then the rejection thresholds, then the bound under which an answer is uncertain."""
+    # The weights are stored in float16: calibrate what will be served.
+    network.load_state_dict({name: w.half().to(w.dtype) if w.is_floating_point() else w
+                             for name, w in network.state_dict().items()})
+    logits = predict_logits(
+        network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
+    )
+    labels = np.asarray(validation["label"])
+    temperature = fit_temperature(logits, labels)
+    probabilities = softmax(logits, temperature)
+    names = np.asarray(config.labels)[labels]
+    low, high = choose_thresholds(probabilities[names != NO_CONDITION], keep=config.keep)
+    rule = dataclasses.replace(
+        model_config, temperature=temperature, min_max_probability=low, max_normalized_entropy=high
+    )
+    accepted = dual_margin(probabilities, rule) <= 0
+    bound = choose_uncertain_bound(probabilities[accepted], labels[accepted], accuracy=config.uncertain_accuracy)
+    return dataclasses.replace(rule, uncertain_below=bound)
