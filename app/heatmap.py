@@ -12,7 +12,9 @@ from PIL import Image
 MAX_SIDE = 640
 STRENGTH = 0.65
 # Dark violet over orange to pale yellow: rises evenly in lightness, also for colour-blind eyes.
-_COLOURS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64)
+_COLOURS = np.array(
+    [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64
+)
 
 
 def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, crop: float) -> Image.Image:

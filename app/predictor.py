@@ -89,7 +89,7 @@ class Predictor:
 
         Args:
             reference: a folder, or ``ORG/NAME@REVISION``.
-            device: ``auto``, ``cpu``, ``cuda`` or ``mps``; a device that computes wrongly is left for the CPU.
+            device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
 
         Raises:
             CheckpointError, ConfigError: it cannot be used as it is.

@@ -43,7 +43,9 @@ class Settings:
         env = os.environ if environment is None else environment
         port = env.get("PORT") or str(default_port)
         if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            raise ConfigError(f"PORT is {port!r}; a number from 1 to 65535 is expected.", hint="Correct PORT.")
+            raise ConfigError(
+                f"PORT is {port!r}; a number from 1 to 65535 is expected.", hint="Correct PORT."
+            )
         device = env.get("DEVICE") or "auto"
         if device not in DEVICES:
             raise ConfigError(

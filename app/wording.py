@@ -53,12 +53,12 @@ def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[
     if verdict == "rejected":
         return f"The picture does not look like one the model can judge: {' and '.join(_fired(criteria))}."
     if verdict == "no_condition":
-        return (
-            f"The picture looks most like healthy skin or like something that is not skin ({percent(probability)})."
-        )
+        return f"It looks most like healthy skin or like something that is not skin ({percent(probability)})."
     if verdict == "uncertain":
         return f"The best guess is {title}, but with {percent(probability)} it is too weak to rely on."
-    return f"Of the conditions the model knows, {title} fits best, with a probability of {percent(probability)}."
+    return (
+        f"Of the conditions the model knows, {title} fits best, with a probability of {percent(probability)}."
+    )
 
 
 def criterion_sentence(criterion: Criterion) -> str:
@@ -77,5 +77,7 @@ def _fired(criteria: Iterable[Criterion]) -> list[str]:
         "{threshold} allowed)",
     }
     return [
-        texts[c.name].format(value=percent(c.value), threshold=percent(c.threshold)) for c in criteria if c.fired
+        texts[c.name].format(value=percent(c.value), threshold=percent(c.threshold))
+        for c in criteria
+        if c.fired
     ]

@@ -145,9 +145,7 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     """
     weights = _read_safetensors(Path(path))
     wanted = network.backbone.state_dict()
-    missing = [
-        name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")
-    ]
+    missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
     _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
     kept = {name: weights[name].float() for name in wanted if name in weights}
     network.backbone.load_state_dict(kept, strict=False)
@@ -169,7 +167,10 @@ def push(folder: str | Path, repo_id: str) -> str:
     try:
         api.create_repo(repo_id, repo_type="model", exist_ok=True)
         commit = api.upload_folder(
-            repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), commit_message="Upload checkpoint"
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=list(FILES),
+            commit_message="Upload checkpoint",
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(
@@ -207,10 +208,15 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
-        pickles = sorted(file.name for file in path.parent.glob("*") if file.suffix in (".bin", ".pt", ".pth"))
-        found = f" {', '.join(pickles)} is there, but a pickle can run code when it is opened." if pickles else ""
+        pickles = sorted(
+            file.name for file in path.parent.glob("*") if file.suffix in (".bin", ".pt", ".pth")
+        )
+        found = (
+            f" {', '.join(pickles)} is there, but a pickle can run code when it is opened." if pickles else ""
+        )
         raise CheckpointError(
-            f"{path} is missing.{found}", hint="Weights are read from safetensors files only; convert or refetch."
+            f"{path} is missing.{found}",
+            hint="Weights are read from safetensors files only; convert or refetch.",
         )
     try:
         return load_file(path)

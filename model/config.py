@@ -1,4 +1,4 @@
-"""``ModelConfig``: everything a prediction depends on besides the weights, one-to-one with ``config.json``."""
+"""``ModelConfig``: what a prediction depends on besides the weights, one-to-one with ``config.json``."""
 
 from __future__ import annotations
 

@@ -41,8 +41,9 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
             ``invalid_image``, ``image_too_small`` or ``image_too_narrow``.
     """
     if not data:
-        raise ImageError("The picture is empty (0 bytes).", hint="Choose a photo and send it again.",
-                         code="empty_image")
+        raise ImageError(
+            "The picture is empty (0 bytes).", hint="Choose a photo and send it again.", code="empty_image"
+        )
     if len(data) > MAX_BYTES:
         raise ImageError(
             f"The picture has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted.",
@@ -85,7 +86,7 @@ def _check_size(width: int, height: int) -> None:
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
-            f"The picture has {width} x {height} pixels; one side may be at most {MAX_ASPECT} times the other.",
+            f"The picture has {width} x {height} pixels; a side may be at most {MAX_ASPECT} times the other.",
             hint="Crop the picture to the part of the skin that matters.",
             code="image_too_narrow",
         )

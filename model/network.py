@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 import torchvision
@@ -44,8 +46,12 @@ class SkinDiseaseNet(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Normalised RGB (B, 3, H, W) → the backbone's last map (B, C, h, w)."""
-        features = self.backbone(images) if isinstance(self.backbone, nn.Sequential) else (
-            self.backbone.forward_features(images)  # type: ignore[operator]
+        features = (
+            self.backbone(images)
+            if isinstance(self.backbone, nn.Sequential)
+            else (
+                self.backbone.forward_features(images)  # type: ignore[operator]
+            )
         )
         if features.ndim == 3:
             features = _tokens_to_map(self.backbone, features, images.shape[-2:])
@@ -81,11 +87,12 @@ def _create_backbone(config: ModelConfig, *, pretrained: bool) -> nn.Module:
             hint=f"Names that look like it: {', '.join(close) or 'none'}; "
             "timm.list_models() lists all, torchvision/alexnet is taken from torchvision.",
         )
-    options = {"img_size": config.input_size} if name.startswith(("vit_", "deit", "swin", "beit")) else {}
+    takes_size = name.startswith(("vit_", "deit", "swin", "beit"))
+    options: dict[str, Any] = {"img_size": config.input_size} if takes_size else {}
     backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="", **options)
     # What stands behind the last map is never run; left in, it would be trained and saved for nothing.
-    classifier = backbone.pretrained_cfg.get("classifier") or ""
-    for unused in {classifier.split(".")[0] or "head", "pre_logits", "fc_norm"}:
+    classifier = str(dict(backbone.pretrained_cfg).get("classifier") or "head")  # type: ignore[arg-type]
+    for unused in {classifier.split(".")[0], "pre_logits", "fc_norm"}:
         if isinstance(getattr(backbone, unused, None), nn.Module):
             setattr(backbone, unused, nn.Identity())
     return backbone
@@ -125,10 +132,11 @@ def _move_stride_to_1x1(backbone: nn.Module) -> None:
     moved = 0
     for block in backbone.modules():
         first, second = getattr(block, "conv1", None), getattr(block, "conv2", None)
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d) and hasattr(block, "conv3"):
-            if first.kernel_size == (1, 1) and second.stride != (1, 1):
-                first.stride, second.stride = second.stride, (1, 1)
-                moved += 1
+        if not (isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d) and hasattr(block, "conv3")):
+            continue
+        if first.kernel_size == (1, 1) and second.stride != (1, 1):
+            first.stride, second.stride = second.stride, (1, 1)
+            moved += 1
     if not moved:
         raise ConfigError(
             "stride_in_1x1 is set, but the backbone has no bottleneck block with a strided 3x3 convolution.",

@@ -26,14 +26,20 @@ def _parser() -> jsonargparse.ArgumentParser:
         ("ood", "folder for ood.json", "measure how well pictures that are not skin are turned away"),
     ):
         command = jsonargparse.ArgumentParser(description=text)
-        command.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder or ORG/NAME@REVISION")
+        command.add_argument(
+            "--checkpoint", required=True, type=str, help="checkpoint folder or ORG/NAME@REVISION"
+        )
         command.add_argument("--data", required=True, type=str, help="folder or Hub id")
         command.add_argument("--split", required=True, type=str, help="name of the split")
         if name == "ood":
-            command.add_argument("--ood", required=True, type=str, help="folder with pictures that are not skin")
+            command.add_argument(
+                "--ood", required=True, type=str, help="folder with pictures that are not skin"
+            )
         command.add_argument("--output", required=True, type=os.fspath, help=output)
         command.add_argument("--device", default="auto", type=str, help="auto, cpu, cuda or mps")
-        command.add_argument("--max_unreadable", default=0.01, type=float, help="largest share of unreadable pictures")
+        command.add_argument(
+            "--max_unreadable", default=0.01, type=float, help="largest share of unreadable pictures"
+        )
         commands.add_subcommand(name, command, help=text)
 
     push = jsonargparse.ArgumentParser(description="upload a checkpoint folder to the Hub")

@@ -30,7 +30,7 @@ class TrainConfig:
         input_size: side of the picture at evaluation and in use, pixels.
         crop_pct: share of the short side that the centre crop keeps, 0 to 1.
         train_size: side of the training crops, pixels.
-        trainable: patterns of backbone parameter names that are trained; the rest is frozen. Example: layer4.*
+        trainable: patterns of backbone parameter names (layer4.*) that are trained; the rest is frozen.
         epochs: passes over the training rows.
         batch_size: pictures a step and process.
         head_lr: peak learning rate of the head.

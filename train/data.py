@@ -40,7 +40,7 @@ def load_split(
         strict: every source must name exactly these classes. Otherwise it may name fewer, or carry no labels.
 
     Raises:
-        DataError: a source or split is not there, a class is missing, extra or misspelt, or labels are absent.
+        DataError: a source or split is not there; a class is missing, extra or misspelt; labels are absent.
     """
     parts = [_canonical(_load(source, split), source, labels, strict) for source in sources]
     return datasets.concatenate_datasets(parts)
@@ -230,13 +230,12 @@ def _texts(dataset: datasets.Dataset, column: str, rows: int) -> list[str | None
     return [None if value is None else str(value) for value in dataset[column]]
 
 
-def _labels(
-    dataset: datasets.Dataset, source: str, labels: Sequence[str], strict: bool
-) -> list[int]:
+def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], strict: bool) -> list[int]:
     if "label" not in dataset.column_names:
         if strict:
             raise DataError(
-                f"{source} has no column called label.", hint="Training and evaluation need a class a picture."
+                f"{source} has no column called label.",
+                hint="Training and evaluation need a class a picture.",
             )
         return [NO_LABEL] * len(dataset)
     feature, values = dataset.features["label"], list(dataset["label"])
@@ -256,9 +255,7 @@ def _labels(
     return [NO_LABEL if value is None else position[value] for value in values]
 
 
-def check_classes(
-    found: Iterable[str], expected: Sequence[str], *, source: str, strict: bool = True
-) -> None:
+def check_classes(found: Iterable[str], expected: Sequence[str], *, source: str, strict: bool = True) -> None:
     """Compares class names.
 
     Args:

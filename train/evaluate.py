@@ -1,4 +1,4 @@
-"""``evaluate``, ``predict`` and ``ood``: a checkpoint's figures on a split, its probabilities, its rejection."""
+"""``evaluate``, ``predict`` and ``ood``: a checkpoint's figures, its probabilities, its rejection."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ DETECTORS: dict[str, Callable[[Floats, ModelConfig], Floats]] = {
 }
 
 
-def evaluate(*, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float) -> None:
+def evaluate(
+    *, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float
+) -> None:
     """Writes ``OUTPUT/metrics.json``; see ``classification_metrics`` for its content.
 
     Raises:
@@ -61,7 +63,9 @@ def evaluate(*, checkpoint: str, data: str, split: str, output: str, device: str
     print(json.dumps({name: metrics[name] for name in short}))
 
 
-def predict(*, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float) -> None:
+def predict(
+    *, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float
+) -> None:
     """Writes a CSV with ``id`` and one calibrated probability per label name."""
     loaded, rows, probabilities, _ = _probabilities(
         checkpoint, data, split, device, max_unreadable, labelled=False
@@ -79,7 +83,7 @@ def predict(*, checkpoint: str, data: str, split: str, output: str, device: str,
 def ood(
     *, checkpoint: str, data: str, split: str, ood: str, output: str, device: str, max_unreadable: float
 ) -> None:
-    """Writes ``OUTPUT/ood.json``: how many pictures of each source are detected, and how well each score tells.
+    """Writes ``OUTPUT/ood.json``: how many pictures of each source are detected, how well each score tells.
 
     Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
     ``rejected`` and ``no_condition``.
@@ -88,7 +92,9 @@ def ood(
     config = loaded.config
     unknown = config.labels.index(NO_CONDITION) if NO_CONDITION in config.labels else None
     skin = probabilities[[label != unknown for label in rows["label"]]]
-    others = datasets.concatenate_datasets([_read(ood, name, None, max_unreadable)[0] for name in split_names(ood)])
+    others = datasets.concatenate_datasets(
+        [_read(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
+    )
     other = _calibrated(loaded, others, device)
     names = np.asarray([source or "all" for source in others["source"]])
     scores = {name: (score(skin, config), score(other, config)) for name, score in DETECTORS.items()}
@@ -99,13 +105,14 @@ def ood(
         "split": split,
         "skin": {"n": len(skin), "detected": int((decided[0] > 0).sum())},
         "sources": {
-            str(name): {"n": int((names == name).sum()), "detected": int((decided[1][names == name] > 0).sum())}
+            str(name): {
+                "n": int((names == name).sum()),
+                "detected": int((decided[1][names == name] > 0).sum()),
+            }
             for name in np.unique(names)
         },
         "detectors": {
-            detector: {
-                str(name): detection_metrics(ours, theirs[names == name]) for name in np.unique(names)
-            }
+            detector: {str(name): detection_metrics(ours, theirs[names == name]) for name in np.unique(names)}
             for detector, (ours, theirs) in scores.items()
         },
     }

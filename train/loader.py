@@ -65,7 +65,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
 
 
 def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
-    """Weights (classes,) proportional to n ** -power with mean 1 over the rows; 0 for a class without rows."""
+    """Weights (classes,) proportional to n ** -power, mean 1 over the rows; 0 for a class without rows."""
     counts = np.bincount(labels, minlength=classes).astype(np.float64)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0.0)
     return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()

@@ -16,14 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from model import checkpoint
-from model.calibration import fit_temperature, softmax
+from model.calibration import softmax
 from model.config import ModelConfig
 from model.device import agrees_with_cpu, pick_device
 from model.errors import ConfigError, DataError
-from model.labels import NO_CONDITION
 from model.network import SkinDiseaseNet
-from model.rejection import choose_thresholds, choose_uncertain_bound, dual_margin
 from model.transforms import train_transform
+from train.calibrate import calibrate
 from train.config import TrainConfig
 from train.data import drop_unreadable, train_and_validation
 from train.inference import predict_logits
@@ -47,7 +46,9 @@ def fit(config: TrainConfig) -> Path:
         ConfigError, DataError, CheckpointError: an option, a data set or the initial weights are wrong.
     """
     if not config.data:
-        raise ConfigError("No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like.")
+        raise ConfigError(
+            "No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like."
+        )
     torch.manual_seed(config.seed)
     model_config, network = _create_network(config)
     accelerator = _create_accelerator(config, network)
@@ -185,8 +186,10 @@ def fit(config: TrainConfig) -> Path:
     if writer is not None:
         writer.close()
         bare.load_state_dict(read(folder / BEST))
-        calibrated = _calibrate(bare, validation, model_config, config, accelerator.device)
-        card = model_card(calibrated, training=dataclasses.asdict(config), history=progress.history, metrics={})
+        calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
+        card = model_card(
+            calibrated, training=dataclasses.asdict(config), history=progress.history, metrics={}
+        )
         checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()
@@ -253,30 +256,3 @@ def _validate(
     gathered = gather_object(list(zip(rows, logits.tolist(), strict=True)))
     ordered = np.asarray([values for _, values in sorted(gathered)])
     return classification_metrics(softmax(ordered, 1.0), np.asarray(validation["label"]), model_config)
-
-
-def _calibrate(
-    network: SkinDiseaseNet,
-    validation: datasets.Dataset,
-    model_config: ModelConfig,
-    config: TrainConfig,
-    device: torch.device,
-) -> ModelConfig:
-    """Temperature first, then the rejection thresholds, then the bound under which an answer is uncertain."""
-    # The weights are stored in float16: calibrate what will be served.
-    network.load_state_dict({name: w.half().to(w.dtype) if w.is_floating_point() else w
-                             for name, w in network.state_dict().items()})
-    logits = predict_logits(
-        network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
-    )
-    labels = np.asarray(validation["label"])
-    temperature = fit_temperature(logits, labels)
-    probabilities = softmax(logits, temperature)
-    names = np.asarray(config.labels)[labels]
-    low, high = choose_thresholds(probabilities[names != NO_CONDITION], keep=config.keep)
-    rule = dataclasses.replace(
-        model_config, temperature=temperature, min_max_probability=low, max_normalized_entropy=high
-    )
-    accepted = dual_margin(probabilities, rule) <= 0
-    bound = choose_uncertain_bound(probabilities[accepted], labels[accepted], accuracy=config.uncertain_accuracy)
-    return dataclasses.replace(rule, uncertain_below=bound)

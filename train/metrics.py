@@ -47,7 +47,7 @@ def classification_metrics(probabilities: Floats, labels: Ints, config: ModelCon
 
 
 def expected_calibration_error(probabilities: Floats, labels: Ints, *, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins (Guo et al. 2017, equation 3), 0 to 1."""
+    """Mean gap of confidence and accuracy over equal-width bins (Guo et al. 2017, equation 3), 0 to 1."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

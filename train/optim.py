@@ -35,7 +35,7 @@ def freeze(network: SkinDiseaseNet, patterns: list[str]) -> None:
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode, except for modules whose parameters are all frozen: their batch norms keep their statistics."""
+    """Training mode, except where all parameters are frozen: batch norms there keep their statistics."""
     network.train()
     for module in network.modules():
         own = list(module.parameters())

@@ -69,7 +69,8 @@ def open_run(config: TrainConfig) -> Path:
     if stored.is_file():
         if not config.resume:
             raise ConfigError(
-                f"{folder} already holds a run.", hint="Add --resume true to go on with it, or choose another --output."
+                f"{folder} already holds a run.",
+                hint="Add --resume true to go on with it, or choose another --output.",
             )
         before = json.loads(stored.read_text(encoding="utf-8"))
         changed = [
