@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from model.labels import URGENCY, Condition, condition
 from model.rejection import Criterion, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +29,20 @@ HEADLINES: dict[Verdict, str] = {
     "rejected": "This picture could not be judged",
 }
 
+VERDICT_TAGS: dict[Verdict, str] = {
+    "condition": "Best match",
+    "uncertain": "Not sure",
+    "no_condition": "Nothing named",
+    "rejected": "Not judged",
+}
+"""One or two words beside the verdict's colour, which must never stand alone."""
+
+HEATMAP_NOTE = (
+    "The bright areas counted most for this answer. They show where the model looked, not where something is wrong."
+)
+
+GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was turned down."
+
 CRITERIA = {
     "max_probability": "Confidence: the probability of the best guess",
     "normalized_entropy": "Indecision: how evenly the guesses are spread, from 0 % to 100 %",
@@ -41,6 +57,39 @@ def percent(share: float) -> str:
 def headline(prediction: Prediction) -> str:
     """The verdict as the few words that stand above everything else."""
     return HEADLINES[prediction.verdict].format(title=prediction.conditions[0].title)
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What to do next, the same in every front end.
+
+    Attributes:
+        urgency: a key of ``model.labels.URGENCY``.
+        how_soon: a few words that stand above the text.
+        text: one to four sentences.
+        about: the condition whose texts explain the answer; None where none should be named.
+    """
+
+    urgency: str
+    how_soon: str
+    text: str
+    about: Condition | None
+
+
+def advice(prediction: Prediction) -> Advice:
+    """What a person should do after this prediction, and how soon."""
+    if prediction.verdict == "rejected":
+        return Advice("none", "Try another photo", BETTER_PHOTO, None)
+    about = condition(prediction.conditions[0].name)
+    if prediction.verdict == "uncertain":
+        text = f"The model is not sure, so treat this as a hint only. If it is {about.title}: "
+        return Advice(about.urgency, URGENCY[about.urgency], text + about.when_to_be_seen, about)
+    return Advice(about.urgency, URGENCY[about.urgency], about.when_to_be_seen, about)
+
+
+def time_taken(prediction: Prediction) -> str:
+    """How long the answer took, small print."""
+    return f"Answered in {prediction.timings_ms['total'] / 1000:.2f} seconds"
 
 
 def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[Criterion]) -> str:
