@@ -23,7 +23,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Files = dict[str, bytes]
-KINDS = ("models", "datasets", "spaces")
 TOKEN = "hf_test"
 MAX_PLAIN = 10_000_000
 _BINARY = (".safetensors", ".parquet", ".onnx", ".png", ".jpg", ".bin", ".pt", ".npz")
@@ -81,7 +80,6 @@ class FakeHub:
 
     def add(self, kind: str, name: str, files: Files) -> str:
         """Commits these files on top of what the repository holds, made if needed; returns the commit."""
-        assert kind in KINDS, f"{kind} is none of {KINDS}."
         with self.lock:
             repository = self.repositories.setdefault((kind, name), Repository())
             return repository.commit({**repository.commits.get(repository.main, {}), **files})
@@ -254,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
                     return self.refuse(400, "", f"{value['path']} has over 10 MB and is no LFS file.")
             elif key == "lfsFile":
                 files[value["path"]] = self.hub.objects[value["oid"]]
-            else:  # deletedFile or deletedFolder
+            elif key in ("deletedFile", "deletedFolder"):
                 files = {path: data for path, data in files.items() if not path.startswith(value["path"])}
         commit = self.hub.repositories[kind, name].commit(files)
         url = f"{self.hub.endpoint}/{'' if kind == 'models' else kind + '/'}{name}/commit/{commit}"
