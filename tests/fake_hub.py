@@ -152,9 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_json(self, values: object) -> None:
         self.send(200, json.dumps(values).encode(), {"Content-Type": "application/json"})
 
-    def refuse(self, status: int, code: str, message: str) -> None:
+    def refuse(self, status: int, code: str, message: str, **more: str) -> None:
         headers = {"Content-Type": "application/json", "X-Error-Message": message, "X-Error-Code": code}
-        self.send(status, json.dumps({"error": message}).encode(), headers)
+        self.send(status, json.dumps({"error": message, **more}).encode(), headers)
 
     def find(self, kind: str, name: str, revision: str = "main") -> tuple[str, Files] | None:
         """(commit, files); or None, and the refusal is sent."""
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{wanted.get('organization') or 'tester'}/{wanted['name']}"
         url = f"{self.hub.endpoint}/{'' if kind == 'models' else kind + '/'}{name}"
         if (kind, name) in self.hub.repositories:
-            return self.refuse(409, "", "You already created this repo")
+            return self.refuse(409, "", "You already created this repo", url=url)
         self.hub.add(kind, name, {".gitattributes": b"*.safetensors filter=lfs\n"})
         self.send_json({"url": url})
 
