@@ -22,7 +22,7 @@ def make(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs make as a person would, not as a part of the `make test` that may be running this."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    of_make = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "REPO", "PYTHON", "TORCH_INDEX"}
+    of_make = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "REPO", "PYTHON", "TORCH_INDEX", "ARGS"}
     env = {name: value for name, value in os.environ.items() if name not in of_make}
     return subprocess.run(["make", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
 

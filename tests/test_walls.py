@@ -22,6 +22,7 @@ WALLS = {
     "train": ("app", "gradio", "flask"),
     "app": ("train", "datasets", "accelerate"),
     "app.predictor": (*GRADIO_ROOM, *FLASK_ROOM),
+    "app.__main__": (*GRADIO_ROOM, *FLASK_ROOM),
     "app.gradio_ui": FLASK_ROOM,
     "app.web": GRADIO_ROOM,
 }
