@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -26,6 +27,13 @@ from model.labels import LABELS
 from model.network import SkinDiseaseNet
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The tables that `datasets` prepares go to a folder of this session; it is named before its import."""
+    cache = tempfile.TemporaryDirectory(prefix="datasets-")
+    config.add_cleanup(cache.cleanup)
+    os.environ["HF_DATASETS_CACHE"] = cache.name
 
 
 def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:
@@ -69,7 +77,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], *, port: int, log: Path, environment: dict[str, str], ready: str = "/", wait: float = 120
+    command: list[str],
+    *,
+    port: int,
+    log: Path,
+    environment: dict[str, str],
+    ready: str = "/",
+    wait: float = 120,
 ) -> Iterator[str]:
     """Runs a server process until the block ends; yields its address once ``ready`` answers."""
     address = f"http://127.0.0.1:{port}"
@@ -114,7 +128,11 @@ def gradio_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
     """The address of `python space_app.py` on the tiny checkpoint."""
     port = free_port()
     folder = tmp_path_factory.mktemp("gradio")
-    environment = {"CHECKPOINT": str(tiny_checkpoint), "PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache")}
+    environment = {
+        "CHECKPOINT": str(tiny_checkpoint),
+        "PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "cache"),
+    }
     command = [sys.executable, "space_app.py"]
     with running(command, port=port, log=folder / "server.log", environment=environment) as address:
         yield address
