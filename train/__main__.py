@@ -1,4 +1,4 @@
-"""The command line: ``python -m train fit | evaluate | predict | ood | push``."""
+"""The command line: ``python -m train fit | evaluate | predict | ood | card | push``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jsonargparse
 from model.errors import SkinDiseaseNetError
 from train import evaluate
 from train.config import TrainConfig, add_fit_options
+from train.report import write_card
 
 
 def _parser() -> jsonargparse.ArgumentParser:
@@ -42,6 +43,16 @@ def _parser() -> jsonargparse.ArgumentParser:
         )
         commands.add_subcommand(name, command, help=text)
 
+    card = jsonargparse.ArgumentParser(description="write a checkpoint's model card from measured figures")
+    card.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
+    card.add_argument("--run", required=True, type=str, help="folder of the training run that made it")
+    card.add_argument("--notes", required=True, type=str, help="Markdown file on data and terms")
+    card.add_argument(
+        "--metrics", nargs="+", type=str, default=[], help="metrics.json files of this checkpoint"
+    )
+    card.add_argument("--ood", type=str, default=None, help="ood.json file of this checkpoint")
+    commands.add_subcommand("card", card, help="write a checkpoint's model card from measured figures")
+
     push = jsonargparse.ArgumentParser(description="upload a checkpoint folder to the Hub")
     push.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
     push.add_argument("--repo-id", required=True, type=str, help="ORG/NAME")
@@ -64,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
             from model.checkpoint import push
 
             print(push(options.checkpoint, options.repo_id))
+        elif chosen.command == "card":
+            write_card(**options.as_dict())
         else:
             getattr(evaluate, chosen.command)(**options.as_dict())
     except SkinDiseaseNetError as error:

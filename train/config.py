@@ -116,4 +116,7 @@ def add_fit_options(parser: jsonargparse.ArgumentParser) -> None:
     """Adds ``--config FILE`` and one option for each field of ``TrainConfig``."""
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_argument("--data", nargs="+", type=os.fspath, default=[], help="folders or Hub ids (required)")
-    parser.add_class_arguments(TrainConfig, skip={"data"}, sub_configs=False)
+    parser.add_argument(
+        "--resume", nargs="?", const=True, default=False, type=bool, help="go on with the run in --output"
+    )
+    parser.add_class_arguments(TrainConfig, skip={"data", "resume"}, sub_configs=False)

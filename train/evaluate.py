@@ -21,7 +21,7 @@ from model.labels import NO_CONDITION
 from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
 from train.data import NO_LABEL, drop_unreadable, load_split, split_names
 from train.inference import predict_logits
-from train.metrics import classification_metrics, detection_metrics
+from train.metrics import bootstrap_intervals, classification_metrics, detection_metrics
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ DETECTORS: dict[str, Callable[[Floats, ModelConfig], Floats]] = {
 def evaluate(
     *, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float
 ) -> None:
-    """Writes ``OUTPUT/metrics.json``; see ``classification_metrics`` for its content.
+    """Writes ``OUTPUT/metrics.json``: ``classification_metrics`` and ``bootstrap_intervals``.
 
     Raises:
         DataError: rows without a label, among others.
@@ -56,6 +56,7 @@ def evaluate(
         "data": Path(data).name,
         "split": split,
         **classification_metrics(probabilities, labels, loaded.config),
+        "intervals": bootstrap_intervals(probabilities, labels, rows["group"]),
         "unreadable": unreadable,
     }
     _write_json(Path(output) / "metrics.json", metrics)

@@ -187,9 +187,7 @@ def fit(config: TrainConfig) -> Path:
         writer.close()
         bare.load_state_dict(read(folder / BEST))
         calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
-        card = model_card(
-            calibrated, training=dataclasses.asdict(config), history=progress.history, metrics={}
-        )
+        card = model_card(calibrated, options=dataclasses.asdict(config), history=progress.history)
         checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,12 @@ def classification_metrics(probabilities: Floats, labels: Ints, config: ModelCon
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=present, zero_division=0.0
     )
-    top3 = np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "top3_accuracy": float((top3 == labels[:, None]).any(axis=1).mean()),
+        "top3_accuracy": float(_in_top3(probabilities, labels).mean()),
         "ece": expected_calibration_error(probabilities, labels),
         "rejected": float((dual_margin(probabilities, config) > 0).mean()),
         "per_class": {
@@ -53,6 +53,44 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, *, bins: int
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = np.bincount(bin_of, weights=right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def bootstrap_intervals(
+    probabilities: Floats, labels: Ints, groups: Sequence[str | None], *, resamples: int = 1000, seed: int = 0
+) -> dict[str, list[float]]:
+    """95 % percentile intervals, drawing whole groups with replacement (Efron and Tibshirani 1993).
+
+    Args:
+        probabilities: (N, K). labels: true class numbers, (N,).
+        groups: pictures of one series or patient share a name; None is a group of its own.
+        resamples: number of draws. seed: of the draws.
+
+    Returns:
+        ``[low, high]`` for ``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``.
+    """
+    names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
+    _, group_of = np.unique(names, return_inverse=True)
+    count = int(group_of.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = draws[:, group_of].astype(np.float64)  # (resamples, N)
+    member = labels[:, None] == np.unique(labels)  # (N, classes present)
+    right = probabilities.argmax(axis=1) == labels
+    top3 = _in_top3(probabilities, labels)
+    drawn = weights @ member
+    recall = np.divide(
+        weights @ (member & right[:, None]), drawn, where=drawn > 0, out=np.full(drawn.shape, np.nan)
+    )
+    figures = {
+        "accuracy": weights @ right / weights.sum(axis=1),
+        "balanced_accuracy": np.nanmean(recall, axis=1),
+        "top3_accuracy": weights @ top3 / weights.sum(axis=1),
+    }
+    return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
+
+
+def _in_top3(probabilities: Floats, labels: Ints) -> NDArray[np.bool_]:
+    top3 = np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+    return (top3 == labels[:, None]).any(axis=1)
 
 
 def detection_metrics(skin: Floats, other: Floats) -> dict[str, float]:

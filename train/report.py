@@ -1,14 +1,220 @@
-"""The model card, written from a run's options and measured figures."""
+"""The model card, written from a run's options and the figures that ``evaluate`` and ``ood`` measured."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
+from model.errors import DataError
+from train.config import TrainConfig
+from train.state import CONFIG, LOG
+
+FIGURES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "top3_accuracy": "Top-3 accuracy",
+    "macro_f1": "Macro F1",
+    "ece": "Expected calibration error",
+    "rejected": "Share rejected",
+}
+
+
+def write_card(*, checkpoint: str, run: str, notes: str, metrics: Sequence[str], ood: str | None) -> None:
+    """Writes ``README.md`` of a checkpoint folder.
+
+    Args:
+        checkpoint: the folder.
+        run: the folder of the training run that made it.
+        notes: a Markdown file on data and terms; its front matter gives the card's licence and tags.
+        metrics: files that ``evaluate`` wrote for this very checkpoint.
+        ood: a file that ``ood`` wrote for it, if any.
+
+    Raises:
+        DataError: a file is missing, or its figures belong to another checkpoint.
+    """
+    folder = Path(checkpoint)
+    revision = fingerprint(folder)
+    measured = [_read_figures(Path(path), revision) for path in metrics]
+    detection = _read_figures(Path(ood), revision) if ood else None
+    options = json.loads(_read_text(Path(run) / CONFIG))
+    history = [json.loads(line) for line in _read_text(Path(run) / LOG).splitlines()]
+    text = model_card(
+        load_config(folder),
+        options=options,
+        history=history,
+        notes=_read_text(Path(notes)),
+        metrics=measured,
+        ood=detection,
+    )
+    (folder / CARD).write_text(text, encoding="utf-8")
+    print(f"The card is in {folder / CARD}.")
 
 
 def model_card(
-    config: ModelConfig, *, training: dict[str, Any], history: list[dict[str, Any]], metrics: dict[str, Any]
+    config: ModelConfig,
+    *,
+    options: dict[str, Any],
+    history: Sequence[dict[str, Any]],
+    notes: str = "",
+    metrics: Sequence[dict[str, Any]] = (),
+    ood: dict[str, Any] | None = None,
 ) -> str:
-    """Text of the checkpoint's ``README.md``."""
-    return "# SkinDiseaseNet\n"
+    """Text of a model card with ``model-index``.
+
+    Args:
+        config: of the checkpoint.
+        options: of the training run, as ``TrainConfig`` names them.
+        history: one entry a finished epoch.
+        notes: Markdown on data and terms, with front matter.
+        metrics: contents of ``metrics.json`` files.
+        ood: content of an ``ood.json`` file.
+    """
+    given = ModelCard(notes, ignore_metadata_errors=True) if notes else None
+    data = given.data.to_dict() if given else {}
+    name = data.pop("model_name", "SkinDiseaseNet")
+    front = ModelCardData(
+        model_name=name,
+        pipeline_tag="image-classification",
+        library_name="timm",
+        eval_results=[result for measured in metrics for result in _eval_results(measured)] or None,
+        **data,
+    )
+    parts = [f"---\n{front.to_yaml()}\n---", f"# {name}", _summary(config)]
+    if given:
+        parts.append(given.text.strip())
+    if metrics:
+        parts.append(_figures_section(metrics))
+    if ood:
+        parts.append(_ood_section(ood))
+    parts += [_rule_section(config, options), _training_section(options, history)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).", hint="Check the path.") from error
+
+
+def _read_figures(path: Path, revision: str) -> dict[str, Any]:
+    figures = json.loads(_read_text(path))
+    measured = figures.get("checkpoint", {}).get("revision")
+    if measured != revision:
+        raise DataError(
+            f"{path} was measured on the checkpoint {measured}, but the card is for {revision}.",
+            hint="Run `python -m train evaluate` and `python -m train ood` again on this checkpoint.",
+        )
+    return figures
+
+
+def _eval_results(measured: dict[str, Any]) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=measured["data"],
+            dataset_name=measured["data"],
+            dataset_split=measured["split"],
+            metric_type=name,
+            metric_name=title,
+            metric_value=round(measured[name], 4),
+        )
+        for name, title in FIGURES.items()
+        if name != "rejected"
+    ]
+
+
+def _summary(config: ModelConfig) -> str:
+    strides = ", strides in the first 1x1 convolution of a stage" if config.stride_in_1x1 else ""
+    return (
+        f"`{config.backbone}`{strides}, its last map read as tokens by the `{config.head}` head; "
+        f"{len(config.labels)} labels: {', '.join(config.labels)}.\n\n"
+        f"Input: RGB, short side resized to {int(config.input_size / config.crop_pct)} px, "
+        f"centre crop of {config.input_size} px. Weights: float16."
+    )
+
+
+def _figures_section(metrics: Sequence[dict[str, Any]]) -> str:
+    columns = [f"{m['data']}, {m['split']} (n = {m['n']})" for m in metrics]
+    lines = ["## Measured", "", _row(["", *columns]), _row(["---"] * (len(columns) + 1))]
+    for name, title in FIGURES.items():
+        cells = []
+        for measured in metrics:
+            interval = measured["intervals"].get(name)
+            spread = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+            cells.append(f"{measured[name]:.3f}{spread}")
+        lines.append(_row([title, *cells]))
+    lines += [
+        "",
+        "In brackets: 95 % bootstrap intervals over groups of related pictures. Rejection is ignored "
+        "except in the last row.",
+        "",
+        "Recall a class, with the number of pictures:",
+        "",
+    ]
+    lines += [_row(["Class", *columns]), _row(["---"] * (len(columns) + 1))]
+    for label in sorted({label for measured in metrics for label in measured["per_class"]}):
+        classes = [measured["per_class"].get(label) for measured in metrics]
+        lines.append(_row([label, *(f"{c['recall']:.2f} ({c['n']})" if c else "–" for c in classes)]))
+    return "\n".join(lines)
+
+
+def _ood_section(ood: dict[str, Any]) -> str:
+    skin = ood["skin"]
+    lines = [
+        "## Pictures that are not skin",
+        "",
+        f"Detected (rejected, or `Unknown_Normal` most probable): {skin['detected']} of {skin['n']} pictures "
+        f"of skin ({ood['data']}, {ood['split']}), which should be few, and "
+        + ", ".join(f"{s['detected']} of {s['n']} from {name}" for name, s in ood["sources"].items())
+        + ", which should be most.",
+        "",
+        _row(["AUROC / FPR at 95 % of skin accepted", *ood["sources"]]),
+        _row(["---"] * (len(ood["sources"]) + 1)),
+    ]
+    for detector, sources in ood["detectors"].items():
+        lines.append(_row([detector, *(f"{s['auroc']:.3f} / {s['fpr95']:.3f}" for s in sources.values())]))
+    return "\n".join(lines)
+
+
+def _rule_section(config: ModelConfig, options: dict[str, Any]) -> str:
+    return (
+        "## Calibration and rejection\n\n"
+        f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
+        f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
+        f"{config.max_normalized_entropy:.3f}, which together keep {options['keep']:.0%} of the validation "
+        f"pictures that show a condition; called uncertain under {config.uncertain_below:.3f}, the smallest "
+        f"bound above which {options['uncertain_accuracy']:.0%} of the accepted answers were right there."
+    )
+
+
+def _training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    defaults = dataclasses.asdict(TrainConfig())
+    # The card travels; folders of the machine that trained do not.
+    places = {"data": [Path(name).name for name in options["data"]], "init": Path(options["init"]).name}
+    words = ["python", "-m", "train", "fit"]
+    for name, value in {**options, **places}.items():
+        if name not in ("output", "resume") and value != defaults[name]:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
+    minutes = sum(entry["seconds"] for entry in history) / 60
+    best = max(history, key=lambda entry: entry["balanced_accuracy"], default=None)
+    lines = ["## Training", "", "```", shlex.join(words), "```", "", f"Seed {options['seed']}."]
+    if best:
+        lines[-1] += (
+            f" {len(history)} epochs in {minutes:.0f} minutes; the weights are those of epoch "
+            f"{best['epoch']}, the best on validation (balanced accuracy {best['balanced_accuracy']:.3f})."
+        )
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

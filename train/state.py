@@ -70,7 +70,7 @@ def open_run(config: TrainConfig) -> Path:
         if not config.resume:
             raise ConfigError(
                 f"{folder} already holds a run.",
-                hint="Add --resume true to go on with it, or choose another --output.",
+                hint="Add --resume to go on with it, or choose another --output.",
             )
         before = json.loads(stored.read_text(encoding="utf-8"))
         changed = [
