@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from model.errors import ImageError
 
@@ -18,6 +18,19 @@ MAX_ASPECT = 20
 
 # Every decoder at once, or the first threads to open a picture would race to register them.
 Image.init()
+# Pillow warns of damaged metadata and of sizes that `read_image` refuses anyway. To silence that only around
+# a call would not be safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 _FORMAT_HINT = "Save the picture as JPEG, PNG or WebP and try again."
 
@@ -51,17 +64,15 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
             code="image_too_large",
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(
             f"The {len(data)} bytes are not a JPEG, PNG, WebP, GIF or BMP picture.",
             hint=_FORMAT_HINT,
             code="unsupported_format",
         ) from None
-    except Image.DecompressionBombError:
-        raise _too_many_pixels("far more pixels") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels("far too many pixels") from None
     except Exception as error:
         raise _broken(error) from None
     with image:
@@ -107,8 +118,16 @@ def _broken(error: Exception) -> ImageError:
     )
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # A damaged EXIF block is no reason to refuse the picture.
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
 def _plain_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
         grey = np.asarray(image).astype(np.float64) / 257.0
