@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -172,7 +171,7 @@ def push(folder: str | Path, repo_id: str) -> str:
             allow_patterns=list(FILES),
             commit_message="Upload checkpoint",
         )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # The client lets errors of its HTTP library and of its threads through.
         raise CheckpointError(
             f"The Hub did not take {folder} as {repo_id} ({type(error).__name__}: {error}).",
             hint="Check the name and the connection, and sign in with `hf auth login` or HF_TOKEN.",
@@ -198,7 +197,7 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
         )
     try:
         path = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # as in `push`
         raise CheckpointError(
             f"The Hub repository {name} at revision {revision} cannot be fetched ({type(error).__name__}).",
             hint="Check the spelling, the revision and the connection; a private one needs HF_TOKEN.",

@@ -58,12 +58,14 @@ class FakeHub:
     Attributes:
         endpoint: its address, for ``HF_ENDPOINT``.
         requests: ``METHOD PATH`` of every request so far.
+        refuse_uploads: while true, large objects are turned away.
     """
 
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.objects: Files = {}
         self.requests: list[str] = []
+        self.refuse_uploads = False
         self.lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -234,8 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_json({"transfer": "basic", "objects": objects})
 
     def lfs_put(self, oid: str) -> None:
-        if hashlib.sha256(self.body).hexdigest() != oid:
-            return self.refuse(400, "", "The object's hash is another one.")
+        if self.hub.refuse_uploads or hashlib.sha256(self.body).hexdigest() != oid:
+            return self.refuse(400, "", "The object is refused.")
         self.hub.objects[oid] = self.body
         self.send(200, b"")
 

@@ -7,6 +7,7 @@ Every split comes out as a ``datasets.Dataset`` with the columns ``image`` (enco
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
-from model.errors import DataError, ImageError
+from model.errors import ConfigError, DataError, ImageError
 from model.image import read_image
 
 NO_LABEL = -1
@@ -50,13 +51,16 @@ def split_names(source: str) -> list[str]:
     """The names of a source's splits, sorted.
 
     Raises:
-        DataError: the folder holds neither parquet files nor pictures.
+        DataError: the folder holds neither parquet files nor pictures, or the Hub does not give the set out.
     """
     folder = Path(source)
     if folder.is_dir():
         return sorted(_parquet_files(folder) or _picture_folders(folder))
     name, revision = _hub_id(source)
-    return sorted(datasets.get_dataset_split_names(name, revision=revision))
+    try:
+        return sorted(datasets.get_dataset_split_names(name, revision=revision))
+    except (OSError, ValueError) as error:
+        raise _not_found(source, "a data set", error) from error
 
 
 def train_and_validation(
@@ -70,7 +74,16 @@ def train_and_validation(
         sources, labels: as for ``load_split``.
         fraction: share of train that is kept back, above 0, at most 0.5.
         seed: of the draw.
+
+    Raises:
+        ConfigError: the fraction is out of range.
+        DataError: as for ``load_split``.
     """
+    if not 0 < fraction <= 0.5:
+        raise ConfigError(
+            f"validation_fraction is {fraction:g}; a number above 0 and at most 0.5 is expected.",
+            hint="Keep back a tenth of the pictures, for example.",
+        )
     trains, validations = [], []
     for source in sources:
         train = load_split([source], "train", labels=labels)
@@ -87,8 +100,12 @@ def train_and_validation(
 
 
 def picture_bytes(record: dict[str, Any]) -> bytes:
-    """The encoded picture of one row, from the table itself or from the file that it names."""
+    """The encoded picture of one row, from the table itself or from the file that it names; raises
+    ``ImageError`` or ``OSError`` if there is none.
+    """
     image = record["image"]
+    if image is None:
+        raise ImageError("The row holds no picture.", hint="Fill or remove it.", code="empty_image")
     return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
 
 
@@ -153,12 +170,12 @@ def _load(source: str, split: str) -> datasets.Dataset:
         raise DataError(
             f"{source} has no split called {split!r}.", hint=f"Its splits are: {', '.join(sorted(found))}."
         )
+    # The library takes file names for patterns, and has its own mind about the names of splits.
+    files = {"rows": [glob.escape(name) for name in found[split]]}
     if parquet:
-        return datasets.load_dataset("parquet", data_files={split: parquet[split]}, split=split)
+        return datasets.load_dataset("parquet", data_files=files, split="rows")
     labelled = any(len(Path(name).relative_to(folder).parts) > 2 for name in found[split])
-    return datasets.load_dataset(
-        "imagefolder", data_files={split: found[split]}, split=split, drop_labels=not labelled
-    )
+    return datasets.load_dataset("imagefolder", data_files=files, split="rows", drop_labels=not labelled)
 
 
 def _load_from_hub(source: str, split: str) -> datasets.Dataset:
@@ -166,11 +183,15 @@ def _load_from_hub(source: str, split: str) -> datasets.Dataset:
     try:
         return datasets.load_dataset(name, split=split, revision=revision)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{source} is neither a folder here nor a data set with the split {split!r} that the Hub gives "
-            f"out ({type(error).__name__}: {error}).",
-            hint="Check the spelling, the connection, and that you are signed in if the set is private.",
-        ) from error
+        raise _not_found(source, f"a data set with the split {split!r}", error) from error
+
+
+def _not_found(source: str, what: str, error: Exception) -> DataError:
+    problem = f"{type(error).__name__}: {error}"
+    return DataError(
+        f"{source} is neither a folder here nor {what} that the Hub gives out ({problem}).",
+        hint="Check the spelling, the connection, and that you are signed in if the set is private.",
+    )
 
 
 def _parquet_files(folder: Path) -> dict[str, list[str]]:
@@ -186,8 +207,9 @@ def _picture_folders(folder: Path) -> dict[str, list[str]]:
     """Picture files by split: ``SPLIT/CLASS/*`` or ``SPLIT/*``; a flat folder is the split ``all``."""
     splits: dict[str, list[str]] = {}
     for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in _PICTURES:
-            parts = file.relative_to(folder).parts
+        parts = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)  # a Mac's archives hold "._NAME.jpg"
+        if file.suffix.lower() in _PICTURES and not hidden and file.is_file():
             splits.setdefault(parts[0] if len(parts) > 1 else "all", []).append(str(file))
     if not splits:
         raise DataError(
