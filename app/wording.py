@@ -38,7 +38,8 @@ VERDICT_TAGS: dict[Verdict, str] = {
 """One or two words beside the verdict's colour, which must never stand alone."""
 
 HEATMAP_NOTE = (
-    "The bright areas counted most for this answer. They show where the model looked, not where something is wrong."
+    "The bright areas counted most for this answer. "
+    "They show where the model looked, not where something is wrong."
 )
 
 GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was turned down."
