@@ -10,11 +10,10 @@ from tqdm import tqdm
 
 from model.config import ModelConfig
 from model.network import SkinDiseaseNet
-from model.transforms import eval_transform
 from train.loader import eval_loader
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def predict_logits(
     network: SkinDiseaseNet,
     rows: datasets.Dataset,
@@ -35,7 +34,7 @@ def predict_logits(
         bf16: compute the backbone in bfloat16.
     """
     network.to(device).eval()
-    loader = eval_loader(rows, eval_transform(config=config), batch_size=batch_size, num_workers=num_workers)
+    loader = eval_loader(rows, config, batch_size=batch_size, num_workers=num_workers)
     logits = [np.empty((0, len(config.labels)))]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for images, _ in tqdm(loader, desc=what, unit="batch", leave=False):

@@ -1,0 +1,236 @@
+"""Whole training runs on small made-up data: what they learn, what they leave behind, what survives a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from conftest import ROOT
+from datasets_made import make_parquet
+
+from model.checkpoint import load, load_backbone_weights, save
+from model.config import ModelConfig
+from model.errors import ConfigError, DataError
+from model.labels import LABELS
+from model.network import SkinDiseaseNet
+from train.config import TrainConfig
+from train.loop import fit
+from train.state import STATE, read
+
+SIX = list(LABELS[:6])
+
+
+@pytest.fixture(scope="module")
+def six_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("six") / "data"
+    return make_parquet(folder, {"train": 96, "validation": 24}, labels=SIX)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> Iterator[None]:
+    """Accelerate keeps one state a process; every run here is to start without one."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def options(data: Path, output: Path, **changes: object) -> TrainConfig:
+    """A run of a few seconds."""
+    small = TrainConfig(
+        data=[str(data)],
+        output=str(output),
+        init="random",
+        labels=SIX,
+        backbone="resnet18",
+        head="pool",
+        hidden_size=8,
+        dropout=0.0,
+        input_size=32,
+        train_size=32,
+        trainable=["*"],
+        epochs=1,
+        batch_size=8,
+        num_workers=0,
+        device="cpu",
+        head_lr=3e-3,
+        backbone_lr=1e-3,
+    )
+    return dataclasses.replace(small, **changes)  # type: ignore[arg-type]
+
+
+def command(config: TrainConfig, *more: str) -> list[str]:
+    words = [sys.executable, "-m", "train", "fit"]
+    for name, value in dataclasses.asdict(config).items():
+        if name == "resume":
+            continue
+        if name == "data":
+            words += ["--data", *value]
+        else:
+            words += [f"--{name}", json.dumps(value) if isinstance(value, (list, bool)) else str(value)]
+    return [*words, *more]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return read(run / STATE)["network"]
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor], *, tolerance: float = 0.0) -> bool:
+    return left.keys() == right.keys() and all(
+        torch.allclose(left[name].double(), right[name].double(), rtol=0, atol=tolerance) for name in left
+    )
+
+
+def test_a_run_learns_and_leaves_a_usable_checkpoint(six_classes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    folder = fit(options(six_classes, run, epochs=6, erase=0.0, grayscale=0.0, color_jitter=0.0))
+    log = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == [1, 2, 3, 4, 5, 6]
+    assert log[-1]["loss"] < 0.7 * log[0]["loss"]
+    assert max(entry["balanced_accuracy"] for entry in log) > 0.6  # chance: 0.17
+    assert list((run / "tensorboard").glob("events.*"))
+    loaded = load(folder)
+    assert loaded.config.labels == tuple(SIX)
+    assert loaded.config.min_max_probability > 0
+    assert loaded.config.max_normalized_entropy < 1
+    assert "python -m train fit" in loaded.card()
+    assert str(tmp_path) not in loaded.card()
+
+
+def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle of an epoch, with workers, augmentation, sampler, dropout and a recurrent head."""
+    recipe = options(
+        six_classes,
+        tmp_path / "whole",
+        head="bilstm",
+        dropout=0.3,
+        epochs=2,
+        batch_size=4,
+        num_workers=2,
+        save_every=3,
+        sampler_power=0.5,
+        class_weight_power=0.25,
+    )
+    subprocess.run(command(recipe), cwd=ROOT, check=True, capture_output=True, timeout=300)
+
+    killed = dataclasses.replace(recipe, output=str(tmp_path / "killed"))
+    state = tmp_path / "killed" / STATE
+    process = subprocess.Popen(
+        command(killed), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while not state.is_file():
+        assert process.poll() is None, "the run ended before its first save"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    progress = read(state)["progress"]
+    assert 0 < progress["epoch"] * 24 + progress["step"] < 48
+    assert progress["step"] > 0, "the kill was meant to hit the middle of an epoch"
+
+    subprocess.run(command(killed, "--resume"), cwd=ROOT, check=True, capture_output=True, timeout=300)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    ends = [(tmp_path / name / "checkpoint" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert ends[0] == ends[1]
+
+
+def test_two_processes_train_what_one_does(six_classes: Path, tmp_path: Path) -> None:
+    """Frozen batch norms and no dropout, so that only the dealing out of pictures could make a difference."""
+    one = options(six_classes, tmp_path / "one", trainable=["layer4.1.conv*"], batch_size=8)
+    two = dataclasses.replace(one, output=str(tmp_path / "two"), batch_size=4)
+    fit(one)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run([*launch, *command(two)[1:]], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    frozen_statistics = {name for name in weights(tmp_path / "one") if "layer4" not in name}
+    assert frozen_statistics
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"), tolerance=2e-4)
+    assert (tmp_path / "two" / "checkpoint" / "config.json").is_file()
+
+
+def test_frozen_parts_stay_as_the_initial_weights_had_them(six_classes: Path, tmp_path: Path) -> None:
+    init = tmp_path / "init"
+    config = ModelConfig(labels=tuple(SIX), backbone="resnet18", head="pool", input_size=32)
+    torch.manual_seed(5)
+    start = SkinDiseaseNet(config)
+    save(init, start, config, card="")
+    from safetensors.torch import save_file
+
+    save_file(start.backbone.state_dict(), tmp_path / "backbone.safetensors")
+    recipe = options(
+        six_classes, tmp_path / "run", init=str(tmp_path / "backbone.safetensors"), trainable=["layer4.*"]
+    )
+    fit(recipe)
+    load_backbone_weights(start, tmp_path / "backbone.safetensors")
+    before, after = start.state_dict(), weights(tmp_path / "run")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.startswith(("backbone.layer4.", "head.")) for name in moved)
+
+
+def test_early_stopping_keeps_the_best_epoch(six_classes: Path, tmp_path: Path) -> None:
+    """With learning rates of zero nothing gets better after the first epoch."""
+    recipe = options(
+        six_classes, tmp_path / "run", epochs=9, patience=2, head_lr=0.0, backbone_lr=0.0, trainable=[]
+    )
+    fit(recipe)
+    log = (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()
+    assert len(log) == 3
+
+
+def test_a_finished_run_resumes_to_the_same_checkpoint(six_classes: Path, tmp_path: Path) -> None:
+    recipe = options(six_classes, tmp_path / "run")
+    folder = fit(recipe)
+    before = (folder / "model.safetensors").read_bytes()
+    fit(dataclasses.replace(recipe, resume=True))
+    assert (folder / "model.safetensors").read_bytes() == before
+    with pytest.raises(ConfigError, match="already holds a run") as refused:
+        fit(recipe)
+    assert "--resume" in refused.value.hint
+    with pytest.raises(ConfigError, match=r"seed was 0 and is 1"):
+        fit(dataclasses.replace(recipe, resume=True, seed=1))
+
+
+@pytest.mark.parametrize("head", ["bilstm", "attention", "convlstm"])
+def test_every_head_trains(head: str, six_classes: Path, tmp_path: Path) -> None:
+    fit(options(six_classes, tmp_path / "run", head=head, hidden_size=16))
+    entry = json.loads((tmp_path / "run" / "epochs.jsonl").read_text())
+    assert np.isfinite(entry["loss"])
+
+
+def test_bfloat16_trains_on_the_cpu_when_asked_to(six_classes: Path, tmp_path: Path) -> None:
+    fit(options(six_classes, tmp_path / "run", head="bilstm", precision="bf16"))
+    state = weights(tmp_path / "run")
+    assert all(tensor.dtype != torch.bfloat16 for tensor in state.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"data": []}, ConfigError, "No data set"),
+        ({"head": "lstm"}, ConfigError, "no head called 'lstm'"),
+        ({"trainable": ["layer9.*"]}, ConfigError, r"layer9\.\*"),
+        ({"labels": [*SIX[:5], "Bulous"]}, DataError, "Bulous"),
+        ({"batch_size": 500}, DataError, "do not fill one batch"),
+    ],
+)
+def test_a_wrong_option_stops_before_training(
+    changes: dict[str, object], error: type[Exception], message: str, six_classes: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        fit(options(six_classes, tmp_path / "run", **changes))
+
+
+def test_the_command_says_what_is_wrong_without_a_traceback(six_classes: Path, tmp_path: Path) -> None:
+    wrong = options(six_classes, tmp_path / "run", init=str(tmp_path / "none.safetensors"))
+    done = subprocess.run(command(wrong), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "none.safetensors is missing" in done.stderr
+    assert "Traceback" not in done.stderr
