@@ -66,20 +66,23 @@ def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, ca
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     fresh.chmod(0o755)
-    weights = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
-    (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
-    (fresh / CARD).write_text(card, encoding="utf-8")
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-        os.rename(folder, old / folder.name)
-        os.rename(fresh, folder)
-        shutil.rmtree(old)
-    else:
-        os.rename(fresh, folder)
+    try:
+        weights = {
+            name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+            for name, tensor in network.state_dict().items()
+        }
+        save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
+        (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            os.rename(folder, old / folder.name)
+            os.rename(fresh, folder)
+            shutil.rmtree(old)
+        else:
+            os.rename(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load(reference: str | Path) -> Checkpoint:

@@ -11,6 +11,24 @@ from model.errors import ConfigError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "str": (str, "a text"),
+    "int": (int, "a whole number"),
+    "bool": (bool, "true or false"),
+    "tuple[str, ...]": ((list, tuple), "a list"),
+    "tuple[float, float, float]": ((list, tuple), "a list"),
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (1e-6, 1e6),
+    "crop_pct": (0.1, 1.0),
+    "dropout": (0.0, 0.95),
+    "min_max_probability": (0.0, 1.0),
+    "max_normalized_entropy": (0.0, 1.0),
+    "uncertain_below": (0.0, 1.0),
+    "input_size": (32, 2048),
+    "hidden_size": (1, 8192),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -53,35 +71,32 @@ class ModelConfig:
     format_version: int = 1
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            kind, expected = _KINDS.get(str(field.type), (object, ""))
+            if not isinstance(getattr(self, field.name), kind):
+                raise _wrong(field.name, getattr(self, field.name), expected)
         for name in ("labels", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+        names = set(self.labels)
+        if len(names) < 2 or len(names) != len(self.labels) or not all(isinstance(n, str) for n in names):
             raise ConfigError(
-                f"labels holds {len(self.labels)} names, {len(set(self.labels))} of them different; "
-                "at least two different names are needed.",
+                f"labels holds {len(self.labels)} names, {len(names)} of them different; "
+                "at least two different names are needed, all of them texts.",
                 hint="List every class once.",
             )
-        ranges = {
-            "temperature": (1e-6, float("inf")),
-            "crop_pct": (0.1, 1.0),
-            "dropout": (0.0, 0.95),
-            "min_max_probability": (0.0, 1.0),
-            "max_normalized_entropy": (0.0, 1.0),
-            "uncertain_below": (0.0, 1.0),
-            "input_size": (32, 2048),
-            "hidden_size": (1, 8192),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ConfigError(
-                    f"{name} is {value!r}; a number from {low:g} to {high:g} is expected.",
-                    hint=f"Correct {name} in the configuration.",
-                )
+        for name, (low, high) in _RANGES.items():
+            if not _is_number(getattr(self, name), low, high):
+                raise _wrong(name, getattr(self, name), f"a number from {low:g} to {high:g}")
+        for name, low in (("mean", 0.0), ("std", 1e-6)):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(_is_number(value, low, 1.0) for value in values):
+                raise _wrong(name, values, f"a list of three numbers from {low:g} to 1")
         if self.interpolation not in ("bilinear", "bicubic"):
+            raise _wrong("interpolation", self.interpolation, "bilinear or bicubic")
+        if self.format_version != 1:
             raise ConfigError(
-                f"interpolation is {self.interpolation!r}; bilinear or bicubic is expected.",
-                hint="Correct interpolation in the configuration.",
+                f"format_version is {self.format_version}; this program reads version 1.",
+                hint="Update the program, or fetch a checkpoint that was written for it.",
             )
 
     def to_json(self) -> str:
@@ -105,3 +120,13 @@ class ModelConfig:
         if "labels" not in values:
             raise ConfigError("The model configuration has no labels.", hint="Add the list of class names.")
         return cls(**values)
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def _wrong(name: str, value: object, expected: str) -> ConfigError:
+    return ConfigError(
+        f"{name} is {value!r}; {expected} is expected.", hint=f"Correct {name} in the configuration."
+    )

@@ -116,5 +116,6 @@ def choose_uncertain_bound(probabilities: Array, labels: NDArray[np.int64], *, a
     confidence = max_probability(probabilities)
     order = np.argsort(-confidence, kind="stable")
     right = np.cumsum((probabilities.argmax(axis=-1) == labels)[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(right >= accuracy)
+    last = np.append(np.diff(confidence[order]) != 0, True)  # equal answers fall on one side of a bound
+    enough = np.flatnonzero((right >= accuracy) & last)
     return float(confidence[order[enough[-1]]]) if len(enough) else 1.0
