@@ -1,0 +1,56 @@
+"""The HTTP API: everything a program may ask for, all of it JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, request
+
+from app.predictor import Predictor
+from app.web.openapi import build_document
+from app.web.upload import read_picture, read_switch
+from model.labels import URGENCY, condition
+
+
+def build_api(predictor: Predictor) -> Blueprint:
+    """The routes under ``/api/v1``, the two health checks, and the document that describes them."""
+    api = Blueprint("api", __name__)
+    checkpoint = {"id": predictor.id, "revision": predictor.revision}
+    labels = [_label(name) for name in predictor.config.labels]
+    document = build_document()
+
+    @api.post("/api/v1/predict")
+    def predict() -> dict[str, Any]:
+        heatmap = read_switch(request, "heatmap")
+        return predictor.predict(read_picture(request), heatmap=heatmap).to_json()
+
+    @api.get("/api/v1/labels")
+    def list_labels() -> dict[str, Any]:
+        return {"labels": labels, "checkpoint": checkpoint}
+
+    @api.get("/healthz")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.get("/readyz")
+    def ready() -> dict[str, Any]:
+        # The app exists only once its checkpoint is loaded, so an answer at all means ready.
+        return {"status": "ready", "checkpoint": checkpoint}
+
+    @api.get("/openapi.json")
+    def openapi() -> dict[str, Any]:
+        return document
+
+    return api
+
+
+def _label(name: str) -> dict[str, Any]:
+    text = condition(name)
+    return {
+        "name": name,
+        "title": text.title,
+        "summary": text.summary,
+        "urgency": text.urgency,
+        "urgency_text": URGENCY[text.urgency],
+        "malignant": text.malignant,
+    }

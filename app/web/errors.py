@@ -1,0 +1,122 @@
+"""Every error as one JSON shape under the API, and as a friendly page elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import IO
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from app.web.answer import render_problem
+from model.errors import ConfigError, SkinDiseaseNetError
+from model.image import MAX_BYTES
+
+logger = logging.getLogger(__name__)
+
+
+class RequestError(SkinDiseaseNetError):
+    """A request that does not hold what it should.
+
+    Args:
+        message, hint, code: as in the family.
+        status: the HTTP status, 4xx.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, hint: str, code: str | None = None, status: int = 400) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.status = status
+
+
+# Picture errors by code; the others are 422: the bytes arrived as they should, the picture is at fault.
+_IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
+
+_LIMIT = f"{MAX_BYTES / 1e6:.0f} MB"
+
+# HTTP status → code, message, hint
+_HTTP = {
+    404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists what there is."),
+    405: ("method_not_allowed", "This address does not take {method} requests.", "/docs says what it takes."),
+    413: (
+        "image_too_large",
+        f"The request is too large; a picture may have at most {_LIMIT}.",
+        "Save a smaller copy and try again.",
+    ),
+}
+_INTERNAL = SkinDiseaseNetError(
+    "Something went wrong in the server; the picture was not kept.",
+    hint="Try again; if it happens again, tell whoever runs this server when it happened.",
+    code="internal_error",
+)
+
+# A browser reports a lost connection, not the answer, if the server stops reading while it is still sending.
+_DISCARD = 3 * MAX_BYTES
+
+
+def register_errors(app: Flask) -> None:
+    """Answers every exception of the app and of its routing."""
+    app.register_error_handler(SkinDiseaseNetError, _expected)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def wants_json() -> bool:
+    """Whether this request is a program's: anything but the pages."""
+    return request.blueprint == "api" or request.path.startswith("/api/")
+
+
+def _expected(error: SkinDiseaseNetError) -> Response:
+    if isinstance(error, RequestError):
+        return _answer(error, error.status)
+    if isinstance(error, ConfigError):
+        return _answer(error, 400)
+    return _answer(error, _IMAGE_STATUS.get(error.code, 422))
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:  # a redirect
+        return error
+    known = _HTTP.get(status)
+    code, message, hint = known or (
+        error.name.lower().replace(" ", "_"),
+        f"The request cannot be answered ({error.name}).",
+        "/docs says what this server takes.",
+    )
+    response = _answer(
+        SkinDiseaseNetError(message.format(method=request.method), hint=hint, code=code), status
+    )
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if status == 413:
+        response.call_on_close(partial(_discard, request.environ["wsgi.input"], request.content_length))
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer(_INTERNAL, 500)
+
+
+def _answer(error: SkinDiseaseNetError, status: int) -> Response:
+    if wants_json():
+        body = jsonify(error.to_json())
+    elif request.endpoint == "pages.answer":
+        body = render_problem(error)
+    else:
+        body = make_response(render_template("error.html", error=error, status=status))
+    body.status_code = status
+    return body
+
+
+def _discard(stream: IO[bytes], length: int | None) -> None:
+    """Reads the rest of a body into nothing, up to a bound, after the answer was sent."""
+    left = min(length or _DISCARD, _DISCARD)
+    try:
+        while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+            left -= len(chunk)
+    except (OSError, ValueError):
+        pass  # the client has gone, which is as well

@@ -1,0 +1,36 @@
+"""What every answer tells the browser: keep nothing, load nothing from elsewhere."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+# data: is the answered picture and its heat map, blob: the chosen photo before it is sent.
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def add_headers(response: Response) -> Response:
+    """Adds the security headers, and forbids storing whatever is not a static file."""
+    response.headers.extend(HEADERS)
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,94 @@
+"""Request to picture bytes, in memory from end to end."""
+
+from __future__ import annotations
+
+import io
+from typing import IO
+
+from flask import Request
+
+from app.web.errors import RequestError
+from model.image import MAX_BYTES
+
+# Room for the boundaries and part headers around a picture of the largest size that is accepted.
+MAX_BODY = MAX_BYTES + 64 * 1024
+
+RAW_TYPES = "image/* or application/octet-stream"
+_HOW = f"Send it as the multipart field `image`, or as the bare body with Content-Type {RAW_TYPES}."
+
+
+class InMemoryRequest(Request):
+    """Keeps uploaded files in memory; werkzeug's own request spools those over 500 kB to the disk."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return io.BytesIO()
+
+
+def read_form_picture(request: Request) -> bytes:
+    """The bytes of the one file in the multipart field ``image``; its name is never looked at.
+
+    Raises:
+        RequestError: there is no such field, it is not a file, or there are several.
+    """
+    files = request.files.getlist("image")
+    if not files:
+        others = sorted({*request.files, *request.form})
+        got = f"only {', '.join(map(repr, others[:5]))}" if others else "no field at all"
+        if "image" in request.form:
+            got = "it as text, not as a file"
+        raise RequestError(
+            f"A file in the field 'image' is expected; the form has {got}.",
+            hint="Choose a picture first; a program sends it as a file in the multipart field `image`.",
+            code="missing_image",
+        )
+    if len(files) > 1:
+        raise RequestError(
+            f"{len(files)} pictures were sent; one at a time is expected.",
+            hint="Send each picture on its own.",
+            code="too_many_images",
+        )
+    return files[0].read()
+
+
+def read_picture(request: Request) -> bytes:
+    """The bytes of the picture in a multipart form or in a raw body.
+
+    Raises:
+        RequestError: the content type is another one, or the form holds no picture.
+        werkzeug.exceptions.RequestEntityTooLarge: the body is over ``MAX_BODY``; it is not read to its end.
+    """
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return read_form_picture(request)
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return request.get_data(cache=False)
+    if not kind and not request.content_length and not request.get_data(cache=False):
+        raise RequestError("The request has no body; a picture is expected.", hint=_HOW, code="empty_body")
+    raise RequestError(
+        f"The Content-Type is {kind or 'missing'}; multipart/form-data, {RAW_TYPES} is expected.",
+        hint=_HOW,
+        code="unsupported_content_type",
+        status=415,
+    )
+
+
+def read_switch(request: Request, name: str) -> bool:
+    """A query parameter that is on or off; off where it is missing.
+
+    Raises:
+        RequestError: it has another value, or comes twice.
+    """
+    values = request.args.getlist(name) or ["0"]
+    if len(values) > 1 or values[0] not in ("0", "1", "false", "true"):
+        raise RequestError(
+            f"{name} is {', '.join(repr(value[:40]) for value in values[:3])}; 1 or 0 is expected.",
+            hint=f"Write ?{name}=1, or leave it out.",
+            code="invalid_parameter",
+        )
+    return values[0] in ("1", "true")
