@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
+from model.config import ModelConfig
 from model.image import read_image
-from model.transforms import Transform
+from model.transforms import Transform, eval_transform, short_side
 from train.data import picture_bytes
 
 
@@ -48,11 +49,20 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Rows of a data set as (tensor (3, S, S), label)."""
+    """Rows of a data set as (tensor (3, S, S), label).
 
-    def __init__(self, rows: datasets.Dataset, transform: Transform) -> None:
+    Args:
+        rows: as ``train.data.load_split`` gives them.
+        transform: RGB picture → tensor.
+        target_side: for ``read_image``; None decodes in full size.
+    """
+
+    def __init__(
+        self, rows: datasets.Dataset, transform: Transform, *, target_side: int | None = None
+    ) -> None:
         self.rows = rows
         self.transform = transform
+        self.target_side = target_side
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,7 +71,8 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         row, seed = draw if isinstance(draw, Draw) else (draw, None)
         record = self.rows[row]
         with seeded(seed):
-            return self.transform(read_image(picture_bytes(record))), record["label"]
+            picture = read_image(picture_bytes(record), target_side=self.target_side)
+            return self.transform(picture), record["label"]
 
 
 def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
@@ -125,11 +136,11 @@ def train_loader(
 
 
 def eval_loader(
-    rows: datasets.Dataset, transform: Transform, *, batch_size: int, num_workers: int
+    rows: datasets.Dataset, config: ModelConfig, *, batch_size: int, num_workers: int
 ) -> DataLoader:
-    """Loads every row once, in order, without randomness."""
+    """Loads every row once, in order, without randomness, decoded and transformed as in use."""
     return DataLoader(
-        Pictures(rows, transform),
+        Pictures(rows, eval_transform(config=config), target_side=2 * short_side(config)),
         batch_size=batch_size,
         num_workers=num_workers,
         generator=torch.Generator().manual_seed(0),

@@ -60,7 +60,7 @@ def create_optimizer(network: SkinDiseaseNet, config: TrainConfig) -> torch.opti
 def create_schedule(
     optimizer: torch.optim.Optimizer, config: TrainConfig, *, steps_per_epoch: int
 ) -> CosineLRScheduler:
-    """Cosine annealing (Loshchilov and Hutter 2017) to a hundredth by steps, after a linear warm-up.
+    """Cosine annealing (Loshchilov and Hutter 2017) to zero by steps, after a linear warm-up.
 
     With ``restarts`` = r the decay is divided into r + 1 equal cycles that each start at the peak.
     """
