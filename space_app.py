@@ -1,7 +1,8 @@
 """The Gradio app: ``python space_app.py``, ``make demo``, and the Hugging Face Space."""
+
 import sys
 
-from app.gradio_ui import build_demo, launch_options
+from app.gradio_ui import build_demo, serve
 from app.predictor import Predictor
 from app.settings import Settings
 from model.errors import SkinDiseaseNetError
@@ -11,13 +12,10 @@ def main() -> None:
     try:
         settings = Settings.from_environment(default_port=7860)
         predictor = Predictor.from_checkpoint(settings.checkpoint, device=settings.device)
+        print(predictor.describe(), flush=True)
+        serve(build_demo(predictor, settings), settings)
     except SkinDiseaseNetError as error:
         sys.exit(f"error: {error}")
-    print(predictor.describe(), flush=True)
-    demo = build_demo(predictor, settings)
-    demo.launch(**launch_options(settings))
-    print(f"Open http://{settings.host}:{settings.port}", flush=True)
-    demo.block_thread()
 
 
 if __name__ == "__main__":

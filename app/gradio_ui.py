@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.gradio_result import error_html, result_html
 from app.gradio_uploads import private_folder, received, sweeping, upload_routes
 from app.predictor import Prediction, Predictor
 from app.settings import Settings
-from model.errors import ImageError
+from model.errors import ConfigError, ImageError
 from model.image import MAX_BYTES
 from model.labels import NO_CONDITION
 
@@ -33,11 +34,23 @@ CSS = Path(__file__).with_name("gradio.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 
+_TIPS = (
+    '<p id="sdn-camera" role="alert" hidden>The camera cannot be used. '
+    "Allow it for this page in your browser, or upload a photo instead.</p>"
+    f"<p>{wording.BETTER_PHOTO} Your photo is deleted once it has been looked at.</p>"
+)
+
 # The page scrolls to its top, where the picture is; a screen reader goes on at the verdict.
 _TO_RESULT = """() => {
     const headline = document.querySelector(".sdn-headline");
     if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
 }"""
+# Gradio says nothing when the camera is denied: its request for it fails unheard.
+_CAMERA_WORD = """() => window.addEventListener("unhandledrejection", (event) => {
+    const failed = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
+    const word = document.querySelector("#sdn-camera");
+    if (word && event.reason && failed.includes(event.reason.name)) word.hidden = false;
+})"""
 _HEAT_CONTROLS = """element.addEventListener("input", (event) => {
     const layer = element.querySelector(".sdn-layer");
     if (!layer) return;
@@ -49,7 +62,7 @@ _HEAT_CONTROLS = """element.addEventListener("input", (event) => {
 
 
 def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
-    """The page and its API; ``launch(**launch_options(settings))`` starts it.
+    """The page and its API; ``serve`` starts it.
 
     Args:
         predictor: answers.
@@ -103,10 +116,7 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
                 webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
                 elem_id="sdn-input",
             )
-            gr.HTML(
-                f"<p>{wording.BETTER_PHOTO} Your photo is deleted once it has been looked at.</p>",
-                elem_id="sdn-tips",
-            )
+            gr.HTML(_TIPS, elem_id="sdn-tips")
         with gr.Column(visible=False, elem_id="sdn-answer") as answer:
             result = gr.HTML(js_on_load=_HEAT_CONTROLS, elem_id="sdn-result")
             again = gr.Button("Look at another photo", variant="primary", elem_id="sdn-again")
@@ -119,6 +129,25 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
         _uploads_only(photo)
         _api(predict)
     return demo
+
+
+def serve(demo: gr.Blocks, settings: Settings) -> None:
+    """Serves until the process is told to stop.
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+    # As for Ctrl+C: the server closes in good order, and no upload is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        demo.launch(**launch_options(settings))
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.host}:{settings.port} cannot be listened on; the port may be taken.",
+            hint="Choose another PORT, or correct HOST.",
+        ) from error
+    print(f"Open http://{settings.host}:{settings.port}", flush=True)
+    demo.block_thread()
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:
@@ -137,6 +166,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "max_file_size": MAX_BYTES,
         "footer_links": ["api"],
         "css_paths": CSS,
+        "js": _CAMERA_WORD,
         "theme": gr.themes.Base(
             primary_hue="teal",
             neutral_hue="stone",

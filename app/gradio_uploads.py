@@ -8,6 +8,7 @@ its own with an unguessable name, no file name is kept, and an upload that break
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import secrets
@@ -38,6 +39,7 @@ def private_folder() -> Path:
     """The folder that Gradio uses: ``GRADIO_TEMP_DIR``, else a new one that only this user may read."""
     if not os.environ.get("GRADIO_TEMP_DIR"):
         os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="skindiseasenet-")
+        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
     folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
