@@ -209,6 +209,14 @@ def test_every_requirement_has_one_pin_inside_its_range(python: str) -> None:
         assert wanted.specifier.contains(Version(exact.version)), f"{found[0]} is outside {wanted}"
 
 
+def test_the_space_runs_the_tested_gradio() -> None:
+    pin = next(pin for pin in requirements("constraints.txt") if pin.name == "gradio")
+    front_matter = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    version = re.search(r"^sdk_version: (\S+)$", front_matter, re.MULTILINE)
+    assert version
+    assert str(pin.specifier) == f"=={version[1]}"
+
+
 def test_pins_leave_cuda_to_torch() -> None:
     names = [pin.name for pin in requirements("constraints.txt")]
     assert [name for name in names if name.startswith(("nvidia", "cuda", "triton"))] == []
