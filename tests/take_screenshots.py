@@ -24,7 +24,9 @@ def draw_skin(width: int = 720, height: int = 560, *, seed: int = 3) -> Image.Im
     texture = np.zeros((height, width))
     for cells, strength in ((6, 12), (24, 6), (160, 5), (400, 4)):
         coarse = random.normal(size=(cells * height // width + 1, cells)).astype(np.float32)
-        texture += strength * np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+        texture += strength * np.asarray(
+            Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        )
     skin = tone + texture[..., None] * np.array([1.0, 0.9, 0.8])
     y, x = np.mgrid[0:height, 0:width]
     angle = np.arctan2(y - height / 2, x - width / 2)
@@ -48,7 +50,9 @@ def main(chromium: str = "/usr/bin/chromium") -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for name, command, ready, field, verdict in shots:
             port, log = free_port(), Path(folder) / f"{name}.log"
-            with running(command, port=port, log=log, environment={"PORT": str(port)}, ready=ready) as address:
+            with running(
+                command, port=port, log=log, environment={"PORT": str(port)}, ready=ready
+            ) as address:
                 page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
                 page.goto(address)
                 page.locator(field).first.set_input_files(photo)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whole training runs on small made-up data: what they learn, what they leave behind, what survives a kill."""
+"""Whole training runs on small made-up data: what they learn, leave behind, and carry over a kill."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_run_learns_and_leaves_a_usable_checkpoint(six_classes: Path, tmp_path
 
 
 def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_path: Path) -> None:
-    """SIGKILL in the middle of an epoch, with workers, augmentation, sampler, dropout and a recurrent head."""
+    """SIGKILL in the middle of an epoch, with workers, augmentation, sampler, dropout and the BiLSTM."""
     recipe = options(
         six_classes,
         tmp_path / "whole",
@@ -123,7 +123,11 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
     killed = dataclasses.replace(recipe, output=str(tmp_path / "killed"))
     state = tmp_path / "killed" / STATE
     process = subprocess.Popen(
-        command(killed), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(killed),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 200
     while not state.is_file():
@@ -138,7 +142,9 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
 
     subprocess.run(command(killed, "--resume"), cwd=ROOT, check=True, capture_output=True, timeout=300)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
-    ends = [(tmp_path / name / "checkpoint" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    ends = [
+        (tmp_path / name / "checkpoint" / "model.safetensors").read_bytes() for name in ("whole", "killed")
+    ]
     assert ends[0] == ends[1]
 
 

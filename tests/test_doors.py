@@ -1,0 +1,94 @@
+"""The same pictures through every door: Gradio's API, Flask's API and the command line give one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, encode, make_picture
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from app.settings import Settings
+
+
+def five_files(folder: Path) -> list[Path]:
+    """A JPEG, a JPEG turned by EXIF, a palette PNG, a 16-bit PNG and a WebP."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.asarray(make_picture(120, 90, seed=4).convert("L")).astype(np.uint16) * 257
+    contents = {
+        "plain.jpg": encode(make_picture(300, 200, seed=1)),
+        "turned.jpg": encode(make_picture(300, 200, seed=2), exif=exif),
+        "palette.png": encode(make_picture(150, 200, seed=3).convert("P"), "PNG"),
+        "deep.png": encode(Image.fromarray(grey), "PNG"),
+        "modern.webp": encode(make_picture(400, 300, seed=5), "WEBP"),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
+
+
+def comparable(prediction: dict[str, Any]) -> dict[str, Any]:
+    """Everything but how long it took; probabilities to six digits."""
+    kept = {name: value for name, value in prediction.items() if name != "timings_ms"}
+    return json.loads(json.dumps(kept), parse_float=lambda text: round(float(text), 6))
+
+
+def test_five_pictures_get_one_answer_at_every_door(
+    flask_address: str, gradio_address: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    files = five_files(tmp_path)
+    client = Client(gradio_address, verbose=False, download_files=False, analytics_enabled=False)
+    gradio = [client.predict(handle_file(file), True, api_name="/predict") for file in files]
+    client.close()
+
+    flask = []
+    for file in files:
+        request = urllib.request.Request(
+            f"{flask_address}/api/v1/predict?heatmap=1",
+            data=file.read_bytes(),
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            flask.append(json.load(answer))
+
+    words = [sys.executable, "-m", "app", "predict", "--checkpoint", str(tiny_checkpoint)]
+    done = subprocess.run(
+        [*words, *map(str, files)], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    command = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert len({json.dumps(comparable(answer)["conditions"]) for answer in flask}) == len(files)
+    for number, file in enumerate(files):
+        assert comparable(gradio[number]) == comparable(flask[number]), file.name
+        assert comparable({**flask[number], "heatmap": None}) == comparable(command[number]), file.name
+
+
+@pytest.mark.parametrize("script", ["space_app.py", "flask_app.py"])
+def test_a_checkpoint_that_is_not_there_ends_the_start_with_words(script: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "CHECKPOINT": str(tmp_path / "none")}
+    done = subprocess.run(
+        [sys.executable, script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert f"There is no folder {tmp_path / 'none'}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_is_documented_and_only_those() -> None:
+    """The fields, their docstring, and the README's table of variables."""
+    names = {field.name for field in fields(Settings)}
+    described = set(re.findall(r"^ +(\w+): ", Settings.__doc__ or "", flags=re.MULTILINE))
+    table = (ROOT / "README.md").read_text().partition("### Settings")[2].partition("\n**")[0]
+    listed = {name.lower() for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)}
+    assert names == described == listed

@@ -1,0 +1,112 @@
+"""The model card: it repeats what was measured on this very checkpoint, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from model.checkpoint import fingerprint
+from model.errors import DataError
+from train.__main__ import main
+from train.report import write_card
+
+NOTES = "---\nmodel_name: Tiny\nlicense: other\nlicense_name: test-only\n---\n## Data\n\nDrawn by tests.\n"
+
+
+@pytest.fixture
+def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
+    """A checkpoint, the run that made it, and figures measured on it, as files."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_checkpoint, folder)
+    checkpoint = {"id": "tiny", "revision": fingerprint(folder)}
+    figures = {
+        "checkpoint": checkpoint,
+        "data": "drawn",
+        "split": "test",
+        "n": 40,
+        "accuracy": 0.625,
+        "balanced_accuracy": 0.517,
+        "macro_f1": 0.5,
+        "top3_accuracy": 0.81,
+        "ece": 0.043,
+        "rejected": 0.05,
+        "per_class": {"Acne": {"n": 12, "recall": 0.75, "precision": 0.6}},
+        "intervals": {"accuracy": [0.47, 0.77], "balanced_accuracy": [0.4, 0.6], "top3_accuracy": [0.7, 0.9]},
+    }
+    detection = {
+        "checkpoint": checkpoint,
+        "data": "drawn",
+        "split": "test",
+        "skin": {"n": 30, "detected": 2},
+        "sources": {"clothes": {"n": 10, "detected": 7}},
+        "detectors": {"dual_criterion": {"clothes": {"auroc": 0.875, "fpr95": 0.4}}},
+    }
+    run = tmp_path / "run"
+    run.mkdir()
+    options = {
+        "data": [str(tmp_path / "private" / "set")],
+        "init": str(tmp_path / "w.safetensors"),
+        "output": str(run),
+        "seed": 7,
+        "keep": 0.95,
+        "uncertain_accuracy": 0.7,
+        "epochs": 3,
+    }
+    history = [
+        {"epoch": 1, "balanced_accuracy": 0.4, "seconds": 60},
+        {"epoch": 2, "balanced_accuracy": 0.3, "seconds": 60},
+    ]
+    (run / "train_config.json").write_text(json.dumps(options))
+    (run / "epochs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+    files = {"checkpoint": folder, "run": run, "notes": tmp_path / "notes.md"}
+    files["notes"].write_text(NOTES)
+    for name, content in (("metrics", figures), ("ood", detection)):
+        files[name] = tmp_path / f"{name}.json"
+        files[name].write_text(json.dumps(content))
+    return files
+
+
+def command(files: dict[str, Path]) -> list[str]:
+    return ["card", *(word for name, path in files.items() for word in (f"--{name}", str(path)))]
+
+
+def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tmp_path: Path) -> None:
+    assert main(command(measured)) == 0
+    text = (measured["checkpoint"] / "README.md").read_text()
+    assert "| Balanced accuracy | 0.517 (0.400 to 0.600) |" in text
+    assert "0.75 (12)" in text
+    assert "7 of 10 from clothes" in text
+    assert "0.875 / 0.400" in text
+    assert "--seed 7" in text
+    assert "epoch 1" in text
+    assert "Drawn by tests." in text
+    assert str(tmp_path) not in text
+
+    card = ModelCard(text)
+    assert card.data.license_name == "test-only"
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
+    assert results["balanced_accuracy"] == 0.517
+
+
+def test_figures_of_another_checkpoint_are_refused(
+    measured: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = measured["checkpoint"] / "config.json"
+    config.write_text(config.read_text().replace('"temperature": 0.5', '"temperature": 0.6'))
+    assert main(command(measured)) == 1
+    assert "was measured on the checkpoint" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.json cannot be read"):
+        write_card(
+            checkpoint=str(measured["checkpoint"]),
+            run=str(measured["run"]),
+            notes=str(measured["notes"]),
+            metrics=[str(tmp_path / "none.json")],
+            ood=None,
+        )
