@@ -42,7 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         print(json.dumps(prediction.to_json()), flush=True)
         if options.heatmap and prediction.heatmap:
-            Path(options.heatmap).write_bytes(png_bytes(prediction.heatmap))
+            try:
+                Path(options.heatmap).write_bytes(png_bytes(prediction.heatmap))
+            except OSError as error:
+                print(f"error: {options.heatmap} cannot be written ({error.strerror}).", file=sys.stderr)
+                failed = True
     return int(failed)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from huggingface_hub import ModelCard
 
 from app.heatmap import data_uri, overlay
@@ -105,7 +106,10 @@ class Predictor:
     @property
     def terms(self) -> str:
         """What the weights may be used for: the licence that the model card names."""
-        data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
+        try:
+            data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
+        except (ValueError, yaml.YAMLError):  # no reason not to serve the model
+            data = None
         named = data and (data.get("license_name") or data.get("license"))
         return str(named) if named else "not stated in its model card"
 
