@@ -148,8 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        self.wfile.write(b"" if self.command == "HEAD" else content)
 
     def send_json(self, values: object) -> None:
         self.send(200, json.dumps(values).encode(), {"Content-Type": "application/json"})
@@ -176,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found := self.find(kind, name, revision):
             commit, files = found
             siblings = [{"rfilename": path} for path in sorted(files)]
-            self.send_json({"id": name, "sha": commit, "private": False, "siblings": siblings, "tags": []})
+            self.send_json({"id": name, "sha": commit, "siblings": siblings})
 
     def tree(self, kind: str, name: str, revision: str, folder: str = "") -> None:
         if found := self.find(kind, name, revision):

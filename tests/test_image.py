@@ -231,11 +231,6 @@ def test_a_target_side_gives_at_least_that_much_and_the_same_picture(target: int
     assert difference(image, whole.resize(image.size, Image.Resampling.BOX)) < 2
 
 
-def test_a_target_side_changes_nothing_for_other_formats() -> None:
-    data = encode(make_picture(640, 480), "PNG")
-    assert difference(read_image(data, target_side=50), read_image(data)) == 0
-
-
 # Anything at all
 
 
