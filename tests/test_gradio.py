@@ -72,7 +72,7 @@ def served(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "GRADIO_ANALYTICS_ENABLED": "True",
     }
     command = [sys.executable, "space_app.py"]
-    with running(command, port=port, log=folder / "server.log", environment=environment) as address:
+    with running(command, port=port, log=folder / "server.log", environment=environment, wait=300) as address:
         yield Served(address, folder)
 
 
