@@ -175,8 +175,9 @@ def push(folder: str | Path, repo_id: str) -> str:
             commit_message="Upload checkpoint",
         )
     except Exception as error:  # The client lets errors of its HTTP library and of its threads through.
+        one_line = " ".join(str(error).split())
         raise CheckpointError(
-            f"The Hub did not take {folder} as {repo_id} ({type(error).__name__}: {error}).",
+            f"The Hub did not take {folder} as {repo_id} ({type(error).__name__}: {one_line}).",
             hint="Check the name and the connection, and sign in with `hf auth login` or HF_TOKEN.",
         ) from error
     return str(commit)

@@ -187,7 +187,7 @@ def _load_from_hub(source: str, split: str) -> datasets.Dataset:
 
 
 def _not_found(source: str, what: str, error: Exception) -> DataError:
-    problem = f"{type(error).__name__}: {error}"
+    problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return DataError(
         f"{source} is neither a folder here nor {what} that the Hub gives out ({problem}).",
         hint="Check the spelling, the connection, and that you are signed in if the set is private.",
