@@ -69,7 +69,10 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
         settings: what the operator chose.
     """
     folder = private_folder()
-    look = _on_gpu(predictor.predict)
+
+    @_on_gpu
+    def look(data: bytes, *, heatmap: bool) -> Prediction:
+        return predictor.predict(data, heatmap=heatmap)
 
     def predict(image: dict[str, Any] | None, heatmap: bool = False) -> dict[str, Any]:
         """Looks at one photo of skin. Education and decision support, never a diagnosis.
@@ -200,6 +203,7 @@ def _uploads_only(component: Component) -> Component:
 
 
 def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
+    """Borrows a GPU for each call in a Space that lends them, where the package ``spaces`` is there."""
     return spaces.GPU(predict) if spaces else predict
 
 

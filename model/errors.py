@@ -21,12 +21,20 @@ class SkinDiseaseNetError(Exception):
         if code is not None:
             self.code = code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickle rebuilds an exception from positional arguments alone; a process that lends a GPU pickles.
+        return (_rebuild, (type(self), self.message, self.hint, self.code))
+
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
 
     def to_json(self) -> dict[str, dict[str, str]]:
         """The error's one shape: ``{"error": {"code", "message", "hint"}}``."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+def _rebuild(kind: type[SkinDiseaseNetError], message: str, hint: str, code: str) -> SkinDiseaseNetError:
+    return kind(message, hint=hint, code=code)
 
 
 class ImageError(SkinDiseaseNetError):

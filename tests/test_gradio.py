@@ -5,10 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
 import time
+import types
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +24,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import space_app
+from app import gradio_ui
 from app.gradio_uploads import received, sweep
 from app.predictor import Predictor
-from model.errors import ImageError
+from app.settings import Settings
+from model.errors import ConfigError, ImageError
 from model.image import MAX_BYTES
 
 SENT_NAME = "Jane-Doe-left-arm"
@@ -277,18 +281,35 @@ def test_a_wrong_setting_ends_with_words(
         space_app.main()
 
 
-def test_a_taken_port_is_named(
-    served: Served, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    for name, value in (
-        ("CHECKPOINT", str(tiny_checkpoint)),
-        ("PORT", served.address.rpartition(":")[2]),
-        ("GRADIO_TEMP_DIR", str(tmp_path)),
-    ):
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match="the port may be taken"):
-        space_app.main()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def launch(**_: object) -> None:
+        raise OSError("Cannot find empty port in range: 7860-7860.")
+
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:7860 cannot be listened on"):
+        gradio_ui.serve(types.SimpleNamespace(launch=launch), Settings(port=7860))
+
+
+def test_an_error_survives_the_way_from_a_process_that_lends_a_gpu() -> None:
+    sent = ImageError("Got that.", hint="Do this.", code="empty_image")
+    assert pickle.loads(pickle.dumps(sent)).to_json() == sent.to_json()
+
+
+def test_a_space_lends_its_gpu_to_the_prediction(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LentError(Exception):
+        pass
+
+    def lend(function: Callable[..., object]) -> None:
+        raise LentError(function(encode(make_picture()), heatmap=False).verdict)
+
+    monkeypatch.setattr(gradio_ui, "spaces", types.SimpleNamespace(GPU=lend))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with pytest.raises(LentError, match="condition"):
+        gradio_ui.build_demo(predictor, Settings(port=7860))
 
 
 def test_forgotten_uploads_are_swept(tmp_path: Path) -> None:
