@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from html import escape
 
 from PIL import Image
 
 from app import wording
-from app.heatmap import MAX_SIDE, png_bytes
+from app.heatmap import jpeg_uri, png_bytes, preview
 from app.predictor import Prediction, RankedCondition
 from model.errors import ImageError
-from model.image import read_image
 from model.labels import Condition
 from model.rejection import Verdict
 
@@ -35,7 +33,7 @@ def result_html(prediction: Prediction, data: bytes) -> str:
         prediction: the answer, with its heat map.
         data: the encoded picture; it travels inside the page, so that no copy need stay on the server.
     """
-    photo = _photo_uri(data)
+    photo = preview(data)
     if prediction.verdict == "rejected":
         answer = [_advice(prediction), _guesses(prediction)]
     else:
@@ -48,7 +46,7 @@ def result_html(prediction: Prediction, data: bytes) -> str:
         f'<figure class="sdn-photo"><img src="{photo}" alt="Your photo"></figure>',
         _verdict(prediction),
         *answer,
-        f'<p class="sdn-time">{_text(wording.time_taken(prediction))}</p>',
+        f'<p class="sdn-time">{escape(wording.time_taken(prediction))}</p>',
     ]
     return f'<article class="sdn-result" data-verdict="{prediction.verdict}">{"".join(parts)}</article>'
 
@@ -58,37 +56,20 @@ def error_html(error: ImageError) -> str:
     return (
         '<article class="sdn-result sdn-error" data-verdict="error"><section class="sdn-verdict">'
         f"{_tag('rejected', 'Not a picture we can read')}"
-        f'<h2 class="sdn-headline" tabindex="-1">{_text(error.message)}</h2><p>{_text(error.hint)}</p>'
+        f'<h2 class="sdn-headline" tabindex="-1">{escape(error.message)}</h2><p>{escape(error.hint)}</p>'
         "</section></article>"
     )
 
 
-def _text(text: str) -> str:
-    """Text as HTML, in which a percent sign never leaves its number."""
-    return escape(text).replace(" %", "&nbsp;%")
-
-
-def _photo_uri(data: bytes) -> str:
-    picture = read_image(data, target_side=MAX_SIDE)
-    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
-    return _jpeg_uri(picture)
-
-
-def _jpeg_uri(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
 def _tag(verdict: Verdict, words: str) -> str:
     icon = f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{_ICONS[verdict]}"/></svg>'
-    return f'<p class="sdn-tag">{icon}{_text(words)}</p>'
+    return f'<p class="sdn-tag">{icon}{escape(words)}</p>'
 
 
 def _verdict(prediction: Prediction) -> str:
     criteria = "".join(
         f'<li class="{"sdn-fired" if criterion.fired else ""}">'
-        f"{_text(wording.criterion_sentence(criterion))}"
+        f"{escape(wording.criterion_sentence(criterion))}"
         f"{' <strong>Not met.</strong>' if criterion.fired else ' Met.'}</li>"
         for criterion in prediction.criteria
     )
@@ -96,16 +77,16 @@ def _verdict(prediction: Prediction) -> str:
     return (
         '<section class="sdn-verdict">'
         f"{_tag(prediction.verdict, wording.VERDICT_TAGS[prediction.verdict])}"
-        f'<h2 class="sdn-headline" tabindex="-1">{_text(wording.headline(prediction))}</h2>'
-        f"<p>{_text(prediction.reason)}</p>"
+        f'<h2 class="sdn-headline" tabindex="-1">{escape(wording.headline(prediction))}</h2>'
+        f"<p>{escape(prediction.reason)}</p>"
         f"<details{opened}><summary>How this was decided</summary><ul>{criteria}</ul></details></section>"
     )
 
 
 def _rows(conditions: tuple[RankedCondition, ...]) -> str:
     return "".join(
-        f'<li><span class="sdn-name">{_text(ranked.title)}</span>'
-        f'<span class="sdn-share">{_text(wording.percent(ranked.probability))}</span>'
+        f'<li><span class="sdn-name">{escape(ranked.title)}</span>'
+        f'<span class="sdn-share">{escape(wording.percent(ranked.probability))}</span>'
         f'<span class="sdn-bar" style="--share:{ranked.probability:.4f}"></span></li>'
         for ranked in conditions
     )
@@ -127,7 +108,7 @@ def _ranking(conditions: tuple[RankedCondition, ...]) -> str:
 def _guesses(prediction: Prediction) -> str:
     return (
         '<section class="sdn-ranking"><details><summary>Show the guesses all the same</summary>'
-        f"<p>{_text(wording.GUESSES_NOTE)}</p><ol>{_rows(prediction.conditions[:FIRST])}</ol>"
+        f"<p>{escape(wording.GUESSES_NOTE)}</p><ol>{_rows(prediction.conditions[:FIRST])}</ol>"
         "</details></section>"
     )
 
@@ -135,16 +116,16 @@ def _guesses(prediction: Prediction) -> str:
 def _heat(photo: str, heatmap: str | None) -> str:
     if heatmap is None:
         return ""
-    # A photograph as JPEG is a tenth of its PNG, which counts on a phone.
+    # What JPEG saves counts on a phone.
     with Image.open(io.BytesIO(png_bytes(heatmap))) as overlaid:
-        heat = _jpeg_uri(overlaid)
+        heat = jpeg_uri(overlaid)
     return (
         '<section class="sdn-heat"><h3>Where the model looked</h3>'
         f'<figure><img src="{photo}" alt=""><img class="sdn-layer" src="{heat}" '
         'alt="Your photo with the heat map over it"></figure>'
         '<div class="sdn-controls"><label><input type="checkbox" checked> Heat map</label>'
         '<label class="sdn-strength">Strength <input type="range" min="0" max="100" value="80"></label></div>'
-        f"<p>{_text(wording.HEATMAP_NOTE)}</p></section>"
+        f"<p>{escape(wording.HEATMAP_NOTE)}</p></section>"
     )
 
 
@@ -153,24 +134,24 @@ def _advice(prediction: Prediction) -> str:
     about = _about(advice.about) if advice.about else ""
     return (
         '<section class="sdn-advice"><h3>What to do</h3>'
-        f'<p class="sdn-soon" data-urgency="{_text(advice.urgency)}">{_text(advice.how_soon)}</p>'
-        f"<p>{_text(advice.text)}</p>{about}</section>"
+        f'<p class="sdn-soon" data-urgency="{escape(advice.urgency)}">{escape(advice.how_soon)}</p>'
+        f"<p>{escape(advice.text)}</p>{about}</section>"
     )
 
 
 def _about(about: Condition) -> str:
     lookalikes = "".join(
-        f"<dt>{_text(entry.title)}</dt><dd>{_text(entry.how_to_tell)}</dd>" for entry in about.confused_with
+        f"<dt>{escape(entry.title)}</dt><dd>{escape(entry.how_to_tell)}</dd>" for entry in about.confused_with
     )
     sources = "".join(
-        f'<li><a href="{_text(source.url)}" target="_blank" rel="noopener noreferrer">{_text(source.title)}'
+        f'<li><a href="{escape(source.url)}" target="_blank" rel="noopener noreferrer">{escape(source.title)}'
         "</a></li>"
         for source in about.sources
     )
     return (
-        f"<h3>About: {_text(about.title)}</h3><p>{_text(about.summary)}</p>"
-        f"<details><summary>Read more</summary><p>{_text(about.what_it_is)}</p>"
-        f"<h4>What it looks like</h4><p>{_text(about.looks_like)}</p>"
+        f"<h3>About: {escape(about.title)}</h3><p>{escape(about.summary)}</p>"
+        f"<details><summary>Read more</summary><p>{escape(about.what_it_is)}</p>"
+        f"<h4>What it looks like</h4><p>{escape(about.looks_like)}</p>"
         + (f"<h4>Often confused with</h4><dl>{lookalikes}</dl>" if lookalikes else "")
         + (f"<h4>Sources</h4><ul>{sources}</ul>" if sources else "")
         + "</details>"

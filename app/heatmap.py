@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.image import read_image
+
 MAX_SIDE = 640
 STRENGTH = 0.65
 # Dark violet over orange to pale yellow: rises evenly in lightness, also for colour-blind eyes.
@@ -37,6 +39,24 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, crop: float)
     alpha = (STRENGTH * heat)[..., None]
     blended = np.asarray(base, dtype=np.float64) * (1 - alpha) + colour * alpha
     return Image.fromarray(blended.round().astype(np.uint8))
+
+
+def preview(data: bytes) -> str:
+    """An encoded picture as a person sees it, upright, small and without metadata, as a JPEG data URI.
+
+    Raises:
+        ImageError: the bytes cannot be read safely as a picture.
+    """
+    picture = read_image(data, target_side=MAX_SIDE)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
+    return jpeg_uri(picture)
+
+
+def jpeg_uri(picture: Image.Image) -> str:
+    """The picture as ``data:image/jpeg;base64,...``, a tenth of a photograph's PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def data_uri(picture: Image.Image) -> str:

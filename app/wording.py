@@ -45,14 +45,16 @@ HEATMAP_NOTE = (
 GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was turned down."
 
 CRITERIA = {
-    "max_probability": "Confidence: the probability of the best guess",
-    "normalized_entropy": "Indecision: how evenly the guesses are spread, from 0 % to 100 %",
+    "max_probability": "Confidence: the best guess has a probability of {value}; at least {threshold} is "
+    "needed.",
+    "normalized_entropy": "Indecision: the guesses are spread to {value} of the most even spread there is; "
+    "at most {threshold} is allowed.",
 }
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 for people: whole percents, and never "0 %" for what is possible."""
-    return "under 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    """A share from 0 to 1 for people: whole percents, and never "0%" for what is possible."""
+    return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def headline(prediction: Prediction) -> str:
@@ -113,10 +115,8 @@ def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[
 
 def criterion_sentence(criterion: Criterion) -> str:
     """One criterion with its value and threshold, for people."""
-    relation = "at least" if criterion.name == "max_probability" else "at most"
-    return (
-        f"{CRITERIA[criterion.name]} is {percent(criterion.value)}; "
-        f"{relation} {percent(criterion.threshold)} is needed."
+    return CRITERIA[criterion.name].format(
+        value=percent(criterion.value), threshold=percent(criterion.threshold)
     )
 
 

@@ -120,7 +120,7 @@ def test_a_rejected_photo_is_explained(
     assert page.locator(HEADLINE).inner_text() == wording.HEADLINES["rejected"]
     assert page.locator(".sdn-fired").count() == 2
     text = page.locator(".sdn-verdict").inner_text().replace("\xa0", " ")
-    assert "100 % is needed" in text
+    assert "at least 100% is needed" in text
     assert "Not met." in text
     assert page.get_by_text("hold the camera still").last.is_visible()
     assert not page.locator(".sdn-ranking li").first.is_visible()

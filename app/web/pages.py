@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
 from app import wording
-from app.heatmap import MAX_SIDE
+from app.heatmap import preview
 from app.predictor import Predictor
 from app.web.answer import render_answer
 from app.web.openapi import build_document
 from app.web.upload import read_form_picture
-from model.image import FORMATS, read_image
+from model.image import FORMATS
 from model.labels import condition
 
 
@@ -42,19 +40,10 @@ def build_pages(predictor: Predictor) -> Blueprint:
     def answer() -> Response:
         data = read_form_picture(request)
         prediction = predictor.predict(data, heatmap=True)
-        return render_answer(prediction, picture=_small_copy(data))
+        return render_answer(prediction, picture=preview(data))
 
     @pages.get("/docs")
     def docs() -> str:
         return render_template("docs.html", document=document)
 
     return pages
-
-
-def _small_copy(data: bytes) -> str:
-    """The picture as it was understood, upright and without metadata, under its heat map; a data URI."""
-    picture = read_image(data, target_side=MAX_SIDE)
-    picture.thumbnail((MAX_SIDE, MAX_SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
