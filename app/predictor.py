@@ -15,13 +15,13 @@ from app.heatmap import data_uri, overlay
 from app.wording import reason
 from model.calibration import softmax
 from model.checkpoint import Checkpoint, load
-from model.device import agrees_with_cpu, pick_device
+from model.device import trusted_device
 from model.errors import ConfigError
 from model.explain import grad_cam
 from model.image import read_image
 from model.labels import condition
 from model.rejection import Criterion, Verdict, criteria, verdict
-from model.transforms import eval_transform, short_side
+from model.transforms import decode_side, eval_transform, short_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,11 +96,7 @@ class Predictor:
             CheckpointError, ConfigError: it cannot be used as it is.
         """
         checkpoint = load(reference)
-        chosen = pick_device(device)
-        if chosen.type == "mps" and not agrees_with_cpu(
-            checkpoint.network, chosen, size=checkpoint.config.input_size
-        ):
-            chosen = torch.device("cpu")
+        chosen = trusted_device(device, checkpoint.network, size=checkpoint.config.input_size)
         return cls(checkpoint, device=chosen)
 
     @property
@@ -137,8 +133,7 @@ class Predictor:
                 f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
             )
         started = time.perf_counter()
-        # Twice the size needed leaves the resize enough to average over.
-        picture = read_image(data, target_side=2 * short_side(self.config))
+        picture = read_image(data, target_side=decode_side(self.config))
         decoded = time.perf_counter()
         batch = self._transform(picture)[None].to(self._device, memory_format=torch.channels_last)
         transformed = time.perf_counter()

@@ -32,6 +32,18 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def trusted_device(name: str, network: SkinDiseaseNet, *, size: int) -> torch.device:
+    """``pick_device``, but the CPU where Apple's MPS computes this network wrongly.
+
+    Args:
+        name: a name from ``DEVICES``. network, size: as for ``agrees_with_cpu``.
+    """
+    device = pick_device(name)
+    if device.type == "mps" and not agrees_with_cpu(network, device, size=size):
+        return torch.device("cpu")
+    return device
+
+
 @torch.inference_mode()
 def agrees_with_cpu(network: SkinDiseaseNet, device: torch.device, *, size: int) -> bool:
     """Compares the logits of one made-up picture on ``device`` with the CPU's; warns if they differ.

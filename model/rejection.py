@@ -51,10 +51,10 @@ def dual_margin(probabilities: Array, config: ModelConfig) -> Array:
 def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
     """Probability of ``Unknown_Normal`` over the best condition's, (..., K) → (...), -1 to 1.
 
-    Above 0 exactly where it is the most probable label; -1 where the checkpoint has no such label.
+    Above 0 exactly where it is the most probable label; minus infinity where there is no such label.
     """
     if NO_CONDITION not in config.labels:
-        return np.full(probabilities.shape[:-1], -1.0)
+        return np.full(probabilities.shape[:-1], -np.inf)
     unknown = config.labels.index(NO_CONDITION)
     return probabilities[..., unknown] - np.delete(probabilities, unknown, axis=-1).max(axis=-1)
 

@@ -28,6 +28,11 @@ def eval_transform(*, config: ModelConfig) -> Transform:
     )
 
 
+def decode_side(config: ModelConfig) -> int:
+    """The ``target_side`` for ``read_image``: twice what is needed, so that the resize can average."""
+    return 2 * short_side(config)
+
+
 def short_side(config: ModelConfig) -> int:
     """The length in pixels to which ``eval_transform`` resizes the short side."""
     return int(config.input_size / config.crop_pct)

@@ -89,7 +89,7 @@ def train_and_validation(
         train = load_split([source], "train", labels=labels)
         if "validation" in split_names(source):
             trains.append(train)
-            validations.append(load_split([source], "validation", labels=labels))
+            validations.append(load_split([source], "validation", labels=labels, strict=False))
             continue
         groups = [group or f"row {row}" for row, group in enumerate(train["group"])]
         folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.calibration import softmax
 from model.checkpoint import Checkpoint, load
 from model.config import ModelConfig
-from model.device import pick_device
+from model.device import trusted_device
 from model.errors import DataError
 from model.labels import NO_CONDITION
 from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
@@ -137,7 +137,8 @@ def _read(
 
 
 def _calibrated(loaded: Checkpoint, rows: datasets.Dataset, device: str) -> Floats:
-    logits = predict_logits(loaded.network, rows, loaded.config, device=pick_device(device), what="predict")
+    chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
+    logits = predict_logits(loaded.network, rows, loaded.config, device=chosen, what="predict")
     return softmax(logits, loaded.config.temperature)
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from model.config import ModelConfig
 from model.image import read_image
-from model.transforms import Transform, eval_transform, short_side
+from model.transforms import Transform, decode_side, eval_transform
 from train.data import picture_bytes
 
 
@@ -140,7 +140,7 @@ def eval_loader(
 ) -> DataLoader:
     """Loads every row once, in order, without randomness, decoded and transformed as in use."""
     return DataLoader(
-        Pictures(rows, eval_transform(config=config), target_side=2 * short_side(config)),
+        Pictures(rows, eval_transform(config=config), target_side=decode_side(config)),
         batch_size=batch_size,
         num_workers=num_workers,
         generator=torch.Generator().manual_seed(0),

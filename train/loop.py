@@ -18,13 +18,13 @@ from tqdm import tqdm
 from model import checkpoint
 from model.calibration import softmax
 from model.config import ModelConfig
-from model.device import agrees_with_cpu, pick_device
+from model.device import trusted_device
 from model.errors import ConfigError, DataError
 from model.network import SkinDiseaseNet
 from model.transforms import train_transform
 from train.calibrate import calibrate
 from train.config import TrainConfig
-from train.data import drop_unreadable, train_and_validation
+from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_logits
 from train.loader import class_weights, epoch_batches, train_loader
 from train.metrics import classification_metrics
@@ -62,9 +62,11 @@ def fit(config: TrainConfig) -> Path:
     folder = Path(config.output)
     train, validation = _readable(accelerator, folder, config, train=train, validation=validation)
 
+    for name, rows in (("train", train), ("validation", validation)):
+        unlabelled = list(rows["label"]).count(NO_LABEL)
+        if unlabelled:
+            raise DataError(f"{unlabelled} rows of {name} have no label.", hint="Label or remove them.")
     labels = np.asarray(train["label"])
-    if (labels < 0).any():
-        raise DataError(f"{(labels < 0).sum()} training rows have no label.", hint="Label or remove them.")
     classes = len(config.labels)
     weights = class_weights(labels, classes=classes, power=config.class_weight_power)
     loss_of = torch.nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
@@ -206,9 +208,7 @@ def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
 
 
 def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Accelerator:
-    device = pick_device(config.device)
-    if device.type == "mps" and not agrees_with_cpu(network, device, size=config.input_size):
-        device = torch.device("cpu")
+    device = trusted_device(config.device, network, size=config.input_size)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if bf16 else "no")
 
