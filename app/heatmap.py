@@ -19,21 +19,21 @@ _COLOURS = np.array(
 )
 
 
-def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, crop: float) -> Image.Image:
+def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[float, float]) -> Image.Image:
     """Colours the places that speak for a condition; places without evidence keep the picture's own colours.
 
     Args:
         picture: the whole picture, RGB; the result has at most ``MAX_SIDE`` pixels a side.
-        evidence: (h, w), 0 to 1, over the centre square that the network saw.
-        crop: that square's side as a share of the picture's short side, 0 to 1.
+        evidence: (h, w), 0 to 1, over the centre part that the network saw.
+        seen: that part's width and height as shares of the picture's, 0 to 1.
     """
     base = picture.copy()
     base.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
-    side = round(min(base.size) * crop)
-    left, top = (base.width - side) // 2, (base.height - side) // 2
-    smooth = Image.fromarray(evidence.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    width, height = round(base.width * seen[0]), round(base.height * seen[1])
+    left, top = (base.width - width) // 2, (base.height - height) // 2
+    smooth = Image.fromarray(evidence.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     heat = np.zeros((base.height, base.width))
-    heat[top : top + side, left : left + side] = np.asarray(smooth, dtype=np.float64).clip(0, 1)
+    heat[top : top + height, left : left + width] = np.asarray(smooth, dtype=np.float64).clip(0, 1)
     stops = np.linspace(0, 1, len(_COLOURS))
     colour = np.stack([np.interp(heat, stops, channel) for channel in _COLOURS.T], axis=-1)
     alpha = (STRENGTH * heat)[..., None]

@@ -21,7 +21,7 @@ from model.explain import grad_cam
 from model.image import read_image
 from model.labels import condition
 from model.rejection import Criterion, Verdict, criteria, verdict
-from model.transforms import decode_side, eval_transform, short_side
+from model.transforms import decode_side, eval_transform, seen_share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +147,8 @@ class Predictor:
         if heatmap:
             target = int(order[0]) if explain is None else self.config.labels.index(explain)
             evidence = grad_cam(self._network, features, target)
-            crop = self.config.input_size / short_side(self.config)
-            picture_uri = data_uri(overlay(picture, evidence, crop=crop))
+            seen = seen_share(picture.size, config=self.config)
+            picture_uri = data_uri(overlay(picture, evidence, seen=seen))
         ranked = tuple(
             RankedCondition(name, condition(name).title, float(probabilities[number]))
             for number, name in ((int(number), self.config.labels[number]) for number in order)

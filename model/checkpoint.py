@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -151,6 +152,21 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
     kept = {name: weights[name].float() for name in wanted if name in weights}
     network.backbone.load_state_dict(kept, strict=False)
+
+
+def load_network_weights(network: SkinDiseaseNet, folder: str | Path, *, labels: Sequence[str]) -> None:
+    """Fills a whole network, head included, from a checkpoint folder, to be trained further.
+
+    Raises:
+        CheckpointError: the folder is no checkpoint of such a network, or has other labels.
+    """
+    folder = Path(folder)
+    if load_config(folder).labels != tuple(labels):
+        raise CheckpointError(
+            f"The checkpoint in {folder} has other labels, or the same in another order.",
+            hint="Start from a checkpoint with the same labels, or from backbone weights.",
+        )
+    network.load_state_dict(_load_weights(folder, network))
 
 
 def push(folder: str | Path, repo_id: str) -> str:

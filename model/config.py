@@ -43,7 +43,9 @@ class ModelConfig:
         stride_in_1x1: ResNet strides in the first 1x1 convolution of a stage (He et al. 2015, "v1")
             rather than in its 3x3 convolution (timm's default, "v1.5").
         input_size: side of the square the network sees, pixels.
-        crop_pct: the short side is resized to ``input_size / crop_pct`` before the centre crop, 0 to 1.
+        crop_mode: ``center`` keeps the picture's proportions and sees the centre square; ``squash`` sees the
+            whole picture, made square.
+        crop_pct: share of each side of the resized picture that is seen, 0 to 1.
         interpolation: ``bilinear`` or ``bicubic``.
         mean, std: RGB normalisation of values in 0..1.
         temperature: the logits are divided by it (Guo et al. 2017), above 0.
@@ -60,6 +62,7 @@ class ModelConfig:
     dropout: float = 0.3
     stride_in_1x1: bool = False
     input_size: int = 224
+    crop_mode: str = "center"
     crop_pct: float = 1.0
     interpolation: str = "bicubic"
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -93,6 +96,8 @@ class ModelConfig:
                 raise _wrong(name, values, f"a list of three numbers from {low:g} to 1")
         if self.interpolation not in ("bilinear", "bicubic"):
             raise _wrong("interpolation", self.interpolation, "bilinear or bicubic")
+        if self.crop_mode not in ("center", "squash"):
+            raise _wrong("crop_mode", self.crop_mode, "center or squash")
         if self.format_version != 1:
             raise ConfigError(
                 f"format_version is {self.format_version}; this program reads version 1.",

@@ -16,7 +16,7 @@ Transform = Callable[[Image.Image], Tensor]
 
 
 def eval_transform(*, config: ModelConfig) -> Transform:
-    """RGB picture → normalised tensor (3, input_size, input_size): resize the short side, crop the centre."""
+    """RGB picture → normalised tensor (3, input_size, input_size), seen as ``crop_mode`` says."""
     return create_transform(
         config.input_size,
         is_training=False,
@@ -24,18 +24,31 @@ def eval_transform(*, config: ModelConfig) -> Transform:
         mean=config.mean,
         std=config.std,
         crop_pct=config.crop_pct,
-        crop_mode="center",
+        crop_mode=config.crop_mode,
     )
+
+
+def resized_side(config: ModelConfig) -> int:
+    """The length in pixels to which ``eval_transform`` resizes the short side (``squash``: both sides)."""
+    return int(config.input_size / config.crop_pct)
 
 
 def decode_side(config: ModelConfig) -> int:
     """The ``target_side`` for ``read_image``: twice what is needed, so that the resize can average."""
-    return 2 * short_side(config)
+    return 2 * resized_side(config)
 
 
-def short_side(config: ModelConfig) -> int:
-    """The length in pixels to which ``eval_transform`` resizes the short side."""
-    return int(config.input_size / config.crop_pct)
+def seen_share(size: tuple[int, int], *, config: ModelConfig) -> tuple[float, float]:
+    """The centre part of a picture that the network sees, as shares of its width and height, 0 to 1.
+
+    Args:
+        size: width and height of the picture, pixels.
+        config: of the network.
+    """
+    share = config.input_size / resized_side(config)
+    if config.crop_mode == "squash":
+        return share, share
+    return share * min(size) / size[0], share * min(size) / size[1]
 
 
 class RandomDownscale:

@@ -238,6 +238,7 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
         ("hidden_size", 0),
         ("hidden_size", 16.5),
         ("interpolation", "nearest-ish"),
+        ("crop_mode", "corner"),
         ("backbone", "resnet-eighteen"),
         ("backbone", 18),
         ("head", "transformer"),

@@ -19,7 +19,7 @@ from datasets_made import make_parquet
 
 from model.checkpoint import load, load_backbone_weights, save
 from model.config import ModelConfig
-from model.errors import ConfigError, DataError
+from model.errors import CheckpointError, ConfigError, DataError
 from model.labels import LABELS
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
@@ -179,6 +179,20 @@ def test_frozen_parts_stay_as_the_initial_weights_had_them(six_classes: Path, tm
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved
     assert all(name.startswith(("backbone.layer4.", "head.")) for name in moved)
+
+
+def test_a_checkpoint_is_trained_further(six_classes: Path, tmp_path: Path) -> None:
+    start = fit(options(six_classes, tmp_path / "first", head="bilstm"))
+    still = options(
+        six_classes, tmp_path / "still", head="bilstm", init=str(start), head_lr=0.0, trainable=[]
+    )
+    AcceleratorState._reset_state(reset_partial_state=True)
+    again = fit(still)
+    assert (again / "model.safetensors").read_bytes() == (start / "model.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match=r"lacks|does not have"):
+        fit(dataclasses.replace(still, head="pool", output=str(tmp_path / "pool")))
+    with pytest.raises(CheckpointError, match="other labels"):
+        fit(dataclasses.replace(still, labels=SIX[::-1], output=str(tmp_path / "turned")))
 
 
 def test_early_stopping_keeps_the_best_epoch(six_classes: Path, tmp_path: Path) -> None:

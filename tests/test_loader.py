@@ -217,6 +217,14 @@ def test_eval_transform_is_resize_crop_and_normalise(width: int, height: int, in
     assert np.allclose(got.numpy(), wanted, atol=1e-5)
 
 
+def test_squash_sees_the_whole_picture_made_square() -> None:
+    config = ModelConfig(labels=SOME, input_size=96, crop_mode="squash")
+    picture = make_picture(300, 150, seed=4)
+    values = np.asarray(picture.resize((96, 96), Image.Resampling.BICUBIC)) / 255.0
+    wanted = ((values - config.mean) / config.std).transpose(2, 0, 1)
+    assert np.allclose(eval_transform(config=config)(picture).numpy(), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [40, 64])
 def test_train_transforms_give_the_wanted_size(size: int) -> None:
     transform = train_transform(config=ModelConfig(labels=SOME, input_size=64), size=size, **ALL_AUGMENTATION)

@@ -17,9 +17,11 @@ from app.__main__ import main
 from app.heatmap import overlay, png_bytes
 from app.predictor import Predictor
 from model.checkpoint import Checkpoint, load
+from model.config import ModelConfig
 from model.errors import ConfigError, ImageError
 from model.image import read_image
 from model.labels import LABELS, NO_CONDITION, condition
+from model.transforms import seen_share
 
 PHOTO = encode(make_picture(120, 90, seed=4))
 KEYS = [
@@ -155,7 +157,8 @@ def test_heat_lies_over_its_place(
     grey = Image.new("RGB", size, (90, 90, 90))
     evidence = np.zeros((4, 4), np.float32)
     evidence[place] = 1
-    change = np.abs(np.asarray(overlay(grey, evidence, crop=1.0)).astype(int) - 90).sum(axis=-1)
+    seen = seen_share(size, config=ModelConfig(labels=LABELS, input_size=80))
+    change = np.abs(np.asarray(overlay(grey, evidence, seen=seen)).astype(int) - 90).sum(axis=-1)
     y, x = np.argwhere(change == change.max()).mean(axis=0)
     assert (y - square[1]) // 20 == place[0]
     assert (x - square[0]) // 20 == place[1]
@@ -163,10 +166,19 @@ def test_heat_lies_over_its_place(
 
 def test_a_network_that_sees_a_smaller_square_has_heat_only_there() -> None:
     grey = Image.new("RGB", (100, 100), (90, 90, 90))
-    drawn = np.asarray(overlay(grey, np.ones((4, 4), np.float32), crop=0.8)).astype(int)
+    seen = seen_share(grey.size, config=ModelConfig(labels=LABELS, input_size=80, crop_pct=0.8))
+    drawn = np.asarray(overlay(grey, np.ones((4, 4), np.float32), seen=seen)).astype(int)
     heated = (drawn != 90).any(axis=-1)
     assert heated[10:90, 10:90].all()
     assert heated.sum() == 80 * 80
+
+
+def test_a_network_that_sees_the_whole_picture_has_heat_up_to_its_edges() -> None:
+    grey = Image.new("RGB", (200, 80), (90, 90, 90))
+    config = ModelConfig(labels=LABELS, input_size=80, crop_mode="squash")
+    seen = seen_share(grey.size, config=config)
+    drawn = np.asarray(overlay(grey, np.ones((4, 4), np.float32), seen=seen)).astype(int)
+    assert (drawn != 90).any(axis=-1).all()
 
 
 def test_a_large_picture_gets_a_heat_map_of_bounded_size(predictor: Predictor) -> None:

@@ -18,7 +18,8 @@ class TrainConfig:
     Attributes:
         data: folders or Hub ids; their splits are concatenated.
         output: folder of the run, made if needed.
-        init: a safetensors file for the backbone, "timm" for timm's weights from the Hub, or "random".
+        init: a safetensors file for the backbone, a checkpoint folder to train further, "timm" for timm's
+            weights from the Hub, or "random".
         resume: go on with the run in ``output``.
         labels: class names in the order of the logits.
         seed: of every random draw.
@@ -28,7 +29,8 @@ class TrainConfig:
         dropout: of the head, 0 to 1.
         stride_in_1x1: original ResNet strides, as the weights in Caffe and Keras have them.
         input_size: side of the picture at evaluation and in use, pixels.
-        crop_pct: share of the short side that the centre crop keeps, 0 to 1.
+        crop_mode: center or squash; how a whole picture becomes square at evaluation and in use.
+        crop_pct: share of each side of the resized picture that is seen, 0 to 1.
         train_size: side of the training crops, pixels.
         trainable: patterns of backbone parameter names (layer4.*) that are trained; the rest is frozen.
         epochs: passes over the training rows.
@@ -74,6 +76,7 @@ class TrainConfig:
     dropout: float = 0.3
     stride_in_1x1: bool = False
     input_size: int = 224
+    crop_mode: Literal["center", "squash"] = "center"
     crop_pct: float = 1.0
 
     train_size: int = 224

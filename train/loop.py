@@ -201,7 +201,9 @@ def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
     values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
     model_config = ModelConfig.from_dict(values)
     network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
-    if config.init not in ("timm", "random"):
+    if Path(config.init).is_dir():
+        checkpoint.load_network_weights(network, config.init, labels=config.labels)
+    elif config.init not in ("timm", "random"):
         checkpoint.load_backbone_weights(network, config.init)
     freeze(network, config.trainable)
     return model_config, network

@@ -14,9 +14,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
+from model.transforms import resized_side
 from train.config import TrainConfig
 from train.state import CONFIG, LOG
 
+_PREPROCESSING = {
+    "center": "short side resized to {side} px",
+    "squash": "the whole picture resized to {side} x {side} px",
+}
 FIGURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -137,7 +142,7 @@ def _summary(config: ModelConfig) -> str:
     return (
         f"`{config.backbone}`{strides}, its last map read as tokens by the `{config.head}` head; "
         f"{len(config.labels)} labels: {', '.join(config.labels)}.\n\n"
-        f"Input: RGB, short side resized to {int(config.input_size / config.crop_pct)} px, "
+        f"Input: RGB, {_PREPROCESSING[config.crop_mode].format(side=resized_side(config))}, "
         f"centre crop of {config.input_size} px. Weights: float16."
     )
 
