@@ -73,6 +73,7 @@ def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, ca
             for name, tensor in network.state_dict().items()
         }
         save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors leaves it unreadable for other users
         (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if folder.exists():
