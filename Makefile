@@ -44,7 +44,7 @@ lint: $(DEV) ## ruff and mypy
 train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
 	$(BIN)/python -m train fit --config train/configs/skin22.yaml --data $(DATA) \
-		$(if $(INIT),--init $(INIT)) $(if $(OUT),--output $(OUT))
+		$(if $(INIT),--init $(INIT),--stride_in_1x1 false) $(if $(OUT),--output $(OUT))
 
 space: $(if $(strip $(REPO)),$(RUNTIME)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME
 	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)

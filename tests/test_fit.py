@@ -235,6 +235,7 @@ def test_bfloat16_trains_on_the_cpu_when_asked_to(six_classes: Path, tmp_path: P
     ("changes", "error", "message"),
     [
         ({"data": []}, ConfigError, "No data set"),
+        ({"init": "timm", "stride_in_1x1": True}, ConfigError, "stride_in_1x1 is set"),
         ({"head": "lstm"}, ConfigError, "no head called 'lstm'"),
         ({"trainable": ["layer9.*"]}, ConfigError, r"layer9\.\*"),
         ({"labels": [*SIX[:5], "Bulous"]}, DataError, "Bulous"),

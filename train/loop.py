@@ -200,6 +200,11 @@ def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
     shared = {field.name for field in dataclasses.fields(ModelConfig)}
     values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
     model_config = ModelConfig.from_dict(values)
+    if config.init == "timm" and config.stride_in_1x1:
+        raise ConfigError(
+            "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
+            hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
+        )
     network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
     if Path(config.init).is_dir():
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
