@@ -1,4 +1,4 @@
-"""Takes the README's screenshots: ``PYTHONPATH=. .venv/bin/python tests/take_screenshots.py`` (needs Chromium).
+"""Takes the README's screenshots; needs Chromium: ``PYTHONPATH=. python tests/take_screenshots.py``.
 
 Both servers run as a user would start them, on the embedded checkpoint; the picture is drawn here.
 """
