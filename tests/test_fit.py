@@ -183,9 +183,8 @@ def test_frozen_parts_stay_as_the_initial_weights_had_them(six_classes: Path, tm
 
 def test_a_checkpoint_is_trained_further(six_classes: Path, tmp_path: Path) -> None:
     start = fit(options(six_classes, tmp_path / "first", head="bilstm"))
-    still = options(
-        six_classes, tmp_path / "still", head="bilstm", init=str(start), head_lr=0.0, trainable=[]
-    )
+    nothing_moves = {"head_lr": 0.0, "trainable": [], "warmup_epochs": 0.0}
+    still = options(six_classes, tmp_path / "still", head="bilstm", init=str(start), **nothing_moves)
     AcceleratorState._reset_state(reset_partial_state=True)
     again = fit(still)
     assert (again / "model.safetensors").read_bytes() == (start / "model.safetensors").read_bytes()
@@ -246,7 +245,7 @@ def test_a_wrong_option_stops_before_training(
     changes: dict[str, object], error: type[Exception], message: str, six_classes: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        fit(options(six_classes, tmp_path / "run", **changes))
+        fit(dataclasses.replace(options(six_classes, tmp_path / "run"), **changes))  # type: ignore[arg-type]
 
 
 def test_the_command_says_what_is_wrong_without_a_traceback(six_classes: Path, tmp_path: Path) -> None:
