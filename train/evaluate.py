@@ -46,11 +46,6 @@ def evaluate(
     """
     loaded, rows, probabilities, unreadable = _probabilities(checkpoint, data, split, device, max_unreadable)
     labels = np.asarray(rows["label"], dtype=np.int64)
-    if (labels == NO_LABEL).any():
-        raise DataError(
-            f"{(labels == NO_LABEL).sum()} of {len(labels)} rows of {data} ({split}) have no label.",
-            hint="Use `python -m train predict` for pictures without labels.",
-        )
     metrics = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
         "data": Path(data).name,
@@ -126,6 +121,12 @@ def _probabilities(
 ) -> tuple[Checkpoint, datasets.Dataset, Floats, list[dict[str, Any]]]:
     loaded = load(reference)
     rows, unreadable = _read(data, split, loaded.config.labels if labelled else None, max_unreadable)
+    unlabelled = list(rows["label"]).count(NO_LABEL)
+    if labelled and unlabelled:
+        raise DataError(
+            f"{unlabelled} of {len(rows)} rows of {data} ({split}) have no label.",
+            hint="Use `python -m train predict` for pictures without labels.",
+        )
     return loaded, rows, _calibrated(loaded, rows, device), unreadable
 
 
