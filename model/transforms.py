@@ -14,6 +14,8 @@ from model.config import ModelConfig
 
 Transform = Callable[[Image.Image], Tensor]
 
+_QUARTER_TURNS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+
 
 def eval_transform(*, config: ModelConfig) -> Transform:
     """RGB picture → normalised tensor (3, input_size, input_size), seen as ``crop_mode`` says."""
@@ -71,6 +73,17 @@ class RandomDownscale:
         return image.resize(small, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BICUBIC)
 
 
+class RandomQuarterTurn:
+    """Turns a picture by 0, 90, 180 or 270 degrees, each equally often, where ``on``."""
+
+    def __init__(self, *, on: bool) -> None:
+        self.on = on
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        turn = random.choice(_QUARTER_TURNS) if self.on else None
+        return image if turn is None else image.transpose(turn)
+
+
 def train_transform(
     *,
     config: ModelConfig,
@@ -81,6 +94,7 @@ def train_transform(
     blur: float,
     downscale: float,
     erase: float,
+    quarter_turns: bool,
 ) -> Transform:
     """Augmentation for skin pictures: RGB picture → normalised tensor (3, size, size).
 
@@ -93,6 +107,7 @@ def train_transform(
         min_scale: smallest area of the random crop, 0 to 1.
         color_jitter: strength of brightness, contrast and saturation changes, 0 to 1.
         grayscale, blur, downscale, erase: probability of each, 0 to 1.
+        quarter_turns: also turn pictures by multiples of 90 degrees.
     """
     geometry, colour, tensor = create_transform(
         size,
@@ -110,4 +125,12 @@ def train_transform(
         re_prob=erase,
         separate=True,
     )
-    return Compose([geometry, RandomDownscale(probability=downscale, smallest=0.4), colour, tensor])
+    return Compose(
+        [
+            RandomQuarterTurn(on=quarter_turns),
+            geometry,
+            RandomDownscale(probability=downscale, smallest=0.4),
+            colour,
+            tensor,
+        ]
+    )

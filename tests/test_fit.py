@@ -117,6 +117,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
         save_every=3,
         sampler_power=0.5,
         class_weight_power=0.25,
+        ema_decay=0.9,
     )
     subprocess.run(command(recipe), cwd=ROOT, check=True, capture_output=True, timeout=300)
 
@@ -202,6 +203,15 @@ def test_early_stopping_keeps_the_best_epoch(six_classes: Path, tmp_path: Path) 
     fit(recipe)
     log = (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()
     assert len(log) == 3
+
+
+def test_the_checkpoint_holds_the_moving_average_of_the_weights(six_classes: Path, tmp_path: Path) -> None:
+    recipe = options(six_classes, tmp_path / "run", ema_decay=0.9, trainable=[], warmup_epochs=0.0)
+    folder = fit(recipe)
+    saved = read(tmp_path / "run" / STATE)
+    name = "head.classifier.weight"
+    assert not torch.allclose(saved["averaged"][name], saved["network"][name], atol=1e-4)
+    assert torch.equal(load(folder).network.state_dict()[name], saved["averaged"][name].half().float())
 
 
 def test_a_finished_run_resumes_to_the_same_checkpoint(six_classes: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from model.config import ModelConfig
 from model.image import read_image
 from model.labels import LABELS
-from model.transforms import RandomDownscale, Transform, eval_transform, train_transform
+from model.transforms import RandomDownscale, RandomQuarterTurn, Transform, eval_transform, train_transform
 from train.data import load_split, picture_bytes
 from train.loader import Draw, Pictures, class_weights, epoch_batches, eval_loader, train_loader
 
@@ -32,6 +32,7 @@ ALL_AUGMENTATION = {
     "blur": 0.3,
     "downscale": 0.5,
     "erase": 0.5,
+    "quarter_turns": True,
 }
 
 
@@ -231,6 +232,16 @@ def test_train_transforms_give_the_wanted_size(size: int) -> None:
     for seed, (width, height) in enumerate([(300, 40), (40, 300), (64, 64)]):
         image = transform(make_picture(width, height, seed=seed))
         assert (image.shape, image.dtype) == ((3, size, size), torch.float32)
+
+
+def test_quarter_turns_show_every_side_equally_often_or_leave_the_picture_alone() -> None:
+    picture = make_picture(60, 40, seed=3)
+    random.seed(0)
+    turned = RandomQuarterTurn(on=True)
+    seen = Counter(turned(picture).tobytes() for _ in range(400))
+    assert set(seen) == {picture.rotate(90 * quarter, expand=True).tobytes() for quarter in range(4)}
+    assert min(seen.values()) > 60
+    assert all(RandomQuarterTurn(on=False)(picture) is picture for _ in range(20))
 
 
 def test_random_downscale_blurs_with_its_probability_and_keeps_the_size() -> None:

@@ -41,6 +41,8 @@ class TrainConfig:
         warmup_epochs: linear warm-up.
         restarts: number of warm restarts of the cosine (0: one long decay).
         clip_norm: largest gradient norm.
+        ema_decay: the checkpoint holds a moving average of the weights over steps with this decay; 0 turns it
+            off, and the last weights of an epoch count.
         sampler_power: WeightedRandomSampler draws a picture with weight n ** -power, n its class's pictures;
             1 balances the classes, 0 turns it off.
         class_weight_power: the loss weighs a class by n ** -power; 0 turns it off. The two powers together
@@ -52,6 +54,7 @@ class TrainConfig:
         blur: probability, 0 to 1.
         downscale: probability, 0 to 1.
         erase: probability, 0 to 1.
+        quarter_turns: turn pictures by multiples of 90 degrees, for pictures without an upright side.
         validation_fraction: kept back from train where a data set has no validation split.
         max_unreadable: largest share of unreadable pictures.
         keep: share of validation pictures with a condition that the rejection rule keeps.
@@ -89,6 +92,7 @@ class TrainConfig:
     warmup_epochs: float = 0.5
     restarts: int = 0
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
     sampler_power: float = 0.5
     class_weight_power: float = 0.0
     label_smoothing: float = 0.1
@@ -99,6 +103,7 @@ class TrainConfig:
     blur: float = 0.1
     downscale: float = 0.3
     erase: float = 0.1
+    quarter_turns: bool = False
 
     validation_fraction: float = 0.1
     max_unreadable: float = 0.01

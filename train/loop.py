@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from timm.utils import ModelEmaV3
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -73,14 +74,18 @@ def fit(config: TrainConfig) -> Path:
     loss_of.to(accelerator.device)
     optimizer = create_optimizer(network, config)
     progress = Progress()
-    if (folder / STATE).is_file():
-        saved = read(folder / STATE)
+    saved = read(folder / STATE) if (folder / STATE).is_file() else None
+    if saved:
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         progress = Progress(**saved["progress"])
     network.to(memory_format=torch.channels_last)
     network, optimizer = accelerator.prepare(network, optimizer)
     bare = accelerator.unwrap_model(network)
+    averaged = ModelEmaV3(bare, decay=config.ema_decay, use_warmup=True) if config.ema_decay > 0 else None
+    kept = averaged.module if averaged else bare  # what is validated and ends up in the checkpoint
+    if averaged and saved:
+        kept.load_state_dict(saved["averaged"])
     world, rank = accelerator.num_processes, accelerator.process_index
     steps = len(labels) // (config.batch_size * world)
     if steps == 0:
@@ -98,6 +103,7 @@ def fit(config: TrainConfig) -> Path:
         blur=config.blur,
         downscale=config.downscale,
         erase=config.erase,
+        quarter_turns=config.quarter_turns,
     )
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
 
@@ -108,6 +114,8 @@ def fit(config: TrainConfig) -> Path:
                 "optimizer": optimizer.state_dict(),
                 "progress": dataclasses.asdict(progress),
             }
+            if averaged:
+                state["averaged"] = kept.state_dict()
             write_atomically(folder / STATE, state)
 
     while not progress.exhausted(config):
@@ -152,6 +160,8 @@ def fit(config: TrainConfig) -> Path:
             accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
+            if averaged:
+                averaged.update(bare, step=step + 1)
             progress.step += 1
             progress.loss_sum += loss.item()
             bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.3f}")
@@ -162,7 +172,7 @@ def fit(config: TrainConfig) -> Path:
                 f"The training loss became {progress.loss_sum} in epoch {progress.epoch + 1}.",
                 hint="Lower the learning rates, or compute with --precision fp32.",
             )
-        metrics = _validate(accelerator, bare, validation, model_config, config)
+        metrics = _validate(accelerator, kept, validation, model_config, config)
         entry = {
             "epoch": progress.epoch + 1,
             "loss": progress.loss_sum / steps,
@@ -174,7 +184,7 @@ def fit(config: TrainConfig) -> Path:
         if metrics["balanced_accuracy"] > progress.best:
             progress.best, progress.best_epoch = metrics["balanced_accuracy"], progress.epoch
             if accelerator.is_main_process:
-                write_atomically(folder / BEST, bare.state_dict())
+                write_atomically(folder / BEST, kept.state_dict())
         progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
         save()
         if writer is not None:
