@@ -1,4 +1,4 @@
-"""The command line: ``python -m app predict PHOTO...``, one JSON Prediction a line."""
+"""The command line: ``python -m app predict PHOTO...`` prints predictions, ``key`` manages who may ask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from app.access import KeyStore, add_key, revoke_key
 from app.heatmap import png_bytes
 from app.predictor import Predictor
 from app.settings import EMBEDDED_CHECKPOINT
@@ -14,7 +15,7 @@ from model.errors import ImageError, SkinDiseaseNetError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Answers each photo; returns 1 if any could not be read, which its line then says."""
+    """Runs one command; returns 0, or 1 after an error, which was printed."""
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(required=True)
     predict = commands.add_parser("predict", help="print one JSON Prediction a line")
@@ -22,14 +23,21 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--checkpoint", default=EMBEDDED_CHECKPOINT, help="folder or ORG/NAME@REVISION")
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     predict.add_argument("--heatmap", metavar="OUT.png", help="write the heat map of the one photo there")
+    predict.set_defaults(run=_predict)
+    _add_key_commands(commands.add_parser("key", help="add, list and revoke the keys of ACCESS=keys"))
     options = parser.parse_args(arguments)
-    if options.heatmap and len(options.photos) > 1:
+    if getattr(options, "heatmap", None) and len(options.photos) > 1:
         parser.error("--heatmap takes one photo at a time.")
     try:
-        predictor = Predictor.from_checkpoint(options.checkpoint, device=options.device)
+        return options.run(options)
     except SkinDiseaseNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _predict(options: argparse.Namespace) -> int:
+    """Answers each photo; returns 1 if any could not be read, which its line then says."""
+    predictor = Predictor.from_checkpoint(options.checkpoint, device=options.device)
     print(predictor.describe(), file=sys.stderr)
     failed = False
     for photo in options.photos:
@@ -48,6 +56,39 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"error: {options.heatmap} cannot be written ({error.strerror}).", file=sys.stderr)
                 failed = True
     return int(failed)
+
+
+def _add_key_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True)
+    for name, run, words in (
+        ("add", _key_add, "make a key and print it, this once"),
+        ("list", _key_list, "print the names, and the days on which they were made"),
+        ("revoke", _key_revoke, "end a key and its sessions, at once"),
+    ):
+        action = actions.add_parser(name, help=words)
+        if name != "list":
+            action.add_argument("name", metavar="NAME")
+        action.add_argument(
+            "--file", type=Path, required=True, help="the keys file, KEYS_FILE of the service"
+        )
+        action.set_defaults(run=run)
+
+
+def _key_add(options: argparse.Namespace) -> int:
+    print(add_key(options.file, options.name))
+    print("This is the key. It is shown only now: hand it over safely.", file=sys.stderr)
+    return 0
+
+
+def _key_list(options: argparse.Namespace) -> int:
+    for key in KeyStore(options.file).valid():
+        print(f"{key.created}  {key.name}")
+    return 0
+
+
+def _key_revoke(options: argparse.Namespace) -> int:
+    revoke_key(options.file, options.name)
+    return 0
 
 
 def _read(photo: str) -> bytes:

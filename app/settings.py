@@ -6,28 +6,61 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from limits import parse_many
 
 from model.device import DEVICES
 from model.errors import ConfigError
 
 EMBEDDED_CHECKPOINT = str(Path(__file__).resolve().parent.parent / "checkpoints" / "skin22")
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+MIN_SECRET = 32
+"""Characters; half of the 64 that ``secrets.token_hex(32)`` writes."""
+
+_SECRET_HINT = 'Set SECRET_KEY to what `python -c "import secrets; print(secrets.token_hex(32))"` prints.'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """What an operator may choose. Each field is the environment variable of the same name in capitals.
 
+    ``docs/serving.md`` has the defaults and more words.
+
     Attributes:
-        checkpoint: a checkpoint folder, or a Hub repository as ORG/NAME@REVISION; default the embedded one.
-        host: address to listen on; default 127.0.0.1, in a Hugging Face Space 0.0.0.0.
-        port: port to listen on, 1 to 65535; default 7860 for Gradio, 8000 for Flask.
-        device: auto, cpu, cuda or mps; default auto.
+        checkpoint: a checkpoint folder, or a Hub repository as ORG/NAME@REVISION.
+        host: address to listen on.
+        port: port to listen on, 1 to 65535.
+        device: auto, cpu, cuda or mps.
+        access: open (anyone) or keys (whoever has one).
+        keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
+        secret_key: signs the sessions of the Flask pages; at least 32 characters.
+        trusted_proxies: how many proxies stand in front and add to X-Forwarded-For.
+        rate_limit: requests with a picture by key, or by address where there is none; None for no limit.
+        rate_limit_storage: where they are counted, ``memory://`` or a Redis URL.
+        workers: processes, each with its own copy of the model.
+        max_running: predictions at the same time in one worker.
+        max_waiting: predictions that wait for their turn in one worker; more are told to come back.
+        request_seconds: in which a request must have arrived.
+        audit_log: file that the audit lines are added to, ``-`` for the standard output.
     """
 
     checkpoint: str = EMBEDDED_CHECKPOINT
     host: str = "127.0.0.1"
     port: int
     device: str = "auto"
+    access: Literal["open", "keys"] = "open"
+    keys_file: Path | None = None
+    secret_key: str | None = dataclasses.field(default=None, repr=False)
+    trusted_proxies: int = 0
+    rate_limit: str | None = None
+    rate_limit_storage: str = dataclasses.field(default="memory://", repr=False)
+    workers: int = 1
+    max_running: int = 2
+    max_waiting: int = 16
+    request_seconds: int = 60
+    audit_log: str = "-"
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
@@ -38,22 +71,127 @@ class Settings:
             environment: default ``os.environ``.
 
         Raises:
-            ConfigError: a value is out of range; the message names the variable.
+            ConfigError: a value is out of range or contradicts another; the message names the variables.
         """
         env = os.environ if environment is None else environment
-        port = env.get("PORT") or str(default_port)
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            raise ConfigError(
-                f"PORT is {port!r}; a number from 1 to 65535 is expected.", hint="Correct PORT."
-            )
         device = env.get("DEVICE") or "auto"
         if device not in DEVICES:
             raise ConfigError(
                 f"DEVICE is {device!r}; one of {', '.join(DEVICES)} is expected.", hint="Correct DEVICE."
             )
-        return cls(
+        host = env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1")
+        access, keys_file = _access(env, host)
+        settings = cls(
             checkpoint=env.get("CHECKPOINT") or EMBEDDED_CHECKPOINT,
-            host=env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1"),
-            port=int(port),
+            host=host,
+            port=_number(env, "PORT", default_port, 1, 65535),
             device=device,
+            access=access,
+            keys_file=keys_file,
+            secret_key=env.get("SECRET_KEY") or None,
+            trusted_proxies=_number(env, "TRUSTED_PROXIES", 0, 0, 9),
+            rate_limit=_rate_limit(env),
+            rate_limit_storage=_storage(env),
+            workers=_number(env, "WORKERS", cls.workers, 1, 256),
+            max_running=_number(env, "MAX_RUNNING", cls.max_running, 1, 256),
+            max_waiting=_number(env, "MAX_WAITING", cls.max_waiting, 0, 256),
+            request_seconds=_number(env, "REQUEST_SECONDS", cls.request_seconds, 1, 600),
+            audit_log=env.get("AUDIT_LOG") or "-",
         )
+        settings._check(rate_limit_storage_chosen=bool(env.get("RATE_LIMIT_STORAGE")))
+        return settings
+
+    def _check(self, *, rate_limit_storage_chosen: bool) -> None:
+        if self.secret_key is not None and len(self.secret_key) < MIN_SECRET:
+            raise ConfigError(
+                f"SECRET_KEY has {len(self.secret_key)} characters; at least {MIN_SECRET} are expected.",
+                hint=_SECRET_HINT,
+            )
+        if rate_limit_storage_chosen and self.rate_limit is None:
+            raise ConfigError(
+                "RATE_LIMIT_STORAGE is set, but RATE_LIMIT is off.",
+                hint="Set a RATE_LIMIT, or remove RATE_LIMIT_STORAGE.",
+            )
+        if self.rate_limit_storage != "memory://" and self.secret_key is None:
+            raise ConfigError(
+                "RATE_LIMIT_STORAGE is a Redis URL, but SECRET_KEY, which hides addresses in it, is not set.",
+                hint=_SECRET_HINT,
+            )
+
+    def require_secret(self) -> str | None:
+        """``secret_key``, for a front end that signs sessions with it.
+
+        Raises:
+            ConfigError: ``access`` is ``keys`` and there is none.
+        """
+        if self.access == "keys" and self.secret_key is None:
+            raise ConfigError(
+                "ACCESS=keys needs SECRET_KEY, which signs the sessions of the pages; it is not set.",
+                hint=_SECRET_HINT,
+            )
+        return self.secret_key
+
+
+def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"], Path | None]:
+    chosen, keys_file = env.get("ACCESS"), env.get("KEYS_FILE")
+    if chosen not in (None, "", "open", "keys"):
+        raise ConfigError(f"ACCESS is {chosen!r}; open or keys is expected.", hint="Correct ACCESS.")
+    if keys_file and chosen != "keys":
+        raise ConfigError(
+            f"KEYS_FILE is set, but ACCESS is {chosen or 'not set'}: the keys would not be asked for.",
+            hint="Set ACCESS=keys, or remove KEYS_FILE.",
+        )
+    if chosen == "keys":
+        if not keys_file:
+            raise ConfigError(
+                "ACCESS is keys, but KEYS_FILE is not set.",
+                hint="Set KEYS_FILE to a file that `python -m app key add NAME --file FILE` made.",
+            )
+        return "keys", Path(keys_file)
+    if not chosen and host not in LOCAL_HOSTS and not env.get("SPACE_ID"):
+        raise ConfigError(
+            f"HOST is {host}, which other machines may reach, but ACCESS is not set.",
+            hint="Set ACCESS=keys with a KEYS_FILE, or ACCESS=open to let anyone in.",
+        )
+    return "open", None
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+        raise ConfigError(
+            f"{name} is {text!r}; a number from {low} to {high} is expected.", hint=f"Correct {name}."
+        )
+    return int(text)
+
+
+def _rate_limit(env: Mapping[str, str]) -> str | None:
+    text = env.get("RATE_LIMIT") or "120/minute"
+    if text == "off":
+        return None
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ConfigError(
+            f"RATE_LIMIT is {text!r}; a number of requests and a time is expected, or off.",
+            hint="Write it as 120/minute, 1000/hour, or both with a semicolon between them.",
+        ) from None
+    return text
+
+
+def _storage(env: Mapping[str, str]) -> str:
+    text = env.get("RATE_LIMIT_STORAGE") or "memory://"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme == "memory" or (
+            parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        # Not quoted: such a URL may hold a password.
+        raise ConfigError(
+            "RATE_LIMIT_STORAGE is neither memory:// nor a Redis URL.",
+            hint="Write it as redis://HOST:PORT/NUMBER, or rediss:// where Redis speaks TLS.",
+        )
+    return "memory://" if parts.scheme == "memory" else text

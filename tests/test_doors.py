@@ -86,9 +86,9 @@ def test_a_checkpoint_that_is_not_there_ends_the_start_with_words(script: str, t
 
 
 def test_every_setting_is_documented_and_only_those() -> None:
-    """The fields, their docstring, and the README's table of variables."""
+    """The fields, their docstring, and the table of variables for people."""
     names = {field.name for field in fields(Settings)}
     described = set(re.findall(r"^ +(\w+): ", Settings.__doc__ or "", flags=re.MULTILINE))
-    table = (ROOT / "README.md").read_text().partition("### Settings")[2].partition("\n**")[0]
+    table = (ROOT / "docs" / "serving.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
     listed = {name.lower() for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)}
     assert names == described == listed

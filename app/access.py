@@ -1,0 +1,181 @@
+"""Who may ask: keys that are named, stored as hashes, and can be taken back while the service runs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import tempfile
+import threading
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from model.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_HEADER = "# Keys of SkinDiseaseNet, one a line: name, SHA-256 of the key, day it was made.\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key as it is stored.
+
+    Attributes:
+        name: who or what it was given to.
+        digest: SHA-256 of the key, 64 hexadecimal digits. A plain hash is enough: slow, salted ones protect
+            passwords, which can be guessed; nobody guesses 256 random bits, however fast the hash.
+        created: the day it was made, as YYYY-MM-DD.
+    """
+
+    name: str
+    digest: str
+    created: str
+
+
+class KeyStore:
+    """The keys in a file; one that was changed is read again, so that no restart is needed.
+
+    Args:
+        path: the file, one key a line: name, hash, day. Lines that start with # are comments.
+
+    Raises:
+        ConfigError: there is no such file, or a line of it is wrong. Later too, by the methods: a file that
+            cannot be read lets nobody in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: tuple[Key, ...] = ()
+        self.valid()
+
+    def valid(self) -> tuple[Key, ...]:
+        """All keys that are valid now."""
+        with self._lock:
+            try:
+                state = self.path.stat()
+                seen = (state.st_mtime_ns, state.st_size, state.st_ino)
+                if seen != self._seen:
+                    self._keys, self._seen = _parse(self.path.read_text(encoding="utf-8"), self.path), seen
+            except (OSError, UnicodeDecodeError) as error:
+                self._seen = None
+                why = error.strerror if isinstance(error, OSError) else "it is not text"
+                raise ConfigError(
+                    f"The keys file {self.path} cannot be read ({why}).",
+                    hint="Correct KEYS_FILE, or make it with `python -m app key add NAME --file FILE`.",
+                    code="keys_unreadable",
+                ) from error
+            return self._keys
+
+    def find(self, secret: str) -> Key | None:
+        """The stored key of which this is the secret text, or None. Compares all, each in constant time."""
+        digest = _digest(secret)
+        found = None
+        for key in self.valid():
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+    def check(self, name: str, secret: str) -> bool:
+        """Whether ``secret`` is the text of the key called ``name``, as user name and password go."""
+        key = self.find(secret)
+        return key is not None and hmac.compare_digest(key.name.encode(), name.encode())
+
+    def holds(self, key: Key) -> bool:
+        """Whether the key has not been revoked since it was found; a new one of that name is another."""
+        return key in self.valid()
+
+
+def add_key(path: Path, name: str) -> str:
+    """Makes a key, adds it to the file (made where there is none, readable by its owner alone).
+
+    Returns:
+        The key's text, 256 random bits; it is stored nowhere and cannot be shown again.
+
+    Raises:
+        ConfigError: the name is taken or not usable, or the file cannot be read or written.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name[:80]!r} is no name for a key; up to 64 letters, digits, dots, dashes and underscores are "
+            "expected.",
+            hint="Name it after the person, the ward or the program that will use it.",
+        )
+    keys = KeyStore(path).valid() if path.exists() else ()
+    if any(key.name == name for key in keys):
+        raise ConfigError(
+            f"There is a key called {name} already.", hint="Take another name, or revoke that key first."
+        )
+    secret = "sdn_" + secrets.token_urlsafe(32)
+    today = datetime.now(timezone.utc).date().isoformat()
+    _write(path, (*keys, Key(name, _digest(secret), today)))
+    return secret
+
+
+def revoke_key(path: Path, name: str) -> None:
+    """Takes a key out of the file; a running service refuses it, and ends its sessions, from then on.
+
+    Raises:
+        ConfigError: there is no key of that name, or the file cannot be read or written.
+    """
+    keys = KeyStore(path).valid()
+    kept = tuple(key for key in keys if key.name != name)
+    if len(kept) == len(keys):
+        names = ", ".join(key.name for key in keys) or "none"
+        raise ConfigError(f"There is no key called {name!r}.", hint=f"The keys are: {names}.")
+    _write(path, kept)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _parse(text: str, path: Path) -> tuple[Key, ...]:
+    keys: dict[str, Key] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        fits = len(words) == 3 and _NAME.fullmatch(words[0]) and _HASH.fullmatch(words[1])
+        if not fits or words[0] in keys:
+            raise ConfigError(
+                f"Line {number} of {path} is not a name of its own, a SHA-256 in hexadecimal digits, a day.",
+                hint="Correct or remove that line; `python -m app key add` writes new ones.",
+                code="keys_unreadable",
+            )
+        keys[words[0]] = Key(*words)
+    return tuple(keys.values())
+
+
+def _write(path: Path, keys: Iterable[Key]) -> None:
+    """Replaces the file in one step, with its mode and owner: a reader sees all of it or nothing."""
+    text = _HEADER + "".join(f"{key.name} {key.digest} {key.created}\n" for key in keys)
+    try:
+        before = path.stat() if path.exists() else None
+        descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if before:
+                os.chmod(written, before.st_mode & 0o777)
+                with contextlib.suppress(PermissionError):
+                    os.chown(written, before.st_uid, before.st_gid)
+            os.replace(written, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(written)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"The keys file {path} cannot be written ({error.strerror}).",
+            hint="Check the folder and its rights.",
+        ) from error
