@@ -12,6 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from app.heatmap import data_uri, overlay
+from app.quality import SIDE, QualityWarning, check_quality
 from app.wording import reason
 from model.calibration import softmax
 from model.checkpoint import Checkpoint, load
@@ -20,6 +21,7 @@ from model.errors import ConfigError
 from model.explain import grad_cam
 from model.image import read_image
 from model.labels import condition
+from model.malignancy import Malignancy, malignancy
 from model.rejection import Criterion, Verdict, criteria, verdict
 from model.transforms import decode_side, eval_transform, seen_share
 
@@ -42,6 +44,8 @@ class Prediction:
         reason: one plain sentence.
         conditions: all labels, most probable first; the probabilities sum to 1.
         criteria: the rejection rule's values and thresholds.
+        malignancy: whether the labels that may be cancer matter here; None where the checkpoint has none.
+        quality: what about the photo could be better; a warning, never a block.
         prediction_set: names that cannot be ruled out, or None where the checkpoint has no quantile for it.
         checkpoint: ``id`` and ``revision``.
         timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
@@ -52,6 +56,8 @@ class Prediction:
     reason: str
     conditions: tuple[RankedCondition, ...]
     criteria: tuple[Criterion, ...]
+    malignancy: Malignancy | None
+    quality: tuple[QualityWarning, ...]
     prediction_set: tuple[str, ...] | None
     checkpoint: dict[str, str]
     timings_ms: dict[str, float]
@@ -60,7 +66,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
         values = dataclasses.asdict(self)
-        for name in ("conditions", "criteria"):
+        for name in ("conditions", "criteria", "quality"):
             values[name] = list(values[name])
         if self.prediction_set is not None:
             values["prediction_set"] = list(self.prediction_set)
@@ -133,7 +139,7 @@ class Predictor:
                 f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
             )
         started = time.perf_counter()
-        picture = read_image(data, target_side=decode_side(self.config))
+        picture = read_image(data, target_side=max(decode_side(self.config), SIDE))
         decoded = time.perf_counter()
         batch = self._transform(picture)[None].to(self._device, memory_format=torch.channels_last)
         transformed = time.perf_counter()
@@ -159,6 +165,8 @@ class Predictor:
             reason=reason(decided, ranked[0].title, ranked[0].probability, fired),
             conditions=ranked,
             criteria=fired,
+            malignancy=malignancy(probabilities, self.config),
+            quality=check_quality(picture),
             prediction_set=None,
             checkpoint={"id": self.id, "revision": self.revision},
             timings_ms={

@@ -11,6 +11,7 @@ from model.rejection import Criterion, Verdict
 
 if TYPE_CHECKING:
     from app.predictor import Prediction
+    from app.quality import QualityWarning
 
 NOTICE = (
     "This is a learning aid, not a diagnosis. It can be wrong, and it knows only a few conditions. "
@@ -21,6 +22,17 @@ BETTER_PHOTO = (
     "Take the photo in daylight, hold the camera still and about a hand's width away, "
     "and let the spot fill the middle of the picture."
 )
+
+WORRYING_SPOT = "Show a spot that worries you to a doctor, whatever this program says."
+
+NO_FINDING = "That is no finding, and only a closer look can tell."
+
+QUALITY_TITLE = "A better photo may give a better answer"
+
+QUALITY_WORDS = {"too_small": "small", "too_dark": "dark", "blurred": "blurred", "too_bright": "washed out"}
+"""One or two words for each quality warning, for tables."""
+
+SET_TITLE = "What cannot be ruled out"
 
 HEADLINES: dict[Verdict, str] = {
     "condition": "This looks most like {title}",
@@ -69,7 +81,7 @@ class Advice:
     Attributes:
         urgency: a key of ``model.labels.URGENCY``.
         how_soon: a few words that stand above the text.
-        text: one to four sentences.
+        text: a few sentences.
         about: the condition whose texts explain the answer; None where none should be named.
     """
 
@@ -80,14 +92,60 @@ class Advice:
 
 
 def advice(prediction: Prediction) -> Advice:
-    """What a person should do after this prediction, and how soon."""
+    """What a person should do after this prediction, and how soon.
+
+    Where the labels that may be cancer are probable enough together (``malignancy.fired``), the advice to
+    see a doctor soon stands first, whatever the most probable label is.
+    """
+    worry = prediction.malignancy is not None and prediction.malignancy.fired
     if prediction.verdict == "rejected":
-        return Advice("none", "Try another photo", BETTER_PHOTO, None)
+        text = f"{BETTER_PHOTO} {WORRYING_SPOT}" if worry else BETTER_PHOTO
+        return Advice("none", "Try another photo", text, None)
     about = condition(prediction.conditions[0].name)
+    urgency, text = about.urgency, about.when_to_be_seen
     if prediction.verdict == "uncertain":
-        text = f"The model is not sure, so treat this as a hint only. If it is {about.title}: "
-        return Advice(about.urgency, URGENCY[about.urgency], text + about.when_to_be_seen, about)
-    return Advice(about.urgency, URGENCY[about.urgency], about.when_to_be_seen, about)
+        text = f"The model is not sure, so treat this as a hint only. If it is {about.title}: {text}"
+    if worry:
+        urgency = max(urgency, "soon", key=list(URGENCY).index)
+        text = f"{_among_what_it_could_be(prediction)} {NO_FINDING} {text}"
+    return Advice(urgency, URGENCY[urgency], text, about)
+
+
+def _among_what_it_could_be(prediction: Prediction) -> str:
+    worries = [ranked for ranked in prediction.conditions if condition(ranked.name).malignant]
+    named = [ranked for ranked in worries if ranked.probability >= 0.01] or worries[:1]
+    names = _joined([f"{ranked.title} ({percent(ranked.probability)})" for ranked in named])
+    are = "is" if len(named) == 1 else "are"
+    return f"{names} {are} among what it could be, so please show it to a doctor soon, within two weeks."
+
+
+def quality_sentence(warning: QualityWarning) -> str:
+    """What about the photo could be better, and how."""
+    return f"{warning.message} {warning.advice}"
+
+
+def set_sentence(prediction: Prediction) -> str | None:
+    """What cannot be ruled out, one or two sentences; None where the checkpoint has no such set."""
+    names = prediction.prediction_set
+    if names is None:
+        return None
+    titles = [condition(name).title for name in names]
+    known = len(prediction.conditions)
+    if not titles:
+        return "None of the conditions the model knows fits this picture well."
+    if len(titles) == 1:
+        return (
+            f"Of the {known} labels it knows, the model finds only {titles[0]} plausible. That is no proof."
+        )
+    if 2 * len(titles) > known:
+        return (
+            f"The model cannot rule out {len(titles)} of the {known} labels it knows; it learns little here."
+        )
+    return f"By this picture alone the model cannot rule out {_joined(titles)}."
+
+
+def _joined(texts: list[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
 
 
 def time_taken(prediction: Prediction) -> str:

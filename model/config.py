@@ -25,6 +25,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_max_probability": (0.0, 1.0),
     "max_normalized_entropy": (0.0, 1.0),
     "uncertain_below": (0.0, 1.0),
+    "malignant_from": (0.0, 1.0),
     "input_size": (32, 2048),
     "hidden_size": (1, 8192),
 }
@@ -52,6 +53,8 @@ class ModelConfig:
         min_max_probability: rejected below this largest calibrated probability, 0 to 1.
         max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
         uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
+        malignant_from: a picture whose labels that may be cancer reach this summed calibrated probability is
+            answered with the advice to see a doctor first, 0 to 1; 1 never.
         format_version: the layout of this file.
     """
 
@@ -71,6 +74,7 @@ class ModelConfig:
     min_max_probability: float = 0.0
     max_normalized_entropy: float = 1.0
     uncertain_below: float = 0.0
+    malignant_from: float = 1.0
     format_version: int = 1
 
     def __post_init__(self) -> None:

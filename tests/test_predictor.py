@@ -29,6 +29,8 @@ KEYS = [
     "reason",
     "conditions",
     "criteria",
+    "malignancy",
+    "quality",
     "prediction_set",
     "checkpoint",
     "timings_ms",

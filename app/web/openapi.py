@@ -56,6 +56,29 @@ _SCHEMAS = {
                 ),
                 "The rejection rule: `rejected` where one of them fired.",
             ),
+            "malignancy": {
+                "anyOf": [
+                    _object({"probability": _NUMBER, "threshold": _NUMBER, "fired": {"type": "boolean"}}),
+                    {"type": "null"},
+                ],
+                "description": "The summed probability of the labels that may be cancer; where it fired, the "
+                "advice to see a doctor stands first. Null where the checkpoint has no such label.",
+            },
+            "quality": _list(
+                _object(
+                    {
+                        "name": {
+                            "type": "string",
+                            "enum": ["too_small", "too_dark", "blurred", "too_bright"],
+                        },
+                        "value": {"type": "number"},
+                        "threshold": {"type": "number"},
+                        "message": _STRING,
+                        "advice": _STRING,
+                    }
+                ),
+                "What about the photo could be better. A warning: the answer is given all the same.",
+            ),
             "prediction_set": {
                 "type": ["array", "null"],
                 "items": _STRING,
