@@ -20,12 +20,17 @@ class Malignancy:
     fired: bool
 
 
+def malignant_labels(config: ModelConfig) -> tuple[str, ...]:
+    """The labels whose text says ``malignant``: those that hold cancer or a precursor of it."""
+    return tuple(name for name in config.labels if condition(name).malignant)
+
+
 def malignant_probability(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.float64]:
     """Summed probability of the labels whose text says ``malignant``, (..., K) → (...), 0 to 1.
 
     The sum, since a picture that is half melanoma and half basal cell carcinoma is a worry as a whole.
     """
-    numbers = [number for number, name in enumerate(config.labels) if condition(name).malignant]
+    numbers = [config.labels.index(name) for name in malignant_labels(config)]
     return probabilities[..., numbers].sum(axis=-1)
 
 
@@ -34,8 +39,29 @@ def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malig
 
     A threshold of 1 never fires: a checkpoint that has none chosen says nothing on its own.
     """
-    if not any(condition(name).malignant for name in config.labels):
+    if not malignant_labels(config):
         return None
     probability = min(1.0, float(malignant_probability(probabilities, config)))
     threshold = config.malignant_from
     return Malignancy(probability, threshold, threshold < 1.0 and probability >= threshold)
+
+
+def choose_malignant_bound(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], config: ModelConfig, *, sensitivity: float
+) -> float:
+    """The largest bound that a wanted share of the pictures of labels that may be cancer reach.
+
+    Args:
+        probabilities: calibrated, (N, K), of the validation split. labels: true class numbers, (N,).
+        config: names the labels.
+        sensitivity: share of those pictures, 0 to 1.
+
+    Returns:
+        A summed probability; 1.0, which never fires, where no picture has such a label.
+    """
+    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
+    if not ours.any():
+        return 1.0
+    falling = np.sort(malignant_probability(probabilities[ours], config))[::-1]
+    needed = int(np.ceil(sensitivity * len(falling) - 1e-9))
+    return float(falling[max(needed, 1) - 1])

@@ -8,6 +8,7 @@ from sklearn import metrics as reference
 
 from model.config import ModelConfig
 from train.metrics import (
+    accuracy_by,
     bootstrap_intervals,
     classification_metrics,
     detection_metrics,
@@ -142,3 +143,20 @@ def test_intervals_draw_whole_groups() -> None:
     loose = bootstrap_intervals(*copies, [None] * 600)["accuracy"]
     assert grouped[1] - grouped[0] == pytest.approx(alone[1] - alone[0], rel=0.1)
     assert loose[1] - loose[0] < 0.5 * (grouped[1] - grouped[0])
+
+
+def test_accuracy_by_source_counts_each_on_its_own() -> None:
+    probabilities, labels = drawn(3, rows=120)
+    keys = ["big"] * 80 + ["small"] * 30 + [None] * 10
+    groups = [f"g{row // 4}" for row in range(120)]
+    found = accuracy_by(keys, probabilities, labels, groups)
+    assert set(found) == {"big", "small"}
+    right = probabilities.argmax(axis=1) == labels
+    assert found["big"]["accuracy"] == pytest.approx(right[:80].mean())
+    assert (found["big"]["n"], found["big"]["groups"]) == (80, 20)
+    low, high = found["big"]["interval"]
+    assert low <= found["big"]["accuracy"] <= high
+    expected = reference.balanced_accuracy_score(labels[80:110], probabilities[80:110].argmax(axis=1))
+    assert found["small"]["balanced_accuracy"] == pytest.approx(expected)
+    assert found["small"]["groups"] == 8
+    assert found["small"]["interval"] is None, "eight groups allow no interval"

@@ -35,6 +35,9 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "ece": 0.043,
         "rejected": 0.05,
         "per_class": {"Acne": {"n": 12, "recall": 0.75, "precision": 0.6}},
+        "per_source": {"clinic": {"n": 40, "groups": 20, "accuracy": 0.625, "interval": [0.47, 0.77]}},
+        "per_skin_type": {"5": {"n": 6, "groups": 3, "accuracy": 0.5, "interval": None}},
+        "malignant_warning": {"malignant": 9, "malignant_warned": 8, "others": 31, "others_warned": 4},
         "intervals": {"accuracy": [0.47, 0.77], "balanced_accuracy": [0.4, 0.6], "top3_accuracy": [0.7, 0.9]},
     }
     detection = {
@@ -80,6 +83,9 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert "| Balanced accuracy | 0.517 (0.400 to 0.600) |" in text
     assert "0.75 (12)" in text
     assert "7 of 10 from clothes" in text
+    assert "| clinic | 0.62 (0.47 to 0.77), n = 40 |" in text
+    assert "| 5 | 0.50, n = 6 |" in text
+    assert "for 8 of 9 pictures of drawn (test) whose label may be cancer, and for 4 of 31 others" in text
     assert "0.875 / 0.400" in text
     assert "--seed 7" in text
     assert "epoch 1" in text
@@ -99,6 +105,18 @@ def test_figures_of_another_checkpoint_are_refused(
     config.write_text(config.read_text().replace('"temperature": 0.5', '"temperature": 0.6'))
     assert main(command(measured)) == 1
     assert "was measured on the checkpoint" in capsys.readouterr().err
+
+
+def test_without_a_run_the_card_keeps_what_it_says_about_training(
+    measured: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = {name: path for name, path in measured.items() if name != "run"}
+    assert main(command(without)) == 1
+    assert "no section '## Training'" in capsys.readouterr().err
+    assert main(command(measured)) == 0
+    before = (measured["checkpoint"] / "README.md").read_text()
+    assert main(command(without)) == 0
+    assert (measured["checkpoint"] / "README.md").read_text() == before
 
 
 def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> None:

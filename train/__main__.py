@@ -1,4 +1,4 @@
-"""The command line: ``python -m train fit | evaluate | predict | ood | card | push``."""
+"""The command line: ``python -m train fit | evaluate | predict | ood | ...``; ``--help`` lists them all."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def _parser() -> jsonargparse.ArgumentParser:
     fit = jsonargparse.ArgumentParser(description="train a network and write its checkpoint")
     add_fit_options(fit)
     commands.add_subcommand("fit", fit, help="train a network and write its checkpoint")
+
+    crossval = jsonargparse.ArgumentParser(description="cross-validate a recipe on maps of its frozen stages")
+    add_fit_options(crossval)
+    crossval.add_argument("--folds", default=5, type=int, help="number of folds")
+    crossval.add_argument("--views", default=2, type=int, help="augmented views of each picture")
+    commands.add_subcommand("crossval", crossval, help="cross-validate a recipe on maps of its frozen stages")
 
     for name, output, text in (
         ("evaluate", "folder for metrics.json", "measure a checkpoint on a labelled split"),
@@ -43,9 +49,23 @@ def _parser() -> jsonargparse.ArgumentParser:
         )
         commands.add_subcommand(name, command, help=text)
 
+    calibrate = jsonargparse.ArgumentParser(description="fit a checkpoint's temperature and thresholds anew")
+    calibrate.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
+    calibrate.add_argument("--data", required=True, nargs="+", type=str, help="folders or Hub ids")
+    calibrate.add_argument("--split", default="validation", type=str, help="name of the split")
+    for name in ("keep", "uncertain_accuracy", "malignant_sensitivity", "device"):
+        value = getattr(TrainConfig(), name)
+        calibrate.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
+    commands.add_subcommand("calibrate", calibrate, help="fit a checkpoint's temperature and thresholds anew")
+
     card = jsonargparse.ArgumentParser(description="write a checkpoint's model card from measured figures")
     card.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
-    card.add_argument("--run", required=True, type=str, help="folder of the training run that made it")
+    card.add_argument(
+        "--run",
+        default=None,
+        type=str,
+        help="folder of the training run that made it; without it the card's own section on training stays",
+    )
     card.add_argument("--notes", required=True, type=str, help="Markdown file on data and terms")
     card.add_argument(
         "--metrics", nargs="+", type=str, default=[], help="metrics.json files of this checkpoint"
@@ -71,10 +91,21 @@ def main(arguments: list[str] | None = None) -> int:
             values = options.as_dict()
             values.pop("config", None)
             fit(TrainConfig(**values))
+        elif chosen.command == "crossval":
+            from train.crossval import cross_validate
+
+            values = options.as_dict()
+            folds, views = values.pop("folds"), values.pop("views")
+            values.pop("config", None)
+            cross_validate(TrainConfig(**values), folds=folds, views=views)
         elif chosen.command == "push":
             from model.checkpoint import push
 
             print(push(options.checkpoint, options.repo_id))
+        elif chosen.command == "calibrate":
+            from train.calibrate import recalibrate
+
+            recalibrate(**options.as_dict())
         elif chosen.command == "card":
             write_card(**options.as_dict())
         else:

@@ -59,6 +59,8 @@ class TrainConfig:
         max_unreadable: largest share of unreadable pictures.
         keep: share of validation pictures with a condition that the rejection rule keeps.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
+        malignant_sensitivity: share of validation pictures of labels that may be cancer for which the advice
+            to see a doctor comes first.
         patience: epochs without a better validation balanced accuracy before the run stops.
         save_every: steps between two saves of the run's state.
         num_workers: processes that load pictures.
@@ -109,6 +111,7 @@ class TrainConfig:
     max_unreadable: float = 0.01
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
+    malignant_sensitivity: float = 0.95
     patience: int = 5
     save_every: int = 100
     num_workers: int = 2

@@ -1,7 +1,8 @@
 """Data sets by Hub id, parquet folder or image folder, mapped by label name to one common form.
 
 Every split comes out as a ``datasets.Dataset`` with the columns ``image`` (encoded, not decoded), ``label``
-(position in the wanted labels, -1 where there is none), ``id``, ``source`` and ``group``.
+(position in the wanted labels, -1 where there is none), ``id``, ``source``, ``group`` and ``skin_type``
+(Fitzpatrick, 1 to 6, or None).
 """
 
 from __future__ import annotations
@@ -235,8 +236,9 @@ def _canonical(
         "id": [Path(path).name if path else str(row) for row, path in enumerate(paths)],
         "source": _texts(dataset, "source", rows),
         "group": _texts(dataset, "group" if "group" in dataset.column_names else "lesion_id", rows),
+        "skin_type": _skin_types(dataset, rows),
     }
-    types = {"label": "int64", "id": "string", "source": "string", "group": "string"}
+    types = {"label": "int64", "id": "string", "source": "string", "group": "string", "skin_type": "int64"}
     result = dataset.select_columns(["image"])
     for name, values in columns.items():
         result = result.add_column(name, values, feature=datasets.Value(types[name]))
@@ -250,6 +252,12 @@ def _texts(dataset: datasets.Dataset, column: str, rows: int) -> list[str | None
     if isinstance(feature, datasets.ClassLabel):
         return feature.int2str(list(dataset[column]))
     return [None if value is None else str(value) for value in dataset[column]]
+
+
+def _skin_types(dataset: datasets.Dataset, rows: int) -> list[int | None]:
+    if "skin_type" not in dataset.column_names:
+        return [None] * rows
+    return [int(value) if value in range(1, 7) else None for value in dataset["skin_type"]]
 
 
 def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], strict: bool) -> list[int]:

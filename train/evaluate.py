@@ -21,7 +21,13 @@ from model.labels import NO_CONDITION
 from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
 from train.data import NO_LABEL, drop_unreadable, load_split, split_names
 from train.inference import predict_logits
-from train.metrics import bootstrap_intervals, classification_metrics, detection_metrics
+from train.metrics import (
+    accuracy_by,
+    bootstrap_intervals,
+    classification_metrics,
+    detection_metrics,
+    warning_metrics,
+)
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +58,9 @@ def evaluate(
         "split": split,
         **classification_metrics(probabilities, labels, loaded.config),
         "intervals": bootstrap_intervals(probabilities, labels, rows["group"]),
+        "per_source": accuracy_by(rows["source"], probabilities, labels, rows["group"]),
+        "per_skin_type": accuracy_by(rows["skin_type"], probabilities, labels, rows["group"]),
+        "malignant_warning": warning_metrics(probabilities, labels, loaded.config),
         "unreadable": unreadable,
     }
     _write_json(Path(output) / "metrics.json", metrics)

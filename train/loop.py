@@ -22,7 +22,7 @@ from model.config import ModelConfig
 from model.device import trusted_device
 from model.errors import ConfigError, DataError
 from model.network import SkinDiseaseNet
-from model.transforms import train_transform
+from model.transforms import Transform, train_transform
 from train.calibrate import calibrate
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
@@ -30,7 +30,7 @@ from train.inference import predict_logits
 from train.loader import class_weights, epoch_batches, train_loader
 from train.metrics import classification_metrics
 from train.optim import create_optimizer, create_schedule, freeze, train_mode
-from train.report import model_card
+from train.report import model_card, training_section
 from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
 
 
@@ -51,7 +51,7 @@ def fit(config: TrainConfig) -> Path:
             "No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like."
         )
     torch.manual_seed(config.seed)
-    model_config, network = _create_network(config)
+    model_config, network = create_network(config)
     accelerator = _create_accelerator(config, network)
     with accelerator.local_main_process_first():
         train, validation = train_and_validation(
@@ -94,17 +94,7 @@ def fit(config: TrainConfig) -> Path:
             hint="Lower --batch_size.",
         )
     schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
-    transform = train_transform(
-        config=model_config,
-        size=config.train_size,
-        min_scale=config.min_scale,
-        color_jitter=config.color_jitter,
-        grayscale=config.grayscale,
-        blur=config.blur,
-        downscale=config.downscale,
-        erase=config.erase,
-        quarter_turns=config.quarter_turns,
-    )
+    transform = augmentation(config, model_config)
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
 
     def save() -> None:
@@ -199,14 +189,21 @@ def fit(config: TrainConfig) -> Path:
         writer.close()
         bare.load_state_dict(read(folder / BEST))
         calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
-        card = model_card(calibrated, options=dataclasses.asdict(config), history=progress.history)
+        options = dataclasses.asdict(config)
+        training = training_section(options, progress.history)
+        card = model_card(calibrated, options=options, training=training)
         checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()
     return folder / "checkpoint"
 
 
-def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
+def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
+    """The network of a recipe with its initial weights, frozen as the recipe says.
+
+    Raises:
+        ConfigError, CheckpointError: an option or the initial weights are wrong.
+    """
     shared = {field.name for field in dataclasses.fields(ModelConfig)}
     values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
     model_config = ModelConfig.from_dict(values)
@@ -222,6 +219,21 @@ def _create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
         checkpoint.load_backbone_weights(network, config.init)
     freeze(network, config.trainable)
     return model_config, network
+
+
+def augmentation(config: TrainConfig, model_config: ModelConfig) -> Transform:
+    """The augmentation of a recipe: RGB picture → tensor (3, train_size, train_size)."""
+    return train_transform(
+        config=model_config,
+        size=config.train_size,
+        min_scale=config.min_scale,
+        color_jitter=config.color_jitter,
+        grayscale=config.grayscale,
+        blur=config.blur,
+        downscale=config.downscale,
+        erase=config.erase,
+        quarter_turns=config.quarter_turns,
+    )
 
 
 def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Accelerator:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score, roc_curve
 
 from model.config import ModelConfig
+from model.malignancy import malignant_labels, malignant_probability
 from model.rejection import dual_margin
 
 Floats = NDArray[np.float64]
@@ -86,6 +87,65 @@ def bootstrap_intervals(
         "top3_accuracy": weights @ top3 / weights.sum(axis=1),
     }
     return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
+
+
+def warning_metrics(probabilities: Floats, labels: Ints, config: ModelConfig) -> dict[str, int] | None:
+    """How often the advice to see a doctor comes first, by whether the true label may be cancer.
+
+    Returns:
+        ``malignant`` and ``others`` (pictures of each), ``malignant_warned`` and ``others_warned``;
+        None where no label may be cancer.
+    """
+    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
+    if not malignant_labels(config):
+        return None
+    warned = malignant_probability(probabilities, config) >= config.malignant_from
+    return {
+        "malignant": int(ours.sum()),
+        "malignant_warned": int((ours & warned).sum()),
+        "others": int((~ours).sum()),
+        "others_warned": int((~ours & warned).sum()),
+    }
+
+
+def accuracy_by(
+    keys: Sequence[object], probabilities: Floats, labels: Ints, groups: Sequence[str | None]
+) -> dict[str, dict[str, Any]]:
+    """Accuracy of the rows that share a key, such as a source or a skin type; rows without one are left out.
+
+    Args:
+        keys: one a row, or None.
+        probabilities: (N, K). labels: true class numbers, (N,). groups: as for ``bootstrap_intervals``.
+
+    Returns:
+        Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present)
+        and ``interval``, the 95 % bootstrap interval of the accuracy, or None under ten groups, where it
+        would mean nothing.
+    """
+    names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
+    result = {}
+    for key in sorted({str(key) for key in keys if key is not None}):
+        rows = [row for row, own in enumerate(keys) if str(own) == key]
+        own_groups = [names[row] for row in rows]
+        right = probabilities[rows].argmax(axis=1) == labels[rows]
+        count = len(set(own_groups))
+        intervals = bootstrap_intervals(probabilities[rows], labels[rows], own_groups) if count >= 10 else {}
+        result[key] = {
+            "n": len(rows),
+            "groups": count,
+            "accuracy": float(right.mean()),
+            "balanced_accuracy": float(
+                recall_score(
+                    labels[rows],
+                    probabilities[rows].argmax(axis=1),
+                    average="macro",
+                    labels=np.unique(labels[rows]),
+                    zero_division=0.0,
+                )
+            ),
+            "interval": intervals.get("accuracy"),
+        }
+    return result
 
 
 def _in_top3(probabilities: Floats, labels: Ints) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
+from model.malignancy import malignant_labels
 from model.transforms import resized_side
 from train.config import TrainConfig
 from train.state import CONFIG, LOG
@@ -22,6 +23,7 @@ _PREPROCESSING = {
     "center": "short side resized to {side} px",
     "squash": "the whole picture resized to {side} x {side} px",
 }
+TRAINING = "## Training"
 FIGURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -32,12 +34,14 @@ FIGURES = {
 }
 
 
-def write_card(*, checkpoint: str, run: str, notes: str, metrics: Sequence[str], ood: str | None) -> None:
+def write_card(
+    *, checkpoint: str, run: str | None, notes: str, metrics: Sequence[str], ood: str | None
+) -> None:
     """Writes ``README.md`` of a checkpoint folder.
 
     Args:
         checkpoint: the folder.
-        run: the folder of the training run that made it.
+        run: the folder of the training run that made it; None keeps the card's own section on training.
         notes: a Markdown file on data and terms; its front matter gives the card's licence and tags.
         metrics: files that ``evaluate`` wrote for this very checkpoint.
         ood: a file that ``ood`` wrote for it, if any.
@@ -49,12 +53,17 @@ def write_card(*, checkpoint: str, run: str, notes: str, metrics: Sequence[str],
     revision = fingerprint(folder)
     measured = [_read_figures(Path(path), revision) for path in metrics]
     detection = _read_figures(Path(ood), revision) if ood else None
-    options = json.loads(_read_text(Path(run) / CONFIG))
-    history = [json.loads(line) for line in _read_text(Path(run) / LOG).splitlines()]
+    options = dataclasses.asdict(TrainConfig())
+    if run is None:
+        training = _present_section(folder / CARD, TRAINING)
+    else:
+        options |= json.loads(_read_text(Path(run) / CONFIG))
+        history = [json.loads(line) for line in _read_text(Path(run) / LOG).splitlines()]
+        training = training_section(options, history)
     text = model_card(
         load_config(folder),
         options=options,
-        history=history,
+        training=training,
         notes=_read_text(Path(notes)),
         metrics=measured,
         ood=detection,
@@ -67,7 +76,7 @@ def model_card(
     config: ModelConfig,
     *,
     options: dict[str, Any],
-    history: Sequence[dict[str, Any]],
+    training: str,
     notes: str = "",
     metrics: Sequence[dict[str, Any]] = (),
     ood: dict[str, Any] | None = None,
@@ -77,7 +86,7 @@ def model_card(
     Args:
         config: of the checkpoint.
         options: of the training run, as ``TrainConfig`` names them.
-        history: one entry a finished epoch.
+        training: the section on the training run, see ``training_section``.
         notes: Markdown on data and terms, with front matter.
         metrics: contents of ``metrics.json`` files.
         ood: content of an ``ood.json`` file.
@@ -99,7 +108,7 @@ def model_card(
         parts.append(_figures_section(metrics))
     if ood:
         parts.append(_ood_section(ood))
-    parts += [_rule_section(config, options), _training_section(options, history)]
+    parts += [_rule_section(config, options), training]
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,6 +117,18 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).", hint="Check the path.") from error
+
+
+def _present_section(path: Path, heading: str) -> str:
+    """The section under a heading of a card, up to the next of the same level."""
+    text = _read_text(path)
+    if f"\n{heading}\n" not in text:
+        raise DataError(
+            f"{path} has no section {heading!r} to keep.",
+            hint="Name the training run's folder with --run.",
+        )
+    body = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
+    return f"{heading}\n{body.rstrip()}"
 
 
 def _read_figures(path: Path, revision: str) -> dict[str, Any]:
@@ -169,7 +190,37 @@ def _figures_section(metrics: Sequence[dict[str, Any]]) -> str:
     for label in sorted({label for measured in metrics for label in measured["per_class"]}):
         classes = [measured["per_class"].get(label) for measured in metrics]
         lines.append(_row([label, *(f"{c['recall']:.2f} ({c['n']})" if c else "–" for c in classes)]))
-    return "\n".join(lines)
+    for name, title in (("per_source", "source"), ("per_skin_type", "Fitzpatrick skin type")):
+        lines += _accuracy_table(metrics, name, title, columns)
+    warned = [_warned(measured) for measured in metrics if measured.get("malignant_warning")]
+    return "\n".join([*lines, *warned])
+
+
+def _accuracy_table(
+    metrics: Sequence[dict[str, Any]], name: str, title: str, columns: Sequence[str]
+) -> list[str]:
+    keys = sorted({key for measured in metrics for key in measured.get(name, {})})
+    if not keys:
+        return []
+    lines = ["", f"Accuracy a {title}, with its interval where ten groups or more allow one:", ""]
+    lines += [_row([title.capitalize(), *columns]), _row(["---"] * (len(columns) + 1))]
+    for key in keys:
+        cells = []
+        for measured in metrics:
+            own = measured[name].get(key)
+            spread = " ({:.2f} to {:.2f})".format(*own["interval"]) if own and own["interval"] else ""
+            cells.append(f"{own['accuracy']:.2f}{spread}, n = {own['n']}" if own else "–")
+        lines.append(_row([key, *cells]))
+    return lines
+
+
+def _warned(measured: dict[str, Any]) -> str:
+    counts = measured["malignant_warning"]
+    return (
+        f"\nThe advice to see a doctor soon came first for {counts['malignant_warned']} of "
+        f"{counts['malignant']} pictures of {measured['data']} ({measured['split']}) whose label may be "
+        f"cancer, and for {counts['others_warned']} of {counts['others']} others."
+    )
 
 
 def _ood_section(ood: dict[str, Any]) -> str:
@@ -198,10 +249,23 @@ def _rule_section(config: ModelConfig, options: dict[str, Any]) -> str:
         f"{config.max_normalized_entropy:.3f}, which together keep {options['keep']:.0%} of the validation "
         f"pictures that show a condition; called uncertain under {config.uncertain_below:.3f}, the smallest "
         f"bound above which {options['uncertain_accuracy']:.0%} of the accepted answers were right there."
+        + (
+            f" The advice to see a doctor soon comes first from {config.malignant_from:.3f} on of the summed "
+            f"probability of {', '.join(malignant_labels(config))}, a bound that "
+            f"{options['malignant_sensitivity']:.0%} of the validation pictures of these labels reach."
+            if malignant_labels(config) and config.malignant_from < 1
+            else ""
+        )
     )
 
 
-def _training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    """The card's section on a training run: its command, its length, which weights were kept.
+
+    Args:
+        options: of the run, as ``TrainConfig`` names them.
+        history: one entry a finished epoch.
+    """
     defaults = dataclasses.asdict(TrainConfig())
     # The card travels; folders of the machine that trained do not.
     places = {"data": [Path(name).name for name in options["data"]], "init": Path(options["init"]).name}
@@ -212,7 +276,7 @@ def _training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]
             words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
     minutes = sum(entry["seconds"] for entry in history) / 60
     best = max(history, key=lambda entry: entry["balanced_accuracy"], default=None)
-    lines = ["## Training", "", "```", shlex.join(words), "```", "", f"Seed {options['seed']}."]
+    lines = [TRAINING, "", "```", shlex.join(words), "```", "", f"Seed {options['seed']}."]
     if best:
         lines[-1] += (
             f" {len(history)} epochs in {minutes:.0f} minutes; the weights are those of epoch "
