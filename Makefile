@@ -29,9 +29,8 @@ help: ## list the targets
 demo: $(RUNTIME) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
 	PORT=$${PORT:-7860} $(BIN)/python space_app.py
 
-serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=... THREADS=...)
-	$(BIN)/gunicorn --bind $${HOST:-127.0.0.1}:$${PORT:-8000} --worker-class gthread --no-control-socket \
-		--workers $${WORKERS:-1} --threads $${THREADS:-4} flask_app:app
+serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
+	$(BIN)/gunicorn flask_app:app
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
 	$(BIN)/python -m pytest $(ARGS)

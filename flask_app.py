@@ -1,14 +1,15 @@
 """The Flask app: ``gunicorn flask_app:app`` (`make serve`), or ``python flask_app.py`` to try it out."""
 
-import logging
+import logging.config
 import sys
 
+from app.logs import LOGGING
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
 from model.errors import SkinDiseaseNetError
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+logging.config.dictConfig(LOGGING)
 try:
     settings = Settings.from_environment(default_port=8000)
     app = create_app(settings, Predictor.from_checkpoint(settings.checkpoint, device=settings.device))

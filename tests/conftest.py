@@ -115,10 +115,9 @@ def running(
 def flask_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of ``flask_app:app`` under gunicorn, as `make serve` starts it, on the tiny checkpoint."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4"]
-    command += ["--no-control-socket", "--bind", f"127.0.0.1:{port}", "flask_app:app"]
+    command = [sys.executable, "-m", "gunicorn", "flask_app:app"]
     log = tmp_path_factory.mktemp("flask") / "server.log"
-    environment = {"CHECKPOINT": str(tiny_checkpoint)}
+    environment = {"CHECKPOINT": str(tiny_checkpoint), "PORT": str(port), "RATE_LIMIT": "off"}
     with running(command, port=port, log=log, environment=environment, ready="/readyz") as address:
         yield address
 

@@ -129,8 +129,8 @@ def test_an_endless_body_is_refused(flask_address: str) -> None:
 
 def test_a_wrong_checkpoint_stops_the_start_with_a_hint(tmp_path: Path) -> None:
     missing = str(tmp_path / "nothing")
-    gunicorn = ["-m", "gunicorn", "--no-control-socket", "--bind=127.0.0.1:0", "flask_app:app"]
-    environment = {**os.environ, "CHECKPOINT": missing}
+    gunicorn = ["-m", "gunicorn", "flask_app:app"]
+    environment = {**os.environ, "CHECKPOINT": missing, "PORT": str(free_port())}
     started = [
         subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web.api import build_api
+from app.web.bounded import BoundedPredictor
 from app.web.errors import register_errors
+from app.web.gate import add_gate
 from app.web.headers import add_headers
+from app.web.limits import add_limits
 from app.web.pages import build_pages
+from app.web.trail import add_trail
 from app.web.upload import MAX_BODY, InMemoryRequest
 
 logger = logging.getLogger(__name__)
@@ -23,6 +29,9 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     Args:
         settings: kept as ``app.config["SETTINGS"]``.
         predictor: answers every picture; its description is logged.
+
+    Raises:
+        ConfigError: a file that the settings name cannot be used, or what they ask for needs another setting.
     """
     app = Flask(__name__)
     app.request_class = InMemoryRequest
@@ -30,10 +39,21 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
-    app.register_blueprint(build_api(predictor))
-    app.register_blueprint(build_pages(predictor))
-    register_errors(app)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    bounded = cast(
+        Predictor,
+        BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting),
+    )
+    # In this order a request meets them; answers pass in the reverse order.
+    add_trail(app, settings, predictor)
     app.after_request(add_headers)
+    sign_in = add_gate(app, settings)
+    for blueprint in (build_api(bounded), build_pages(bounded), sign_in):
+        if blueprint is not None:
+            app.register_blueprint(blueprint)
+    add_limits(app, settings)
+    register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.
     logging.getLogger("PIL").setLevel(logging.INFO)
     logger.info(predictor.describe())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.predictor import Predictor
+from app.web import metrics
 from app.web.openapi import build_document
 from app.web.upload import read_picture, read_switch
 from model.labels import URGENCY, condition
@@ -36,6 +38,10 @@ def build_api(predictor: Predictor) -> Blueprint:
     def ready() -> dict[str, Any]:
         # The app exists only once its checkpoint is loaded, so an answer at all means ready.
         return {"status": "ready", "checkpoint": checkpoint}
+
+    @api.get("/metrics")
+    def read_metrics() -> Response:
+        return Response(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
 
     @api.get("/openapi.json")
     def openapi() -> dict[str, Any]:

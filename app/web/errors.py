@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import IO
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    RequestTimeout,
+)
 
 from app.web.answer import render_problem
 from model.errors import ConfigError, SkinDiseaseNetError
@@ -21,14 +29,23 @@ class RequestError(SkinDiseaseNetError):
 
     Args:
         message, hint, code: as in the family.
-        status: the HTTP status, 4xx.
+        status: the HTTP status, 4xx or 503.
+        headers: what the answer's head says on top.
     """
 
     code = "invalid_request"
 
-    def __init__(self, message: str, *, hint: str, code: str | None = None, status: int = 400) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        code: str | None = None,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message, hint=hint, code=code)
-        self.status = status
+        self.status, self.headers = status, headers or {}
 
 
 # Picture errors by code; the others are 422: the bytes arrived as they should, the picture is at fault.
@@ -40,16 +57,31 @@ _LIMIT = f"{MAX_BYTES / 1e6:.0f} MB"
 _HTTP = {
     404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists what there is."),
     405: ("method_not_allowed", "This address does not take {method} requests.", "/docs says what it takes."),
+    408: (
+        "request_timeout",
+        "The request did not arrive in full: the connection is too slow, or it broke.",
+        "Try again; a smaller copy of the picture travels faster.",
+    ),
     413: (
         "image_too_large",
         f"The request is too large; a picture may have at most {_LIMIT}.",
         "Save a smaller copy and try again.",
+    ),
+    429: (
+        "too_many_requests",
+        "There were more requests than one key or address may send in that time.",
+        "Wait for as many seconds as Retry-After says, then go on more slowly.",
     ),
 }
 _INTERNAL = SkinDiseaseNetError(
     "Something went wrong in the server; the picture was not kept.",
     hint="Try again; if it happens again, tell whoever runs this server when it happened.",
     code="internal_error",
+)
+_KEYS = SkinDiseaseNetError(
+    "The server cannot tell right now who may ask.",
+    hint="Tell whoever runs this server; its log says more.",
+    code="keys_unreadable",
 )
 
 # A browser reports a lost connection, not the answer, if the server stops reading while it is still sending.
@@ -60,6 +92,10 @@ def register_errors(app: Flask) -> None:
     """Answers every exception of the app and of its routing."""
     app.register_error_handler(SkinDiseaseNetError, _expected)
     app.register_error_handler(HTTPException, _http)
+    for broken_off in (ClientDisconnected, NoMoreData, ChunkMissingTerminator):
+        app.register_error_handler(broken_off, lambda error: _http(RequestTimeout()))
+    for malformed in (InvalidChunkSize, InvalidChunkExtension):
+        app.register_error_handler(malformed, lambda error: _http(BadRequest()))
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -70,7 +106,12 @@ def wants_json() -> bool:
 
 def _expected(error: SkinDiseaseNetError) -> Response:
     if isinstance(error, RequestError):
-        return _answer(error, error.status)
+        response = _answer(error, error.status)
+        response.headers.update(error.headers)
+        return response
+    if error.code == "keys_unreadable":
+        logger.error("%s", error)
+        return _answer(_KEYS, 503)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
     return _answer(error, _IMAGE_STATUS.get(error.code, 422))
@@ -91,6 +132,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
     )
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if status in (400, 408):
+        response.headers["Connection"] = "close"  # where the next request would start is not known
     if status == 413:
         response.call_on_close(partial(_discard, request.environ["wsgi.input"], request.content_length))
     return response

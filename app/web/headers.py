@@ -8,6 +8,8 @@ from flask import Response, request
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
+        "script-src 'self'",
+        "style-src 'self'",
         "img-src 'self' data: blob:",
         "media-src 'self' blob:",
         "object-src 'none'",
@@ -31,6 +33,8 @@ HEADERS = {
 def add_headers(response: Response) -> Response:
     """Adds the security headers, and forbids storing whatever is not a static file."""
     response.headers.extend(HEADERS)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response

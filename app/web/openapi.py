@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.web import openapi_examples as examples
 from model.image import FORMATS, MAX_BYTES
 from model.labels import URGENCY
 
@@ -26,19 +27,76 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _json(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _json(description: str, schema: Schema, example: Any) -> Schema:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema, "examples": {"one": {"value": example}}}},
+    }
+
+
+# Status → what it means, and an error as it comes: code, message, hint.
+_MEANINGS = {
+    "400": (
+        "No picture, several pictures, an empty one, or a wrong parameter.",
+        (
+            "invalid_parameter",
+            "heatmap is 'maybe'; 1 or 0 is expected.",
+            "Write ?heatmap=1, or leave it out.",
+        ),
+    ),
+    "401": (
+        "The server asks for keys, and none or a wrong one came.",
+        ("unauthorized", "A key is needed; none came.", "A program sends `Authorization: Bearer KEY`."),
+    ),
+    "403": (
+        "Sent by a page of another site.",
+        ("cross_site", "This request was sent by a page of another site.", "Send it from a program."),
+    ),
+    "405": (
+        "A method that this address does not take; Allow names those that it does.",
+        ("method_not_allowed", "This address does not take PUT requests.", "/docs says what it takes."),
+    ),
+    "408": (
+        "The request did not arrive in full in the time that the server allows.",
+        ("request_timeout", "The request did not arrive in full.", "Try again with a smaller copy."),
+    ),
+    "413": (
+        f"Over {MAX_BYTES / 1e6:.0f} MB or too many pixels.",
+        ("image_too_large", "The request is too large.", "Save a smaller copy and try again."),
+    ),
+    "415": (
+        "A Content-Type or a picture format that is not supported.",
+        ("unsupported_format", "This is not a picture in a known format.", "Save it as JPEG or PNG."),
+    ),
+    "422": (
+        "A picture that is damaged, too small or too narrow.",
+        ("invalid_image", "The picture is damaged.", "Save it again, or take another one."),
+    ),
+    "429": (
+        "More requests than one key or address may send; Retry-After says how many seconds to wait.",
+        ("too_many_requests", "There were too many requests.", "Wait, then go on more slowly."),
+    ),
+    "500": (
+        "A fault of the server.",
+        ("internal_error", "Something went wrong in the server.", "Try again."),
+    ),
+    "503": (
+        "As many pictures wait as may; Retry-After says when to try again. Or the keys cannot be read.",
+        ("overloaded", "More pictures are waiting than this server can look at soon.", "Try again later."),
+    ),
+}
 
 
 def _errors(*statuses: str) -> dict[str, Schema]:
-    meanings = {
-        "400": "No picture, several pictures, an empty one, or a wrong parameter.",
-        "413": f"Over {MAX_BYTES / 1e6:.0f} MB or too many pixels.",
-        "415": "A Content-Type or a picture format that is not supported.",
-        "422": "A picture that is damaged, too small or too narrow.",
-        "500": "A fault of the server.",
-    }
-    return {status: _json(meanings[status], _ref("Error")) for status in statuses}
+    responses = {}
+    for status in statuses:
+        meaning, example = _MEANINGS[status]
+        responses[status] = _json(meaning, _ref("Error"), examples.error(*example))
+        if status in ("429", "503"):
+            responses[status]["headers"] = {
+                "Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}
+            }
+    return responses
 
 
 _SCHEMAS = {
@@ -149,8 +207,8 @@ _PREDICT = {
         },
     },
     "responses": {
-        "200": _json("The answer.", _ref("Prediction")),
-        **_errors("400", "413", "415", "422", "500"),
+        "200": _json("The answer.", _ref("Prediction"), examples.PREDICTION),
+        **_errors("400", "401", "403", "405", "408", "413", "415", "422", "429", "500", "503"),
     },
     "x-codeSamples": [
         {"lang": "sh", "source": "curl -F image=@photo.jpg '{server}/api/v1/predict?heatmap=1'"},
@@ -162,15 +220,25 @@ _PREDICT = {
 }
 
 
-def _get(operation: str, path: str, summary: str, schema: Schema) -> dict[str, Any]:
+def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) -> dict[str, Any]:
     return {
         "get": {
             "operationId": operation,
             "summary": summary,
-            "responses": {"200": _json("The answer.", schema), **_errors("500")},
+            "responses": {
+                "200": _json("The answer.", schema, example),
+                **_errors("401", "405", "500", "503"),
+            },
             "x-codeSamples": [{"lang": "sh", "source": f"curl {{server}}{path}"}],
         }
     }
+
+
+def _metrics() -> dict[str, Any]:
+    operation = _get("metrics", "/metrics", "Numbers for Prometheus", _STRING, "")
+    text = {"schema": _STRING, "examples": {"one": {"value": examples.METRICS}}}
+    operation["get"]["responses"]["200"] = {"description": "The answer.", "content": {"text/plain": text}}
+    return operation
 
 
 def build_document() -> dict[str, Any]:
@@ -189,11 +257,25 @@ def build_document() -> dict[str, Any]:
         "paths": {
             "/api/v1/predict": {"post": _PREDICT},
             "/api/v1/labels": _get(
-                "labels", "/api/v1/labels", "The labels that the checkpoint knows", _ref("Labels")
+                "labels",
+                "/api/v1/labels",
+                "The labels that the checkpoint knows",
+                _ref("Labels"),
+                examples.LABELS,
             ),
-            "/healthz": _get("healthz", "/healthz", "Whether the process answers", status),
-            "/readyz": _get("readyz", "/readyz", "Whether a checkpoint is loaded, and which", ready),
-            "/openapi.json": _get("openapi", "/openapi.json", "This document", {"type": "object"}),
+            "/healthz": _get("healthz", "/healthz", "Whether the process answers", status, {"status": "ok"}),
+            "/readyz": _get(
+                "readyz", "/readyz", "Whether a checkpoint is loaded, and which", ready, examples.READY
+            ),
+            "/metrics": _metrics(),
+            "/openapi.json": _get(
+                "openapi", "/openapi.json", "This document", {"type": "object"}, {"openapi": "3.1.0"}
+            ),
         },
-        "components": {"schemas": _SCHEMAS},
+        # Without a key where access is open, with one where it is not.
+        "security": [{}, {"key": []}],
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }

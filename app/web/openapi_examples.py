@@ -1,0 +1,51 @@
+"""The examples of the OpenAPI document: made up, as short as they can be, and valid by its schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CHECKPOINT = {"id": "skin22", "revision": "5d1c0a7e9b42"}
+
+PREDICTION: dict[str, Any] = {
+    "verdict": "condition",
+    "reason": "The picture looks most like Acne.",
+    "conditions": [
+        {"name": "Acne", "title": "Acne", "probability": 0.87},
+        {"name": "Rosacea", "title": "Rosacea", "probability": 0.13},
+    ],
+    "criteria": [
+        {"name": "max_probability", "value": 0.87, "threshold": 0.31, "fired": False},
+        {"name": "normalized_entropy", "value": 0.13, "threshold": 0.83, "fired": False},
+    ],
+    "prediction_set": ["Acne"],
+    "malignancy": {"probability": 0.01, "threshold": 0.2, "fired": False},
+    "quality": [],
+    "checkpoint": _CHECKPOINT,
+    "timings_ms": {"decode": 12.1, "transform": 6.4, "forward": 81.0, "total": 100.2},
+    "heatmap": None,
+}
+
+LABELS: dict[str, Any] = {
+    "labels": [
+        {
+            "name": "Acne",
+            "title": "Acne",
+            "summary": "Blocked and inflamed pores.",
+            "urgency": "routine",
+            "urgency_text": "See a doctor when it suits you.",
+            "malignant": False,
+        }
+    ],
+    "checkpoint": _CHECKPOINT,
+}
+
+READY: dict[str, Any] = {"status": "ready", "checkpoint": _CHECKPOINT}
+
+METRICS = (
+    '# TYPE skindiseasenet_verdicts_total counter\nskindiseasenet_verdicts_total{verdict="condition"} 7.0\n'
+)
+
+
+def error(code: str, message: str, hint: str) -> dict[str, Any]:
+    """An error in its one shape."""
+    return {"error": {"code": code, "message": message, "hint": hint}}

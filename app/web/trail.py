@@ -1,0 +1,76 @@
+"""What is written down about a request: a log line, an audit line, numbers; nothing of what is in it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+
+from app import logs
+from app.audit import AuditLog
+from app.predictor import Predictor
+from app.settings import Settings
+from app.web import metrics
+
+logger = logging.getLogger(__name__)
+
+
+def add_trail(app: Flask, settings: Settings, predictor: Predictor) -> None:
+    """Notes every request. Must come first, so that what is refused is noted too.
+
+    Raises:
+        ConfigError: the audit log cannot be written.
+    """
+    audit = AuditLog(settings.audit_log)
+
+    def begin() -> None:
+        g.request_id = logs.take_request_id(request.headers.get("X-Request-ID"))
+        g.started = time.perf_counter()
+        if settings.trusted_proxies == 0 and "X-Forwarded-For" in request.headers:
+            _warn_once(app)
+
+    def note(response: Response) -> Response:
+        seconds = time.perf_counter() - g.started
+        endpoint = request.endpoint or "none"
+        response.headers["X-Request-ID"] = g.request_id
+        metrics.REQUESTS.labels(endpoint, _method(), response.status_code).inc()
+        metrics.LATENCY.labels(endpoint).observe(seconds)
+        noted = {
+            "endpoint": endpoint,
+            "method": _method(),
+            "status": response.status_code,
+            "milliseconds": round(seconds * 1e3, 1),
+            "key": g.get("key"),
+        }
+        quiet = endpoint in ("static", "api.health", "api.ready", "api.read_metrics")
+        logger.log(logging.DEBUG if quiet else logging.INFO, "answered", extra={"fields": noted})
+        if request.method == "POST":
+            audit.write(
+                **noted,
+                request_id=g.request_id,
+                verdicts=g.get("verdicts", []),
+                checkpoint={"id": predictor.id, "revision": predictor.revision},
+            )
+        return response
+
+    def forget(error: BaseException | None) -> None:
+        logs.request_id.set(None)
+
+    app.before_request(begin)
+    app.after_request(note)
+    app.teardown_request(forget)
+
+
+def _method() -> str:
+    """A client may make methods up; numbers are kept for the known ones only."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return request.method if request.method in known else "other"
+
+
+def _warn_once(app: Flask) -> None:
+    if not app.extensions.setdefault("warned of proxy", False):
+        app.extensions["warned of proxy"] = True
+        logger.warning(
+            "A request came through a proxy, but TRUSTED_PROXIES is 0: all its visitors count as one address."
+        )
