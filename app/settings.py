@@ -44,6 +44,7 @@ class Settings:
         max_waiting: predictions that wait for their turn in one worker; more are told to come back.
         request_seconds: in which a request must have arrived.
         audit_log: file that the audit lines are added to, ``-`` for the standard output.
+        examples: a folder or Hub data set with pictures to try, see ``app/examples.py``; None for drawn ones.
     """
 
     checkpoint: str = EMBEDDED_CHECKPOINT
@@ -61,6 +62,7 @@ class Settings:
     max_waiting: int = 16
     request_seconds: int = 60
     audit_log: str = "-"
+    examples: str | None = None
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
@@ -97,6 +99,7 @@ class Settings:
             max_waiting=_number(env, "MAX_WAITING", cls.max_waiting, 0, 256),
             request_seconds=_number(env, "REQUEST_SECONDS", cls.request_seconds, 1, 600),
             audit_log=env.get("AUDIT_LOG") or "-",
+            examples=env.get("EXAMPLES") or None,
         )
         settings._check(rate_limit_storage_chosen=bool(env.get("RATE_LIMIT_STORAGE")))
         return settings

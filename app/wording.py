@@ -119,6 +119,14 @@ def _among_what_it_could_be(prediction: Prediction) -> str:
     return f"{names} {are} among what it could be, so please show it to a doctor soon, within two weeks."
 
 
+def malignancy_words(prediction: Prediction) -> str:
+    """For a table: that a doctor should see it soon, and why; empty where nothing fired."""
+    malignancy = prediction.malignancy
+    if malignancy is None or not malignancy.fired:
+        return ""
+    return f"May be skin cancer or a precursor of it ({percent(malignancy.probability)}): see a doctor soon"
+
+
 def quality_sentence(warning: QualityWarning) -> str:
     """What about the photo could be better, and how."""
     return f"{warning.message} {warning.advice}"
