@@ -2,7 +2,8 @@
 
 A checkpoint names its own labels; this module finds the text for a name. The texts stand in
 ``conditions.json``: ``conditions`` are the 22 groups of clinical photographs, ``dermoscopy`` the seven
-labels of HAM10000. They are education, never a diagnosis.
+labels of HAM10000, ``lesions`` those of ISIC 2019 and PAD-UFES-20 beyond them. They are education, never a
+diagnosis.
 """
 
 from __future__ import annotations
@@ -94,13 +95,16 @@ CONDITIONS: tuple[Condition, ...] = tuple(_read(entry) for entry in _TEXTS["cond
 DERMOSCOPY: tuple[Condition, ...] = tuple(_read(entry) for entry in _TEXTS["dermoscopy"])
 """The seven labels of HAM10000 (ISIC 2018 Task 3), in alphabetical order. Not part of `LABELS`."""
 
+LESIONS: tuple[Condition, ...] = tuple(_read(entry) for entry in _TEXTS["lesions"])
+"""What ISIC 2019 (ak, scc) and PAD-UFES-20 (ak, scc, sek) have beyond the labels of HAM10000."""
+
 LABELS: tuple[str, ...] = tuple(entry.name for entry in CONDITIONS)
 """The 22 label names; the position of a name is its class index."""
 
 NO_CONDITION = "Unknown_Normal"
 """The label of healthy skin and of pictures that are not skin."""
 
-_BY_NAME = {entry.name: entry for entry in (*CONDITIONS, *DERMOSCOPY)}
+_BY_NAME = {entry.name: entry for entry in (*CONDITIONS, *DERMOSCOPY, *LESIONS)}
 
 
 def condition(name: str) -> Condition:

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from model import labels
-from model.labels import CONDITIONS, DERMOSCOPY, LABELS, NO_CONDITION, URGENCY, Condition, condition
+from model.labels import CONDITIONS, DERMOSCOPY, LABELS, LESIONS, NO_CONDITION, URGENCY, Condition, condition
 
 ORDER = (
     "Acne",
@@ -37,9 +37,10 @@ ORDER = (
     "Warts",
 )
 DERMOSCOPY_NAMES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
+LESION_NAMES = ("ak", "scc", "sek")
 UNWRITTEN = condition("a_label_nobody_wrote_about")
 
-WRITTEN = [pytest.param(entry, id=entry.name) for entry in (*CONDITIONS, *DERMOSCOPY)]
+WRITTEN = [pytest.param(entry, id=entry.name) for entry in (*CONDITIONS, *DERMOSCOPY, *LESIONS)]
 EVERY = [*WRITTEN, pytest.param(UNWRITTEN, id=UNWRITTEN.name)]
 
 # field → fewest and most characters, fewest and most sentences
@@ -80,11 +81,12 @@ def test_order_is_that_of_the_data_set(request):
 
 def test_dermoscopy_labels_have_texts_but_are_no_part_of_the_22():
     assert tuple(entry.name for entry in DERMOSCOPY) == DERMOSCOPY_NAMES
-    assert not set(DERMOSCOPY_NAMES) & set(LABELS)
+    assert tuple(entry.name for entry in LESIONS) == LESION_NAMES
+    assert not {*DERMOSCOPY_NAMES, *LESION_NAMES} & set(LABELS)
     assert condition("mel").title == "Melanoma"
 
 
-@pytest.mark.parametrize("name", [*ORDER, *DERMOSCOPY_NAMES])
+@pytest.mark.parametrize("name", [*ORDER, *DERMOSCOPY_NAMES, *LESION_NAMES])
 def test_condition_is_found_by_its_label(name):
     assert condition(name).name == name
 
@@ -113,7 +115,7 @@ def test_texts_are_clean_plain_sentences(entry):
 
 @pytest.mark.parametrize("entry", WRITTEN)
 def test_lookalikes_name_other_labels_that_exist(entry):
-    known = LABELS if entry.name in LABELS else DERMOSCOPY_NAMES
+    known = LABELS if entry.name in LABELS else (*DERMOSCOPY_NAMES, *LESION_NAMES)
     names = [other.name for other in entry.confused_with if other.name is not None]
     assert 2 <= len(entry.confused_with) <= 4
     assert set(names) <= set(known)
@@ -148,6 +150,7 @@ def test_urgency_is_a_known_key(entry):
 def test_cancer_and_its_precursors_are_marked():
     assert {entry.name for entry in CONDITIONS if entry.malignant} == {"Actinic_Keratosis", "SkinCancer"}
     assert {entry.name for entry in DERMOSCOPY if entry.malignant} == {"akiec", "bcc", "mel"}
+    assert {entry.name for entry in LESIONS if entry.malignant} == {"ak", "scc"}
 
 
 @pytest.mark.parametrize("entry", [param for param in WRITTEN if param.values[0].malignant])
@@ -166,7 +169,7 @@ def test_where_the_label_is_cancer_seeing_a_doctor_soon_comes_first(entry):
         "Sun_Sunlight_Damage",
         "Vascular_Tumors",
         "Warts",
-        *("bkl", "df", "nv", "vasc"),
+        *("bkl", "df", "nv", "vasc", "sek"),
         UNWRITTEN.name,
     ],
 )
@@ -204,7 +207,7 @@ def test_no_sentence_stands_in_two_conditions():
     # once per condition, so that only a sentence shared between two of them counts
     seen = Counter(
         sentence.lower()
-        for entry in (*CONDITIONS, *DERMOSCOPY)
+        for entry in (*CONDITIONS, *DERMOSCOPY, *LESIONS)
         for sentence in {
             sentence
             for text in [
