@@ -41,7 +41,7 @@ def test_a_parquet_folder_by_split_in_several_shards_with_data_in_a_subfolder(tm
 
     assert split_names(str(tmp_path)) == ["extra-clinic", "holdout", "train"]
     train = load(tmp_path)
-    assert set(train.column_names) == {"image", "label", "id", "source", "group"}
+    assert set(train.column_names) == {"image", "label", "id", "source", "group", "skin_type"}
     assert names(train) == expected(rows, "label")
     assert list(train["source"]) == expected(rows, "source")
     assert list(train["group"]) == expected(rows, "group")

@@ -1,15 +1,13 @@
-"""Data sets by Hub id, parquet folder or image folder, mapped by label name to one common form.
+"""Data sets of every source that ``train/sources.py`` reads, mapped by label name to one common form.
 
 Every split comes out as a ``datasets.Dataset`` with the columns ``image`` (encoded, not decoded), ``label``
 (position in the wanted labels, -1 where there is none), ``id``, ``source``, ``group`` and ``skin_type``
-(Fitzpatrick, 1 to 6, or None).
+(Fitzpatrick, 1 to 6, None where it is not known).
 """
 
 from __future__ import annotations
 
 import difflib
-import glob
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,10 +21,13 @@ from tqdm import tqdm
 
 from model.errors import ConfigError, DataError, ImageError
 from model.image import read_image
+from train.formats import UNKNOWN
+from train.sources import load_rows, split_names
+from train.tables import read_truth
 
 NO_LABEL = -1
-_SHARD = re.compile(r"^(?P<split>.+?)-\d{5}-of-\d{5}$")
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+SKIN_TYPES = range(1, 7)
+_SHOWN = 10
 
 
 def load_split(
@@ -44,24 +45,8 @@ def load_split(
     Raises:
         DataError: a source or split is not there; a class is missing, extra or misspelt; labels are absent.
     """
-    parts = [_canonical(_load(source, split), source, labels, strict) for source in sources]
+    parts = [_canonical(load_rows(source, split, labels), source, labels, strict) for source in sources]
     return datasets.concatenate_datasets(parts)
-
-
-def split_names(source: str) -> list[str]:
-    """The names of a source's splits, sorted.
-
-    Raises:
-        DataError: the folder holds neither parquet files nor pictures, or the Hub does not give the set out.
-    """
-    folder = Path(source)
-    if folder.is_dir():
-        return sorted(_parquet_files(folder) or _picture_folders(folder))
-    name, revision = _hub_id(source)
-    try:
-        return sorted(datasets.get_dataset_split_names(name, revision=revision))
-    except (OSError, ValueError) as error:
-        raise _not_found(source, "a data set", error) from error
 
 
 def train_and_validation(
@@ -98,6 +83,39 @@ def train_and_validation(
         trains.append(train.select(kept))
         validations.append(train.select(held))
     return datasets.concatenate_datasets(trains), datasets.concatenate_datasets(validations)
+
+
+def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> datasets.Dataset:
+    """Rows with the labels that a ground truth gives to their ids; file endings do not count.
+
+    Pictures of ISIC 2019's class UNK are left out, and counted, unless ``labels`` has it.
+
+    Args:
+        rows: as ``load_split`` gives them.
+        truth: a file for ``read_truth``.
+        labels: class names in the order of the logits.
+
+    Raises:
+        DataError: a picture is not in the ground truth, or the ground truth has a class beyond ``labels``.
+    """
+    truths = read_truth(truth)
+    names = [Path(name).stem for name in rows["id"]]
+    absent = [name for name in names if name not in truths]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(rows)} pictures are not in {truth}; the first is {absent[0]}.",
+            hint="Use the ground truth of these very pictures.",
+        )
+    if len(truths) > len(rows):
+        tqdm.write(f"{len(truths) - len(rows)} of {len(truths)} rows of {truth} have no picture here.")
+    found = [truths[name].label for name in names]
+    if UNKNOWN in found and UNKNOWN not in labels:
+        tqdm.write(f"{found.count(UNKNOWN)} of {len(rows)} pictures are UNK and left out.")
+        kept = [row for row, label in enumerate(found) if label != UNKNOWN]
+        rows, found = rows.select(kept), [found[row] for row in kept]
+    check_classes({label for label in found if label}, labels, source=str(truth), strict=False)
+    numbers = [labels.index(label) if label else NO_LABEL for label in found]
+    return rows.remove_columns("label").add_column("label", numbers, feature=datasets.Value("int64"))
 
 
 def picture_bytes(record: dict[str, Any]) -> bytes:
@@ -143,8 +161,10 @@ def drop_unreadable(
         if text is not None
     ]
     if bad:
-        for entry in bad:
+        for entry in bad[:_SHOWN]:
             tqdm.write(f"unreadable in {what}: {entry['id']}: {entry['problem']}")
+        if len(bad) > _SHOWN:
+            tqdm.write(f"unreadable in {what}: {len(bad) - _SHOWN} more")
         tqdm.write(f"{len(bad)} of {len(dataset)} pictures of {what} are unreadable and left out.")
     if len(bad) > limit * len(dataset):
         raise DataError(
@@ -156,70 +176,6 @@ def drop_unreadable(
     return dataset.select([row for row, text in enumerate(problems) if text is None]), bad
 
 
-def _hub_id(source: str) -> tuple[str, str | None]:
-    name, _, revision = source.partition("@")
-    return name, revision or None
-
-
-def _load(source: str, split: str) -> datasets.Dataset:
-    folder = Path(source)
-    if not folder.is_dir():
-        return _load_from_hub(source, split)
-    parquet = _parquet_files(folder)
-    found = parquet or _picture_folders(folder)
-    if split not in found:
-        raise DataError(
-            f"{source} has no split called {split!r}.", hint=f"Its splits are: {', '.join(sorted(found))}."
-        )
-    # The library takes file names for patterns, and has its own mind about the names of splits.
-    files = {"rows": [glob.escape(name) for name in found[split]]}
-    if parquet:
-        return datasets.load_dataset("parquet", data_files=files, split="rows")
-    labelled = any(len(Path(name).relative_to(folder).parts) > 2 for name in found[split])
-    return datasets.load_dataset("imagefolder", data_files=files, split="rows", drop_labels=not labelled)
-
-
-def _load_from_hub(source: str, split: str) -> datasets.Dataset:
-    name, revision = _hub_id(source)
-    try:
-        return datasets.load_dataset(name, split=split, revision=revision)
-    except (OSError, ValueError) as error:
-        raise _not_found(source, f"a data set with the split {split!r}", error) from error
-
-
-def _not_found(source: str, what: str, error: Exception) -> DataError:
-    problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return DataError(
-        f"{source} is neither a folder here nor {what} that the Hub gives out ({problem}).",
-        hint="Check the spelling, the connection, and that you are signed in if the set is private.",
-    )
-
-
-def _parquet_files(folder: Path) -> dict[str, list[str]]:
-    """Parquet files by split: ``SPLIT-00000-of-00001.parquet`` or ``SPLIT.parquet``, here or in ``data/``."""
-    splits: dict[str, list[str]] = {}
-    for file in sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]):
-        shard = _SHARD.match(file.stem)
-        splits.setdefault(shard["split"] if shard else file.stem, []).append(str(file))
-    return splits
-
-
-def _picture_folders(folder: Path) -> dict[str, list[str]]:
-    """Picture files by split: ``SPLIT/CLASS/*`` or ``SPLIT/*``; a flat folder is the split ``all``."""
-    splits: dict[str, list[str]] = {}
-    for file in sorted(folder.rglob("*")):
-        parts = file.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)  # a Mac's archives hold "._NAME.jpg"
-        if file.suffix.lower() in _PICTURES and not hidden and file.is_file():
-            splits.setdefault(parts[0] if len(parts) > 1 else "all", []).append(str(file))
-    if not splits:
-        raise DataError(
-            f"{folder} holds neither parquet files nor pictures.",
-            hint="Expected SPLIT-00000-of-00001.parquet files, or folders SPLIT/CLASS/ with pictures.",
-        )
-    return splits
-
-
 def _canonical(
     dataset: datasets.Dataset, source: str, labels: Sequence[str] | None, strict: bool
 ) -> datasets.Dataset:
@@ -229,20 +185,35 @@ def _canonical(
             hint="Name the column with the pictures 'image'.",
         )
     dataset = dataset.cast_column("image", datasets.Image(decode=False))
-    paths = pc.struct_field(dataset.data.table["image"], "path").to_pylist()
     rows = len(dataset)
     columns = {
         "label": [NO_LABEL] * rows if labels is None else _labels(dataset, source, labels, strict),
-        "id": [Path(path).name if path else str(row) for row, path in enumerate(paths)],
+        "id": _ids(dataset),
         "source": _texts(dataset, "source", rows),
         "group": _texts(dataset, "group" if "group" in dataset.column_names else "lesion_id", rows),
-        "skin_type": _skin_types(dataset, rows),
+        "skin_type": _skin_types(dataset),
     }
-    types = {"label": "int64", "id": "string", "source": "string", "group": "string", "skin_type": "int64"}
+    types = {"label": "int64", "skin_type": "int64"}
     result = dataset.select_columns(["image"])
     for name, values in columns.items():
-        result = result.add_column(name, values, feature=datasets.Value(types[name]))
+        result = result.add_column(name, values, feature=datasets.Value(types.get(name, "string")))
     return result
+
+
+def _ids(dataset: datasets.Dataset) -> list[str]:
+    """The data set's own ids, or else the stored file names, or else the numbers of the rows."""
+    paths = pc.struct_field(dataset.data.table["image"], "path").to_pylist()
+    own = _texts(dataset, "id", len(dataset))
+    return [
+        name or (Path(path).name if path else str(row))
+        for row, (name, path) in enumerate(zip(own, paths, strict=True))
+    ]
+
+
+def _skin_types(dataset: datasets.Dataset) -> list[int | None]:
+    if "skin_type" not in dataset.column_names:
+        return [None] * len(dataset)
+    return [int(value) if value in SKIN_TYPES else None for value in dataset["skin_type"]]
 
 
 def _texts(dataset: datasets.Dataset, column: str, rows: int) -> list[str | None]:
@@ -252,12 +223,6 @@ def _texts(dataset: datasets.Dataset, column: str, rows: int) -> list[str | None
     if isinstance(feature, datasets.ClassLabel):
         return feature.int2str(list(dataset[column]))
     return [None if value is None else str(value) for value in dataset[column]]
-
-
-def _skin_types(dataset: datasets.Dataset, rows: int) -> list[int | None]:
-    if "skin_type" not in dataset.column_names:
-        return [None] * rows
-    return [int(value) if value in range(1, 7) else None for value in dataset["skin_type"]]
 
 
 def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], strict: bool) -> list[int]:

@@ -1,0 +1,92 @@
+"""Tables of the public data sets: rows one at a time, and the ground truth of a challenge."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from model.errors import DataError
+
+ISIC_COLUMNS = ("MEL", "NV", "BCC", "AKIEC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+
+
+def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """The rows of a table in CSV, or with tabs, one at a time, values without white space around them.
+
+    Args:
+        file: with a line of column names.
+        columns: names that must be there.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, or has a row without the first of them.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as lines:
+            tabs = "\t" in lines.readline()
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter="\t" if tabs else ",", restval="")
+            names = reader.fieldnames or []
+            missing = [column for column in columns if column not in names]
+            if missing:
+                raise DataError(
+                    f"{file} has the columns {', '.join(names)}, but not {', '.join(missing)}.",
+                    hint="Use the file as it was downloaded.",
+                )
+            for row in reader:
+                if columns and not row[columns[0]]:
+                    raise DataError(
+                        f"Line {reader.line_num} of {file} has no {columns[0]}.", hint="Mend or remove it."
+                    )
+                yield {name: row[name].strip() for name in names}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read ({error}).", hint="Check the path and the file.") from error
+
+
+class Truth(NamedTuple):
+    """What a ground truth says of one picture.
+
+    Attributes:
+        label: in lower case; None where no class is set.
+        weight: how much the picture counts in the challenge's score, 0 or more.
+    """
+
+    label: str | None
+    weight: float
+
+
+def read_truth(file: Path) -> dict[str, Truth]:
+    """The labels in a ground truth of ISIC (a column a class) or in a table like HAM10000's (``dx``), by id.
+
+    Raises:
+        DataError: the file is neither, a picture stands there twice, has several classes or a wrong number.
+    """
+    header = next(read_table(file), {})
+    first, *others = ("image_id", "dx") if "dx" in header else ("image",)
+    truths: dict[str, Truth] = {}
+    for row in read_table(file, first, *others):
+        name = row[first]
+        if name in truths:
+            raise DataError(f"{file} has {name} twice.", hint="Expected one row a picture.")
+        label = row["dx"] if others else _one_hot(row, file)
+        truths[name] = Truth(label, number(row.get("score_weight", "1"), name, file))
+    if not truths:
+        raise DataError(f"{file} has no rows.", hint="Use the file as it was downloaded.")
+    return truths
+
+
+def _one_hot(row: dict[str, str], file: Path) -> str | None:
+    classes = [name for name in ISIC_COLUMNS if name in row and number(row[name], row["image"], file) > 0.5]
+    if len(classes) > 1:
+        raise DataError(
+            f"{file}: {row['image']} is {' and '.join(classes)} at once.", hint="Expected one class a row."
+        )
+    return classes[0].lower() if classes else None
+
+
+def number(text: str, name: str, file: Path) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(f"{file}: {name} has {text!r}.", hint="Expected a number.") from error
