@@ -8,9 +8,11 @@ import sys
 import jsonargparse
 
 from model.errors import SkinDiseaseNetError
-from train import evaluate
+from train import evaluate, submission
 from train.config import TrainConfig, add_fit_options
+from train.mapping import DERMOSCOPY_LABELS
 from train.report import write_card
+from train.submission import CHALLENGES
 
 
 def _parser() -> jsonargparse.ArgumentParser:
@@ -42,6 +44,25 @@ def _parser() -> jsonargparse.ArgumentParser:
             command.add_argument(
                 "--ood", required=True, type=str, help="folder with pictures that are not skin"
             )
+        if name == "evaluate":
+            command.add_argument(
+                "--truth", type=str, default=None, help="ground truth in CSV, for pictures without labels"
+            )
+            command.add_argument(
+                "--map",
+                type=str,
+                choices=list(DERMOSCOPY_LABELS),
+                default=None,
+                help="measure a model of the 22 clinical groups on dermoscopy with these labels",
+            )
+        if name == "predict":
+            command.add_argument(
+                "--format",
+                type=str,
+                choices=["csv", *CHALLENGES],
+                default="csv",
+                help="csv, or the submission of an ISIC challenge",
+            )
         command.add_argument("--output", required=True, type=os.fspath, help=output)
         command.add_argument("--device", default="auto", type=str, help="auto, cpu, cuda or mps")
         command.add_argument(
@@ -57,6 +78,12 @@ def _parser() -> jsonargparse.ArgumentParser:
         value = getattr(TrainConfig(), name)
         calibrate.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
     commands.add_subcommand("calibrate", calibrate, help="fit a checkpoint's temperature and thresholds anew")
+
+    score = jsonargparse.ArgumentParser(description="score a submission as the ISIC challenges do")
+    score.add_argument("--submission", required=True, type=str, help="CSV file that predict wrote")
+    score.add_argument("--truth", required=True, type=str, help="the challenge's ground truth, CSV")
+    score.add_argument("--output", default=None, type=str, help="JSON file for the figures")
+    commands.add_subcommand("score", score, help="score a submission as the ISIC challenges do")
 
     card = jsonargparse.ArgumentParser(description="write a checkpoint's model card from measured figures")
     card.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
@@ -108,6 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
             recalibrate(**options.as_dict())
         elif chosen.command == "card":
             write_card(**options.as_dict())
+        elif chosen.command == "score":
+            submission.score(**options.as_dict())
         else:
             getattr(evaluate, chosen.command)(**options.as_dict())
     except SkinDiseaseNetError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,8 +18,9 @@ from model.device import trusted_device
 from model.errors import DataError
 from model.labels import NO_CONDITION
 from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
-from train.data import NO_LABEL, drop_unreadable, load_split, split_names
+from train.data import NO_LABEL, drop_unreadable, load_split, split_names, with_truth
 from train.inference import predict_logits
+from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
 from train.metrics import (
     accuracy_by,
     bootstrap_intervals,
@@ -28,6 +28,7 @@ from train.metrics import (
     detection_metrics,
     warning_metrics,
 )
+from train.submission import CHALLENGES, check_fits, columns, write_csv
 
 Floats = NDArray[np.float64]
 
@@ -43,24 +44,52 @@ DETECTORS: dict[str, Callable[[Floats, ModelConfig], Floats]] = {
 
 
 def evaluate(
-    *, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    output: str,
+    device: str,
+    max_unreadable: float,
+    truth: str | None = None,
+    map: str | None = None,
 ) -> None:
     """Writes ``OUTPUT/metrics.json``: ``classification_metrics`` and ``bootstrap_intervals``.
+
+    Args:
+        truth: a ground truth that names the classes of the pictures, for data without labels.
+        map: a key of ``DERMOSCOPY_LABELS``: ``mapped_metrics`` of a model of the 22 clinical groups instead,
+            in ``OUTPUT/mapped.json``.
 
     Raises:
         DataError: rows without a label, among others.
     """
-    loaded, rows, probabilities, unreadable = _probabilities(checkpoint, data, split, device, max_unreadable)
+    loaded = load(checkpoint)
+    config = loaded.config
+    if map is not None:
+        check_mappable(config)
+    of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
+    rows, probabilities, unreadable = _probabilities(
+        loaded, data, split, device, max_unreadable, labels=of_data, truth=truth
+    )
     labels = np.asarray(rows["label"], dtype=np.int64)
-    metrics = {
+    about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
         "data": Path(data).name,
         "split": split,
-        **classification_metrics(probabilities, labels, loaded.config),
+    }
+    if map is not None:
+        mapped = mapped_metrics(probabilities, labels, rows["group"], config, truth_labels=of_data)
+        _write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
+        print(json.dumps(mapped))
+        return
+    metrics = {
+        **about,
+        **classification_metrics(probabilities, labels, config),
         "intervals": bootstrap_intervals(probabilities, labels, rows["group"]),
         "per_source": accuracy_by(rows["source"], probabilities, labels, rows["group"]),
         "per_skin_type": accuracy_by(rows["skin_type"], probabilities, labels, rows["group"]),
-        "malignant_warning": warning_metrics(probabilities, labels, loaded.config),
+        "malignant_warning": warning_metrics(probabilities, labels, config),
         "unreadable": unreadable,
     }
     _write_json(Path(output) / "metrics.json", metrics)
@@ -69,20 +98,34 @@ def evaluate(
 
 
 def predict(
-    *, checkpoint: str, data: str, split: str, output: str, device: str, max_unreadable: float
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    output: str,
+    device: str,
+    max_unreadable: float,
+    format: str = "csv",
 ) -> None:
-    """Writes a CSV with ``id`` and one calibrated probability per label name."""
-    loaded, rows, probabilities, _ = _probabilities(
-        checkpoint, data, split, device, max_unreadable, labelled=False
-    )
-    path = Path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", *loaded.config.labels])
-        for name, values in zip(rows["id"], probabilities, strict=True):
-            writer.writerow([name, *(f"{value:.6g}" for value in values)])
-    print(f"{len(rows)} rows in {path}")
+    """Writes one row a picture: ``id`` and a calibrated probability a label, or a challenge's submission.
+
+    Args:
+        format: csv, or a key of ``train.submission.CHALLENGES``, where every picture must be readable.
+    """
+    loaded = load(checkpoint)
+    config = loaded.config
+    if format != "csv":
+        check_fits(config, format)
+        max_unreadable = 0
+    rows, _ = _read(data, split, None, max_unreadable)
+    probabilities = _calibrated(loaded, rows, device)
+    if format == "csv":
+        write_csv(Path(output), ["id", *config.labels], rows["id"], probabilities)
+    else:
+        names = [Path(name).stem for name in rows["id"]]
+        values = columns(probabilities, config, format)
+        write_csv(Path(output), ["image", *CHALLENGES[format]], names, values)
+    print(f"{len(rows)} rows in {output}")
 
 
 def ood(
@@ -93,8 +136,9 @@ def ood(
     Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
     ``rejected`` and ``no_condition``.
     """
-    loaded, rows, probabilities, _ = _probabilities(checkpoint, data, split, device, max_unreadable)
+    loaded = load(checkpoint)
     config = loaded.config
+    rows, probabilities, _ = _probabilities(loaded, data, split, device, max_unreadable, labels=config.labels)
     unknown = config.labels.index(NO_CONDITION) if NO_CONDITION in config.labels else None
     skin = probabilities[[label != unknown for label in rows["label"]]]
     others = datasets.concatenate_datasets(
@@ -126,23 +170,32 @@ def ood(
 
 
 def _probabilities(
-    reference: str, data: str, split: str, device: str, max_unreadable: float, *, labelled: bool = True
-) -> tuple[Checkpoint, datasets.Dataset, Floats, list[dict[str, Any]]]:
-    loaded = load(reference)
-    rows, unreadable = _read(data, split, loaded.config.labels if labelled else None, max_unreadable)
+    loaded: Checkpoint,
+    data: str,
+    split: str,
+    device: str,
+    max_unreadable: float,
+    *,
+    labels: Sequence[str],
+    truth: str | None = None,
+) -> tuple[datasets.Dataset, Floats, list[dict[str, Any]]]:
+    """Of a split that has one of ``labels`` in every row."""
+    rows, unreadable = _read(data, split, labels, max_unreadable, truth)
     unlabelled = list(rows["label"]).count(NO_LABEL)
-    if labelled and unlabelled:
+    if unlabelled:
         raise DataError(
             f"{unlabelled} of {len(rows)} rows of {data} ({split}) have no label.",
-            hint="Use `python -m train predict` for pictures without labels.",
+            hint="Use `python -m train predict` for pictures without labels, or add --truth FILE.csv.",
         )
-    return loaded, rows, _calibrated(loaded, rows, device), unreadable
+    return rows, _calibrated(loaded, rows, device), unreadable
 
 
 def _read(
-    data: str, split: str, labels: Sequence[str] | None, max_unreadable: float
+    data: str, split: str, labels: Sequence[str] | None, max_unreadable: float, truth: str | None = None
 ) -> tuple[datasets.Dataset, list[dict[str, Any]]]:
-    rows = load_split([data], split, labels=labels, strict=False)
+    rows = load_split([data], split, labels=None if truth else labels, strict=False)
+    if truth and labels is not None:
+        rows = with_truth(rows, Path(truth), labels)
     return drop_unreadable(rows, limit=max_unreadable, what=split)
 
 
