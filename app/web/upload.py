@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request
 
 from app.web.errors import RequestError
 from model.image import MAX_BYTES
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # Room for the boundaries and part headers around a picture of the largest size that is accepted.
 MAX_BODY = MAX_BYTES + 64 * 1024
@@ -18,7 +21,16 @@ _HOW = f"Send it as the multipart field `image`, or as the bare body with Conten
 
 
 class InMemoryRequest(Request):
-    """Keeps uploaded files in memory; werkzeug's own request spools those over 500 kB to the disk."""
+    """Keeps uploaded files in memory, and notices a body that broke off.
+
+    werkzeug's own request spools files over 500 kB to the disk, and believes a server that says it ends them
+    itself: gunicorn says so, and ends one early, without a word, where the client went away.
+    """
+
+    def __init__(self, environ: WSGIEnvironment, *args: Any, **options: Any) -> None:
+        if environ.get("CONTENT_LENGTH"):
+            environ.pop("wsgi.input_terminated", None)
+        super().__init__(environ, *args, **options)
 
     def _get_file_stream(
         self,
