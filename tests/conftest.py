@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,27 @@ def gradio_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
     command = [sys.executable, "space_app.py"]
     with running(command, port=port, log=folder / "server.log", environment=environment) as address:
         yield address
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Serves a predictor with Flask from this process: ``serve(predictor, **settings)`` → its address."""
+    from werkzeug.serving import make_server
+
+    from app.settings import Settings
+    from app.web import create_app
+
+    with contextlib.ExitStack() as stack:
+
+        def start(predictor: Predictor, *, port: int = 0, **settings: object) -> str:
+            app = create_app(Settings(port=8000, **settings), predictor)  # type: ignore[arg-type]
+            server = make_server("127.0.0.1", port, app, threaded=True)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture(scope="session")
