@@ -1,4 +1,4 @@
-"""Every page and state of the Flask front end, light and dark, on a phone: axe-core finds no serious fault."""
+"""Every page and state of the Flask front end, light and dark, on a phone, under axe-core."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def test_a_batch_and_its_downloads(open_page: Open, flask_address: str, tmp_path
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     upload(page, PHOTO, OTHER, NO_PICTURE)
-    check_table(page, tmp_path)
     assert page.evaluate("document.activeElement.id") == "verdict"
+    check_table(page, tmp_path)
 
     upload(page, *[PHOTO] * (MAX_BATCH + 1))
     assert f"at most {MAX_BATCH} pictures" in shown(page, "#answer")

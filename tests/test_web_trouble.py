@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
+import threading
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from browsing import NO_PICTURE, PHOTO, Open, Recorder, Serve, shown, upload
@@ -73,28 +78,65 @@ def test_a_fault_of_the_server_can_be_tried_again(
     page.wait_for_selector(".verdict")
 
 
+class Cable:
+    """A line to a server, on which uploads take seconds and which can be cut.
+
+    Args:
+        address: of the server.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._server = ("127.0.0.1", urlsplit(address).port)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self.address = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        threading.Thread(target=self._open, daemon=True).start()
+
+    def _open(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = self._door.accept()[0], socket.create_connection(self._server)
+                self._ends += [near, far]
+                for pair in ((near, far, 20_000), (far, near, 1_000_000)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, piece: int) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(piece):
+                target.sendall(data)
+                time.sleep(len(data) / 2_000_000)
+            target.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Breaks what is under way; whoever calls again gets through."""
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def close(self) -> None:
+        self._door.close()
+        self.cut()
+
+
 def test_the_network_is_cut_during_an_upload(open_page: Open, serve: Serve, predictor: Predictor) -> None:
     recorder = Recorder(predictor)
-    page = open_page(serve(recorder))
-    throttle(page)
-    page.set_input_files("#image", LARGE)
-    page.wait_for_selector("text=Looking at the picture")
-    page.wait_for_timeout(300)
-    page.context.set_offline(True)
-    page.wait_for_selector("text=could not be reached")
-    assert recorder.received == []
-    page.context.set_offline(False)
-    page.get_by_role("button", name="Try again").click()
-    page.wait_for_selector(".verdict")
+    with contextlib.closing(Cable(serve(recorder))) as cable:
+        page = open_page(cable.address)
+        page.set_input_files("#image", LARGE)
+        page.wait_for_selector("text=Looking at the picture")
+        page.wait_for_timeout(300)
+        cable.cut()
+        page.wait_for_selector("text=could not be reached")
+        assert recorder.received == []
+        page.context.set_offline(True)
+        page.get_by_role("button", name="Try again").click()
+        page.wait_for_selector("text=could not be reached")
+        page.context.set_offline(False)
+        page.get_by_role("button", name="Try again").click()
+        page.wait_for_selector(".verdict")
     assert recorder.received == [LARGE["buffer"]]
-
-
-def throttle(page: object, bytes_a_second: int = 1_000_000) -> None:
-    """Uploads take seconds, as over a telephone."""
-    devtools = page.context.new_cdp_session(page)  # type: ignore[attr-defined]
-    devtools.send("Network.enable")
-    limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
-    devtools.send("Network.emulateNetworkConditions", {"offline": False, **limits})
 
 
 def test_the_server_is_restarted_during_an_upload(
@@ -104,13 +146,14 @@ def test_the_server_is_restarted_during_an_upload(
     environment = {"CHECKPOINT": str(tiny_checkpoint), "PORT": str(port)}
     server = {"port": port, "log": tmp_path / "log", "environment": environment, "ready": "/readyz"}
     command = [sys.executable, "flask_app.py"]
-    with running(command, **server) as address:
-        page = open_page(address)
-        throttle(page)
-        page.set_input_files("#image", LARGE)
-        page.wait_for_selector("text=Looking at the picture")
-        page.wait_for_timeout(300)
-    page.wait_for_selector("text=could not be reached")
-    with running(command, **server):
-        page.get_by_role("button", name="Try again").click()
-        page.wait_for_selector(".verdict")
+    with contextlib.ExitStack() as line:
+        with running(command, **server) as address:
+            cable = line.enter_context(contextlib.closing(Cable(address)))
+            page = open_page(cable.address)
+            page.set_input_files("#image", LARGE)
+            page.wait_for_selector("text=Looking at the picture")
+            page.wait_for_timeout(300)
+        page.wait_for_selector("text=could not be reached")
+        with running(command, **server):
+            page.get_by_role("button", name="Try again").click()
+            page.wait_for_selector(".verdict")
