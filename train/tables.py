@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,11 @@ def _one_hot(row: dict[str, str], file: Path) -> str | None:
 
 
 def number(text: str, name: str, file: Path) -> float:
+    """A finite number in the row called ``name``; raises ``DataError`` for anything else."""
     try:
-        return float(text)
-    except ValueError as error:
-        raise DataError(f"{file}: {name} has {text!r}.", hint="Expected a number.") from error
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{file}: {name} has {text!r}.", hint="Expected a number.")
+    return value
