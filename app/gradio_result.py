@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from html import escape
 
 from PIL import Image
 
 from app import wording
+from app.gradio_pages import condition_html, how_soon_html, learn_address
 from app.heatmap import jpeg_uri, png_bytes, preview
 from app.predictor import Prediction, RankedCondition
-from model.errors import ImageError
-from model.labels import Condition
+from model.errors import SkinDiseaseNetError
 from model.rejection import Verdict
 
 FIRST = 5
@@ -27,88 +28,112 @@ _ICONS: dict[Verdict, str] = {
 
 
 def result_html(prediction: Prediction, data: bytes) -> str:
-    """The whole result: picture, verdict, ranking, heat map, what to do.
+    """The whole result: picture, verdict, quality, ranking, heat map, set, what to do.
 
     Args:
         prediction: the answer, with its heat map.
         data: the encoded picture; it travels inside the page, so that no copy need stay on the server.
     """
     photo = preview(data)
-    if prediction.verdict == "rejected":
-        answer = [_advice(prediction), _guesses(prediction)]
-    else:
-        answer = [
-            _ranking(prediction.conditions),
-            _heat(photo, prediction.heatmap),
-            _advice(prediction),
-        ]
+    rejected = prediction.verdict == "rejected"
+    said = _verdict(prediction) + _quality(prediction)
     parts = [
-        f'<figure class="sdn-photo"><img src="{photo}" alt="Your photo"></figure>',
-        _verdict(prediction),
-        *answer,
+        f'<figure class="sdn-photo"><img src="{photo}" alt="Your picture"></figure>',
+        f"<div>{said}{_guesses(prediction) if rejected else _ranking(prediction.conditions)}</div>",
+        ""
+        if rejected
+        else f"{_heat(photo, prediction.heatmap)}<div>{_set(prediction)}{_advice(prediction)}</div>",
         f'<p class="sdn-time">{escape(wording.time_taken(prediction))}</p>',
     ]
     return f'<article class="sdn-result" data-verdict="{prediction.verdict}">{"".join(parts)}</article>'
 
 
-def error_html(error: ImageError) -> str:
-    """A picture that could not be read: what is wrong, and what to do."""
+def error_html(error: SkinDiseaseNetError) -> str:
+    """A picture that could not be looked at: what is wrong, and what to do."""
     return (
         '<article class="sdn-result sdn-error" data-verdict="error"><section class="sdn-verdict">'
-        f"{_tag('rejected', 'Not a picture we can read')}"
+        f"{tag_html('rejected', 'No answer')}"
         f'<h2 class="sdn-headline" tabindex="-1">{escape(error.message)}</h2><p>{escape(error.hint)}</p>'
         "</section></article>"
     )
 
 
-def _tag(verdict: Verdict, words: str) -> str:
+def tag_html(verdict: Verdict, words: str) -> str:
+    """One or two words with a sign, in the verdict's colour."""
     icon = f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{_ICONS[verdict]}"/></svg>'
     return f'<p class="sdn-tag">{icon}{escape(words)}</p>'
 
 
 def _verdict(prediction: Prediction) -> str:
-    criteria = "".join(
-        f'<li class="{"sdn-fired" if criterion.fired else ""}">'
-        f"{escape(wording.criterion_sentence(criterion))}"
-        f"{' <strong>Not met.</strong>' if criterion.fired else ' Met.'}</li>"
-        for criterion in prediction.criteria
-    )
-    opened = " open" if prediction.verdict == "rejected" else ""
+    advice = wording.advice(prediction)
+    soon = how_soon_html(advice.urgency, advice.how_soon)
+    reason = f"<p>{escape(prediction.reason)}</p>"
+    text = f"<p>{escape(advice.text)}</p>"
+    if prediction.verdict == "rejected":
+        body = f"{reason}{soon}{text}{_criteria(prediction)}"
+    elif _see_doctor(prediction):
+        body = f'<div class="sdn-doctor" data-urgency="{advice.urgency}">{soon}{text}</div>{reason}'
+    else:
+        body = reason + soon
     return (
         '<section class="sdn-verdict">'
-        f"{_tag(prediction.verdict, wording.VERDICT_TAGS[prediction.verdict])}"
-        f'<h2 class="sdn-headline" tabindex="-1">{escape(wording.headline(prediction))}</h2>'
-        f"<p>{escape(prediction.reason)}</p>"
-        f"<details{opened}><summary>How this was decided</summary><ul>{criteria}</ul></details></section>"
+        f"{tag_html(prediction.verdict, wording.VERDICT_TAGS[prediction.verdict])}"
+        f'<h2 class="sdn-headline" tabindex="-1">{escape(wording.headline(prediction))}</h2>{body}</section>'
     )
 
 
-def _rows(conditions: tuple[RankedCondition, ...]) -> str:
+def _see_doctor(prediction: Prediction) -> bool:
+    return prediction.verdict != "rejected" and wording.advice(prediction).urgency in ("soon", "urgent")
+
+
+def _criteria(prediction: Prediction) -> str:
+    items = "".join(
+        f'<li class="{"sdn-fired" if criterion.fired else "sdn-passed"}">'
+        f"<strong>{'Not met' if criterion.fired else 'Met'}</strong> "
+        f"{escape(wording.criterion_sentence(criterion))}</li>"
+        for criterion in prediction.criteria
+    )
+    return f'<ul class="sdn-criteria">{items}</ul>'
+
+
+def _quality(prediction: Prediction) -> str:
+    warnings = "".join(
+        f"<li>{escape(wording.quality_sentence(warning))}</li>" for warning in prediction.quality
+    )
+    if not warnings:
+        return ""
+    return (
+        f'<section class="sdn-quality"><h3>{escape(wording.QUALITY_TITLE)}</h3><ul>{warnings}</ul></section>'
+    )
+
+
+def _rows(conditions: Sequence[RankedCondition]) -> str:
     return "".join(
-        f'<li><span class="sdn-name">{escape(ranked.title)}</span>'
+        f'<li><span class="sdn-name">{escape(ranked.title)}</span> '
         f'<span class="sdn-share">{escape(wording.percent(ranked.probability))}</span>'
         f'<span class="sdn-bar" style="--share:{ranked.probability:.4f}"></span></li>'
         for ranked in conditions
     )
 
 
-def _ranking(conditions: tuple[RankedCondition, ...]) -> str:
+def _ranking(conditions: Sequence[RankedCondition]) -> str:
     rest = conditions[FIRST:]
     more = (
-        f'<details><summary>{len(rest)} more</summary><ol start="{FIRST + 1}">{_rows(rest)}</ol></details>'
+        f"<details><summary>The other {len(rest)}</summary>"
+        f'<ol start="{FIRST + 1}">{_rows(rest)}</ol></details>'
         if rest
         else ""
     )
     return (
-        '<section class="sdn-ranking"><h3>What it could be</h3>'
+        '<section class="sdn-ranking"><h3>How the picture compares</h3>'
         f"<ol>{_rows(conditions[:FIRST])}</ol>{more}</section>"
     )
 
 
 def _guesses(prediction: Prediction) -> str:
     return (
-        '<section class="sdn-ranking"><details><summary>Show the guesses all the same</summary>'
-        f"<p>{escape(wording.GUESSES_NOTE)}</p><ol>{_rows(prediction.conditions[:FIRST])}</ol>"
+        '<section class="sdn-ranking"><details><summary>The guesses all the same</summary>'
+        f"<p>{escape(wording.GUESSES_NOTE)}</p><ol>{_rows(prediction.conditions)}</ol>"
         "</details></section>"
     )
 
@@ -121,38 +146,37 @@ def _heat(photo: str, heatmap: str | None) -> str:
         heat = jpeg_uri(overlaid)
     return (
         '<section class="sdn-heat"><h3>Where the model looked</h3>'
-        f'<figure><img src="{photo}" alt=""><img class="sdn-layer" src="{heat}" '
-        'alt="Your photo with the heat map over it"></figure>'
-        '<div class="sdn-controls"><label><input type="checkbox" checked> Heat map</label>'
-        '<label class="sdn-strength">Strength <input type="range" min="0" max="100" value="80"></label></div>'
+        f'<figure><img src="{photo}" alt="Your picture"><img class="sdn-layer" src="{heat}" '
+        'alt="The same picture with the areas coloured that counted most"></figure>'
+        '<div class="sdn-controls"><label><input type="checkbox" role="switch" checked> Heat map</label>'
+        '<label class="sdn-strength">Strength '
+        '<input type="range" min="0" max="100" value="100"></label></div>'
         f"<p>{escape(wording.HEATMAP_NOTE)}</p></section>"
     )
 
 
+def _set(prediction: Prediction) -> str:
+    sentence = wording.set_sentence(prediction)
+    if sentence is None:
+        return ""
+    return f'<section class="sdn-set"><h3>{escape(wording.SET_TITLE)}</h3><p>{escape(sentence)}</p></section>'
+
+
 def _advice(prediction: Prediction) -> str:
     advice = wording.advice(prediction)
-    about = _about(advice.about) if advice.about else ""
-    return (
-        '<section class="sdn-advice"><h3>What to do</h3>'
-        f'<p class="sdn-soon" data-urgency="{escape(advice.urgency)}">{escape(advice.how_soon)}</p>'
-        f"<p>{escape(advice.text)}</p>{about}</section>"
-    )
-
-
-def _about(about: Condition) -> str:
-    lookalikes = "".join(
-        f"<dt>{escape(entry.title)}</dt><dd>{escape(entry.how_to_tell)}</dd>" for entry in about.confused_with
-    )
-    sources = "".join(
-        f'<li><a href="{escape(source.url)}" target="_blank" rel="noopener noreferrer">{escape(source.title)}'
-        "</a></li>"
-        for source in about.sources
+    if advice.about is None:
+        return ""
+    about, labels = advice.about, [ranked.name for ranked in prediction.conditions]
+    title = escape(about.title)
+    head = (
+        f"<h3>About {title}</h3>"
+        if _see_doctor(prediction)
+        else f"<h3>What to do</h3><p>{escape(advice.text)}</p><h4>About {title}</h4>"
     )
     return (
-        f"<h3>About: {escape(about.title)}</h3><p>{escape(about.summary)}</p>"
-        f"<details><summary>Read more</summary><p>{escape(about.what_it_is)}</p>"
-        f"<h4>What it looks like</h4><p>{escape(about.looks_like)}</p>"
-        + (f"<h4>Often confused with</h4><dl>{lookalikes}</dl>" if lookalikes else "")
-        + (f"<h4>Sources</h4><ul>{sources}</ul>" if sources else "")
-        + "</details>"
+        f'<section class="sdn-advice">{head}<p>{escape(about.summary)}</p>'
+        f"<details><summary>Read more</summary>{condition_html(about, labels, level=4)}</details>"
+        f"<details><summary>How the picture was checked</summary>{_criteria(prediction)}</details>"
+        f'<p class="sdn-small"><a href="{learn_address(about.name)}" target="_blank" rel="noopener">'
+        f"{title} on the Learn page</a></p></section>"
     )

@@ -1,11 +1,10 @@
-"""The Gradio page and the API endpoint ``/predict``."""
+"""The Gradio pages; ``serve`` starts them."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,124 +12,103 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
-from gradio.components import Component
+from starlette.middleware import Middleware
 
-from app import wording
-from app.gradio_result import error_html, result_html
-from app.gradio_uploads import private_folder, received, sweeping, upload_routes
+from app.access import KeyStore
+from app.examples import load_examples
+from app.gradio_api import Turns, add_api
+from app.gradio_guard import Guard, Sessions
+from app.gradio_pages import (
+    PAGES,
+    TITLE,
+    footer_html,
+    header_html,
+    learn_html,
+    model_html,
+    model_lead,
+)
+from app.gradio_uploads import private_folder, sweeping, upload_routes
+from app.gradio_views import at_most, look_page, several_page
 from app.predictor import Prediction, Predictor
 from app.settings import Settings
-from model.errors import ConfigError, ImageError
+from model.errors import ConfigError
 from model.image import MAX_BYTES
-from model.labels import NO_CONDITION
 
 try:
     import spaces
 except ImportError:
     spaces = None
 
-TITLE = "SkinDiseaseNet"
 CSS = Path(__file__).with_name("gradio.css")
+SCRIPT = Path(__file__).with_name("gradio.js")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
-_REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
-
-_TIPS = (
-    '<p id="sdn-camera" role="alert" hidden>The camera cannot be used. '
-    "Allow it for this page in your browser, or upload a photo instead.</p>"
-    f"<p>{wording.BETTER_PHOTO} Your photo is deleted once it has been looked at.</p>"
-)
-
-# The page scrolls to its top, where the picture is; a screen reader goes on at the verdict.
-_TO_RESULT = """() => {
-    const headline = document.querySelector(".sdn-headline");
-    if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
-}"""
-# Gradio says nothing when the camera is denied: its request for it fails unheard.
-_CAMERA_WORD = """() => window.addEventListener("unhandledrejection", (event) => {
-    const failed = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
-    const word = document.querySelector("#sdn-camera");
-    if (word && event.reason && failed.includes(event.reason.name)) word.hidden = false;
-})"""
-_HEAT_CONTROLS = """element.addEventListener("input", (event) => {
-    const layer = element.querySelector(".sdn-layer");
-    if (!layer) return;
-    const range = element.querySelector("input[type=range]");
-    const on = element.querySelector("input[type=checkbox]").checked;
-    layer.style.opacity = on ? range.value / 100 : 0;
-    range.disabled = !on;
-});"""
 
 
 def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
-    """The page and its API; ``serve`` starts it.
+    """The pages and the API.
 
     Args:
         predictor: answers.
         settings: what the operator chose.
+
+    Raises:
+        ConfigError: the examples cannot be used.
     """
     folder = private_folder()
+    examples = load_examples(settings.examples)
+    turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
+    lent = _on_gpu(predictor.predict)
 
-    @_on_gpu
     def look(data: bytes, *, heatmap: bool) -> Prediction:
-        return predictor.predict(data, heatmap=heatmap)
+        with turns.take():
+            return lent(data, heatmap=heatmap)
 
-    def predict(image: dict[str, Any] | None, heatmap: bool = False) -> dict[str, Any]:
-        """Looks at one photo of skin. Education and decision support, never a diagnosis.
+    labels = predictor.config.labels
+    signed = settings.access == "keys"
 
-        Args:
-            image: the photo, JPEG, PNG, WebP, GIF or BMP, at most 20 MiB; deleted once it has been read.
-            heatmap: also return the heat map, as a data URI.
+    def frame(number: int, heading: str, lead: str, *, notice: bool = False) -> None:
+        gr.Navbar(visible=False)
+        top = header_html(PAGES[number][0], heading=heading, lead=lead, signed=signed, notice=notice)
+        gr.HTML(top, elem_id="sdn-header")
 
-        Returns:
-            The prediction: verdict (condition, uncertain, no_condition or rejected), reason, conditions with
-            calibrated probabilities, criteria, prediction_set, checkpoint, timings_ms and heatmap.
-        """
-        try:
-            with received(image, folder) as data:
-                return look(data, heatmap=bool(heatmap)).to_json()
-        except ImageError as error:
-            raise gr.Error(str(error), print_exception=False, title="The picture cannot be used") from None
-
-    def show(image: dict[str, Any] | None) -> list[Any]:
-        if image is None:
-            return [gr.skip(), gr.skip(), gr.skip(), gr.skip()]
-        try:
-            with received(image, folder) as data:
-                page = result_html(look(data, heatmap=True), data)
-        except ImageError as error:
-            page = error_html(error)
-        return [None, page, gr.update(visible=False), gr.update(visible=True)]
-
-    def start_again() -> list[Any]:
-        return [None, "", gr.update(visible=True), gr.update(visible=False)]
+    def foot() -> None:
+        gr.HTML(footer_html(predictor), elem_id="sdn-footer")
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
-        gr.HTML(_header(predictor), elem_id="sdn-header")
-        with gr.Column(elem_id="sdn-start") as start:
-            photo = gr.Image(
-                type="filepath",
-                image_mode=None,
-                label="Photo of the skin",
-                show_label=False,
-                sources=["upload", "webcam", "clipboard"],
-                buttons=[],
-                height=340,
-                placeholder="# Choose a photo\nor drop it here, paste it, or use the camera below",
-                webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-                elem_id="sdn-input",
-            )
-            gr.HTML(_TIPS, elem_id="sdn-tips")
-        with gr.Column(visible=False, elem_id="sdn-answer") as answer:
-            result = gr.HTML(js_on_load=_HEAT_CONTROLS, elem_id="sdn-result")
-            again = gr.Button("Look at another photo", variant="primary", elem_id="sdn-again")
-        gr.HTML(f"<p>{escape(predictor.describe())}</p>", elem_id="sdn-footer")
-        state = [photo, result, start, answer]
-        photo.input(
-            show, photo, state, preprocess=False, api_visibility="private", show_progress_on=photo
-        ).then(None, js=_TO_RESULT, api_visibility="private")
-        again.click(start_again, None, state, queue=False, api_visibility="private", show_progress="hidden")
-        _uploads_only(photo)
-        _api(predict)
+        frame(
+            0,
+            "A second look at a patch of skin",
+            f"Choose a photo. A neural network compares it with {len(labels)} groups of pictures and says "
+            "what it resembles, and how sure it is.",
+            notice=True,
+        )
+        look_page(look, folder, examples, labels)
+        add_api(look, folder)
+        foot()
+    with demo.route("Several pictures", "several", show_in_navbar=False):
+        frame(
+            1,
+            "Several pictures at once",
+            f"Choose {at_most()}. Each gets its own row, and the table can be saved as CSV or JSON.",
+            notice=True,
+        )
+        several_page(look, folder, labels)
+        foot()
+    with demo.route("Learn", "learn", show_in_navbar=False):
+        frame(
+            2,
+            "Learn",
+            f"The {len(labels)} groups that this model tells apart: what each one is, what it looks like, "
+            "what it is mistaken for, and how soon to have it seen.",
+        )
+        gr.HTML(learn_html(labels), elem_id="sdn-learn")
+        foot()
+    with demo.route("About this model", "about", show_in_navbar=False):
+        frame(3, "About this model", model_lead(predictor))
+        gr.HTML(model_html(predictor), elem_id="sdn-about")
+        foot()
+    # Waiting is bounded as a whole, running by the events' shared concurrency_id.
+    demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
 
 
@@ -138,7 +116,7 @@ def serve(demo: gr.Blocks, settings: Settings) -> None:
     """Serves until the process is told to stop.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or the keys cannot be read.
     """
     # As for Ctrl+C: the server closes in good order, and no upload is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -156,61 +134,39 @@ def serve(demo: gr.Blocks, settings: Settings) -> None:
 def launch_options(settings: Settings) -> dict[str, Any]:
     """What ``gr.Blocks.launch`` is to be called with."""
     folder = private_folder()
+    sessions = Sessions(KeyStore(settings.keys_file)) if settings.keys_file else None
     return {
+        "auth": sessions.sign_in if sessions else None,
+        "auth_message": "Your user name is the name of your key, your password the key itself.",
         "server_name": settings.host,
         "server_port": settings.port,
         "quiet": True,
         "prevent_thread_lock": True,
         "share": False,
         "ssr_mode": False,
-        "mcp_server": False,
+        "mcp_server": True,
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": MAX_BYTES,
         "footer_links": ["api"],
         "css_paths": CSS,
-        "js": _CAMERA_WORD,
+        "js": SCRIPT.read_text(encoding="utf-8"),
+        # A session's last answer stays in memory, the picture in it: keep one, not Gradio's 10,000.
+        "state_session_capacity": 1,
         "theme": gr.themes.Base(
             primary_hue="teal",
             neutral_hue="stone",
             font=SYSTEM_FONTS,
             font_mono=("ui-monospace", "monospace"),
         ),
-        "app_kwargs": {"routes": upload_routes(folder), "lifespan": lambda app: sweeping(folder)},
+        "app_kwargs": {
+            "routes": upload_routes(folder),
+            "lifespan": lambda app: sweeping(folder),
+            "middleware": [Middleware(Guard, sessions=sessions)],
+        },
     }
-
-
-def _api(predict: Callable[..., dict[str, Any]]) -> None:
-    image = _uploads_only(gr.File(visible=False, label="image"))
-    heatmap = gr.Checkbox(visible=False, label="heatmap", value=False)
-    answer = gr.JSON(visible=False, label="prediction")
-    gr.Button(visible=False).click(predict, [image, heatmap], answer, api_name="predict", preprocess=False)
-
-
-def _uploads_only(component: Component) -> Component:
-    """Keeps Gradio from fetching a picture whose web address was sent instead of a file."""
-
-    async def refuse_addresses(path: str | Path | None) -> str | None:
-        if str(path).lower().startswith(("http:", "https:")):
-            raise gr.Error(
-                "An address was sent; a picture is expected. Download it and send the file.",
-                print_exception=False,
-            )
-        return None if path is None else str(path)
-
-    component.async_move_resource_to_block_cache = refuse_addresses  # type: ignore[method-assign, assignment]
-    return component
 
 
 def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
     """Borrows a GPU for each call in a Space that lends them, where the package ``spaces`` is there."""
     return spaces.GPU(predict) if spaces else predict
-
-
-def _header(predictor: Predictor) -> str:
-    known = sum(label != NO_CONDITION for label in predictor.config.labels)
-    return (
-        f"<h1>{TITLE}</h1>"
-        f"<p>Show it a photo of a skin change, and see which of {known} conditions it resembles.</p>"
-        f'<p class="sdn-notice" role="note">{wording.NOTICE}</p>'
-    )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import base64
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.batch import MAX_BATCH
 from model.errors import ImageError
 from model.image import MAX_BYTES
+
+MAX_TOTAL = 60_000_000
+"""Bytes that one upload of several pictures may have."""
 
 MAX_AGE = 300.0
 """Seconds after which an upload that nobody asked about is deleted."""
 
 # An <img> shows any picture that comes as this; opened by itself it is never run as a page.
 _KIND = "application/octet-stream"
-_ENVELOPE = 64 * 1024
+_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
+_FILE = "/gradio_api/file="
 
 
 def private_folder() -> Path:
@@ -55,11 +62,12 @@ def upload_routes(folder: Path) -> list[Route]:
         size = request.headers.get("content-length", "")
         if not size.isdecimal():
             return PlainTextResponse("A Content-Length header is needed.", status_code=411)
-        if int(size) > MAX_BYTES + _ENVELOPE:
-            limit = f"at most {MAX_BYTES / 1e6:.0f} MB are accepted. Save a smaller copy and try again."
-            return PlainTextResponse(f"The picture is too large; {limit}", status_code=413)
-        async with request.form(max_files=1, max_fields=0) as form:
+        if int(size) > MAX_TOTAL:
+            return _too_large(f"at most {MAX_TOTAL / 1e6:.0f} MB in all are accepted")
+        async with request.form(max_files=MAX_BATCH, max_fields=0) as form:
             pictures = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+            if any((part.size or 0) > MAX_BYTES for part in pictures):
+                return _too_large(f"at most {MAX_BYTES / 1e6:.0f} MB are accepted")
             return JSONResponse([str(_store(await part.read(), folder)) for part in pictures])
 
     async def preview(request: Request) -> Response:
@@ -77,6 +85,12 @@ def upload_routes(folder: Path) -> list[Route]:
     ]
 
 
+def _too_large(limit: str) -> Response:
+    return PlainTextResponse(
+        f"The picture is too large; {limit}. Save a smaller copy and try again.", status_code=413
+    )
+
+
 def _store(data: bytes, folder: Path) -> Path:
     path = folder / secrets.token_hex(16) / "picture"
     path.parent.mkdir()
@@ -86,22 +100,61 @@ def _store(data: bytes, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def received(payload: Any, folder: Path) -> Iterator[bytes]:
-    """The bytes of an upload, which is deleted when the block ends.
+    """The bytes of a picture that was sent; an upload is deleted when the block ends.
 
     Args:
-        payload: Gradio's FileData of the upload, as a dict.
+        payload: Gradio's FileData of the upload as a dict, the upload's address on this server, or the
+            picture itself as ``data:image/...;base64,...``, which is not written to disk.
         folder: the folder of all uploads.
 
     Raises:
-        ImageError: there is no such upload.
+        ImageError: there is no such upload, or the text is no picture.
     """
-    path = Path(str((payload or {}).get("path") or "")).resolve()
+    if isinstance(payload, str) and payload.startswith("data:"):
+        yield _decode(payload)
+        return
+    path = _path(payload)
     if path.parent.parent != folder:
         raise ImageError("No picture was sent.", hint="Choose a photo and send it again.", code="no_image")
     try:
         yield _read(path)
     finally:
         shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def received_all(payloads: Sequence[Any], folder: Path) -> list[bytes]:
+    """The bytes of several uploads, all of which are deleted.
+
+    Raises:
+        ImageError: one of them is not there.
+    """
+    pictures = []
+    with contextlib.ExitStack() as stack:
+        for payload in payloads:
+            pictures.append(stack.enter_context(received(payload, folder)))
+    return pictures
+
+
+def _path(payload: Any) -> Path:
+    if isinstance(payload, str):
+        _, _, named = payload.partition(_FILE)
+    else:
+        named = str((payload or {}).get("path") or "")
+    return Path(named.replace("\0", "")).resolve()
+
+
+def _decode(uri: str) -> bytes:
+    head = _DATA_URI.match(uri)
+    try:
+        if head:
+            return base64.b64decode(uri[head.end() :], validate=True)
+    except ValueError:
+        pass
+    raise ImageError(
+        "The text that was sent is not a picture as a data URI.",
+        hint="Send data:image/jpeg;base64, and then the picture's bytes in base64.",
+        code="no_image",
+    )
 
 
 def _read(path: Path) -> bytes:

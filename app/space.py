@@ -19,6 +19,7 @@ CHECKPOINT = "checkpoints/skin22"
 UPLOADED = (
     "app/*.py",
     "app/*.css",
+    "app/*.js",
     "app/web/*",
     "model/*.py",
     "model/*.json",
