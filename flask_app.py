@@ -12,7 +12,7 @@ from model.errors import SkinDiseaseNetError
 logging.config.dictConfig(LOGGING)
 try:
     settings = Settings.from_environment(default_port=8000)
-    app = create_app(settings, Predictor.from_checkpoint(settings.checkpoint, device=settings.device))
+    app = create_app(settings, Predictor.from_settings(settings, streams=settings.max_running))
 except SkinDiseaseNetError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(4)  # gunicorn reads 4 as "do not try again"; any other status starts the worker over for ever

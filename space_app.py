@@ -11,7 +11,7 @@ from model.errors import SkinDiseaseNetError
 def main() -> None:
     try:
         settings = Settings.from_environment(default_port=7860)
-        predictor = Predictor.from_checkpoint(settings.checkpoint, device=settings.device)
+        predictor = Predictor.from_settings(settings)
         print(predictor.describe(), flush=True)
         serve(build_demo(predictor, settings), settings)
     except SkinDiseaseNetError as error:

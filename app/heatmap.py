@@ -66,7 +66,7 @@ def jpeg_uri(picture: Image.Image) -> str:
 def data_uri(picture: Image.Image) -> str:
     """The picture as ``data:image/png;base64,...``."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_level=1)  # a fifth of the time for a few more bytes
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

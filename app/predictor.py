@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from huggingface_hub import ModelCard
 
 from app.heatmap import data_uri, overlay
 from app.quality import SIDE, QualityWarning, check_quality
+from app.settings import Settings
 from app.wording import reason
 from model.calibration import softmax
-from model.checkpoint import Checkpoint, load
-from model.device import trusted_device
+from model.checkpoint import Checkpoint, find
 from model.errors import ConfigError
-from model.explain import grad_cam
 from model.image import read_image
 from model.labels import condition
 from model.malignancy import Malignancy, malignancy
+from model.preprocess import decode_side, preprocess, seen_share
 from model.rejection import Criterion, Verdict, criteria, verdict
-from model.transforms import decode_side, eval_transform, seen_share
+from model.runtime import Runtime, available_cores, open_runtime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,33 +77,59 @@ class Predictor:
     """A checkpoint that is ready to answer; safe to use from several threads.
 
     Args:
-        checkpoint: as ``model.checkpoint.load`` gives it; its network is moved to ``device``.
-        device: where to compute.
+        checkpoint: what answers.
+        runtime: computes the checkpoint's network.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, runtime: Runtime) -> None:
         self.config = checkpoint.config
         self.id, self.revision = checkpoint.id, checkpoint.revision
         self.card = checkpoint.card()
-        self._device = device
-        self._network = checkpoint.network.to(device).to(memory_format=torch.channels_last)
-        self._network.requires_grad_(False)
-        self._transform = eval_transform(config=self.config)
+        self.runtime = runtime
 
     @classmethod
-    def from_checkpoint(cls, reference: str, *, device: str = "auto") -> Predictor:
+    def from_checkpoint(
+        cls,
+        reference: str,
+        *,
+        device: str = "auto",
+        runtime: str = "auto",
+        graph_cache: Path | None = None,
+        threads: int = 0,
+        streams: int = 1,
+    ) -> Predictor:
         """Loads a checkpoint folder or a pinned Hub repository.
 
         Args:
             reference: a folder, or ``ORG/NAME@REVISION``.
             device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
+            runtime, graph_cache, threads, streams: as for ``model.runtime.open_runtime``.
 
         Raises:
-            CheckpointError, ConfigError: it cannot be used as it is.
+            CheckpointError, ConfigError, ExportError: it cannot be used as it is.
         """
-        checkpoint = load(reference)
-        chosen = trusted_device(device, checkpoint.network, size=checkpoint.config.input_size)
-        return cls(checkpoint, device=chosen)
+        checkpoint = find(reference)
+        opened = open_runtime(
+            checkpoint, name=runtime, device=device, graph_cache=graph_cache, threads=threads, streams=streams
+        )
+        return cls(checkpoint, runtime=opened)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, streams: int = 1) -> Predictor:
+        """As ``from_checkpoint``, with an even share of the cores for each worker.
+
+        Args:
+            settings: what the operator chose.
+            streams: how many pictures are computed at the same time; one has all the cores to itself.
+        """
+        return cls.from_checkpoint(
+            settings.checkpoint,
+            device=settings.device,
+            runtime=settings.runtime,
+            graph_cache=settings.graph_cache,
+            threads=max(1, available_cores() // settings.workers),
+            streams=streams,
+        )
 
     @property
     def terms(self) -> str:
@@ -119,7 +145,8 @@ class Predictor:
         """One line for the start of a server: which model serves, and what it may be used for."""
         return (
             f"Serving checkpoint {self.id} ({self.revision}): {self.config.backbone} + {self.config.head}, "
-            f"{len(self.config.labels)} labels, on {self._device.type}. Terms of use: {self.terms}."
+            f"{len(self.config.labels)} labels, on {self.runtime.device} with {self.runtime.name}. "
+            f"Terms of use: {self.terms}."
         )
 
     def predict(self, data: bytes, *, heatmap: bool = False, explain: str | None = None) -> Prediction:
@@ -141,18 +168,16 @@ class Predictor:
         started = time.perf_counter()
         picture = read_image(data, target_side=max(decode_side(self.config), SIDE))
         decoded = time.perf_counter()
-        batch = self._transform(picture)[None].to(self._device, memory_format=torch.channels_last)
+        image = preprocess(picture, config=self.config)[None]
         transformed = time.perf_counter()
-        with torch.no_grad():
-            features = self._network.forward_features(batch)
-            logits = self._network.forward_head(features)[0].cpu().numpy()
+        logits, features = self.runtime.forward(image)
         finished = time.perf_counter()
         probabilities = softmax(logits, self.config.temperature)
         order = np.argsort(-probabilities, kind="stable")
         picture_uri = None
         if heatmap:
             target = int(order[0]) if explain is None else self.config.labels.index(explain)
-            evidence = grad_cam(self._network, features, target)
+            evidence = self.runtime.grad_cam(features, target)
             seen = seen_share(picture.size, config=self.config)
             picture_uri = data_uri(overlay(picture, evidence, seen=seen))
         ranked = tuple(

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from limits import parse_many
 
-from model.device import DEVICES
 from model.errors import ConfigError
+from model.runtime import DEVICES, RUNTIMES
 
 EMBEDDED_CHECKPOINT = str(Path(__file__).resolve().parent.parent / "checkpoints" / "skin22")
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -33,6 +33,8 @@ class Settings:
         host: address to listen on.
         port: port to listen on, 1 to 65535.
         device: auto, cpu, cuda or mps.
+        runtime: auto, openvino or torch: what computes the network.
+        graph_cache: folder of the graphs that are exported for OpenVINO; None for the user's cache folder.
         access: open (anyone) or keys (whoever has one).
         keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
         secret_key: signs the sessions of the Flask pages; at least 32 characters.
@@ -51,6 +53,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int
     device: str = "auto"
+    runtime: str = "auto"
+    graph_cache: Path | None = None
     access: Literal["open", "keys"] = "open"
     keys_file: Path | None = None
     secret_key: str | None = dataclasses.field(default=None, repr=False)
@@ -81,6 +85,11 @@ class Settings:
             raise ConfigError(
                 f"DEVICE is {device!r}; one of {', '.join(DEVICES)} is expected.", hint="Correct DEVICE."
             )
+        runtime = env.get("RUNTIME") or "auto"
+        if runtime not in RUNTIMES:
+            raise ConfigError(
+                f"RUNTIME is {runtime!r}; one of {', '.join(RUNTIMES)} is expected.", hint="Correct RUNTIME."
+            )
         host = env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1")
         access, keys_file = _access(env, host)
         settings = cls(
@@ -88,6 +97,8 @@ class Settings:
             host=host,
             port=_number(env, "PORT", default_port, 1, 65535),
             device=device,
+            runtime=runtime,
+            graph_cache=Path(env["GRAPH_CACHE"]) if env.get("GRAPH_CACHE") else None,
             access=access,
             keys_file=keys_file,
             secret_key=env.get("SECRET_KEY") or None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 
@@ -24,6 +23,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     Returns:
         A number from 0.05 to 20.
     """
+    import torch  # not above: an answer needs `softmax` alone, and no PyTorch
+
     x = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
     y = torch.as_tensor(np.asarray(labels))
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)

@@ -12,16 +12,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from huggingface_hub import HfApi, snapshot_download
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
 
 from model.config import ModelConfig
 from model.errors import CheckpointError, ConfigError
-from model.network import SkinDiseaseNet
+
+# PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
+# so whatever touches weights imports them itself.
+if TYPE_CHECKING:
+    import torch
+
+    from model.network import SkinDiseaseNet
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FILES = (CONFIG, WEIGHTS, CARD)
@@ -29,21 +35,35 @@ FILES = (CONFIG, WEIGHTS, CARD)
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint.
+    """A checkpoint.
 
     Attributes:
-        network: in eval mode, float32, on the CPU.
         config: what else a prediction depends on.
         id: the folder's name or the Hub id.
         revision: the Hub commit, or ``sha256:`` and the first digits of the hash over config and weights.
         folder: where the files lie.
     """
 
-    network: SkinDiseaseNet
     config: ModelConfig
     id: str
     revision: str
     folder: Path
+
+    @cached_property
+    def network(self) -> SkinDiseaseNet:
+        """In eval mode, float32, on the CPU; read at the first use.
+
+        Raises:
+            CheckpointError: the weights are missing, damaged, not safetensors, or do not fit the config.
+        """
+        from model.network import SkinDiseaseNet
+
+        try:
+            network = SkinDiseaseNet(self.config)
+        except ConfigError as error:
+            raise CheckpointError(f"{self.folder / CONFIG}: {error.message}", hint=error.hint) from error
+        network.load_state_dict(_load_weights(self.folder, network))
+        return network.eval()
 
     def card(self) -> str:
         """The model card's text, empty if there is none."""
@@ -63,6 +83,8 @@ def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, ca
         config: belongs to the network.
         card: text of the model card.
     """
+    from safetensors.torch import save_file
+
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -96,14 +118,21 @@ def load(reference: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: a file is missing, damaged, not safetensors, or does not fit the others.
     """
+    checkpoint = find(reference)
+    checkpoint.network  # noqa: B018 - read now, so that what is broken shows here
+    return checkpoint
+
+
+def find(reference: str | Path) -> Checkpoint:
+    """As ``load``, but the weights are not read yet.
+
+    Raises:
+        CheckpointError: the folder or its config cannot be used, or there are no weights in it.
+    """
     folder, name, commit = _resolve(str(reference))
     config = load_config(folder)
-    try:
-        network = SkinDiseaseNet(config)
-    except ConfigError as error:
-        raise CheckpointError(f"{folder / CONFIG}: {error.message}", hint=error.hint) from error
-    network.load_state_dict(_load_weights(folder, network))
-    return Checkpoint(network.eval(), config, name, commit or fingerprint(folder), folder)
+    _check_there(folder / WEIGHTS)
+    return Checkpoint(config, name, commit or fingerprint(folder), folder)
 
 
 def load_config(folder: Path) -> ModelConfig:
@@ -226,7 +255,24 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
     return path, name, path.name
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+def load_head(checkpoint: Checkpoint, *, channels: int) -> torch.nn.Module:
+    """The head alone, in eval mode, float32, on the CPU, for a map of this many channels."""
+    from model.heads import create_head
+
+    config = checkpoint.config
+    head = create_head(
+        config.head,
+        channels=channels,
+        classes=len(config.labels),
+        hidden_size=config.hidden_size,
+        dropout=config.dropout,
+    )
+    weights = _read_safetensors(checkpoint.folder / WEIGHTS, prefix="head.")
+    head.load_state_dict(weights)
+    return head.eval().requires_grad_(False)
+
+
+def _check_there(path: Path) -> None:
     if not path.is_file():
         pickles = sorted(
             file.name for file in path.parent.glob("*") if file.suffix in (".bin", ".pt", ".pth")
@@ -238,8 +284,15 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
             f"{path} is missing.{found}",
             hint="Weights are read from safetensors files only; convert or refetch.",
         )
+
+
+def _read_safetensors(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
+    """The tensors whose names start with the prefix, by their names without it."""
+    _check_there(path)
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - no mapping
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}).",

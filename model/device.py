@@ -9,8 +9,7 @@ import torch
 
 from model.errors import ConfigError
 from model.network import SkinDiseaseNet
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from model.runtime import DEVICES
 
 
 def pick_device(name: str = "auto") -> torch.device:

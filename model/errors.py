@@ -55,6 +55,12 @@ class ConfigError(SkinDiseaseNetError):
     code = "invalid_config"
 
 
+class ExportError(SkinDiseaseNetError):
+    """A network cannot be made into a graph, or the graph cannot be computed."""
+
+    code = "export_failed"
+
+
 class DataError(SkinDiseaseNetError):
     """A data set cannot be used as it is."""
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.network import SkinDiseaseNet
+
+class HasHead(Protocol):
+    """A network, or as much of it as is needed behind the map."""
+
+    def forward_head(self, features: Tensor) -> Tensor: ...
 
 
-def grad_cam(network: SkinDiseaseNet, features: Tensor, class_index: int) -> NDArray[np.float32]:
+def grad_cam(network: HasHead, features: Tensor, class_index: int) -> NDArray[np.float32]:
     """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) for one picture.
 
     Only the head is differentiated, from the map that the forward pass has already computed: no hooks, no
     gradients left on parameters, safe in several threads at once.
 
     Args:
-        network: in eval mode.
+        network: in eval mode; only its head is used.
         features: the map of one picture, (1, C, h, w).
         class_index: the class to explain.
 

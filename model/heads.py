@@ -67,7 +67,8 @@ class AttentionHead(nn.Module):
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         x = self.project(self.norm(tokens))  # (B, N, C) → (B, N, width)
         x = x + _grid_positions(grid, x.shape[-1]).to(x)
-        x = torch.cat([self.query.expand(len(x), -1, -1), x], dim=1)
+        # Not len(x): an exported graph would keep the number of pictures it was traced with.
+        x = torch.cat([self.query.expand(x.shape[0], -1, -1), x], dim=1)
         return self.classifier(self.final_norm(self.encoder(x)[:, 0]))
 
 
@@ -118,6 +119,17 @@ def _grid_positions(grid: tuple[int, int], width: int) -> Tensor:
     return torch.cat(
         [axes[0][:, None].expand(-1, across, -1), axes[1][None].expand(height, -1, -1)], dim=-1
     ).reshape(1, height * across, width)
+
+
+def map_tokens(features: Tensor) -> Tensor:
+    """The map (B, C, h, w) → one token a place, row by row, (B, h * w, C)."""
+    return features.flatten(2).transpose(1, 2)
+
+
+def apply_head(head: nn.Module, features: Tensor) -> Tensor:
+    """The map (B, C, h, w) → uncalibrated logits (B, classes), in float32."""
+    with torch.autocast(features.device.type, enabled=False):
+        return head(map_tokens(features.float()), (features.shape[2], features.shape[3]))
 
 
 HEADS: dict[str, Callable[..., nn.Module]] = {

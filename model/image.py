@@ -138,5 +138,5 @@ def _plain_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         plain.paste(image, mask=image.getchannel("A"))
     else:
-        plain.paste(image.convert("RGB"))
+        plain.paste(image if image.mode == "RGB" else image.convert("RGB"))
     return plain

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.errors import ConfigError
-from model.heads import create_head
+from model.heads import apply_head, create_head, map_tokens
 
 TORCHVISION_PREFIX = "torchvision/"
 
@@ -63,13 +63,11 @@ class SkinDiseaseNet(nn.Module):
 
     def tokens(self, features: Tensor) -> Tensor:
         """The map (B, C, h, w) → one token a place, row by row, (B, h * w, C)."""
-        return features.flatten(2).transpose(1, 2)
+        return map_tokens(features)
 
     def forward_head(self, features: Tensor) -> Tensor:
         """The map (B, C, h, w) → uncalibrated logits (B, classes), in float32."""
-        with torch.autocast(features.device.type, enabled=False):
-            grid = (features.shape[2], features.shape[3])
-            return self.head(self.tokens(features.float()), grid)
+        return apply_head(self.head, features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (B, 3, H, W) → uncalibrated logits (B, classes)."""
@@ -124,7 +122,7 @@ def _tokens_to_map(backbone: nn.Module, tokens: Tensor, size: torch.Size) -> Ten
             f"The backbone gives {tokens.shape[1]} tokens, which form no map of {height} x {width}.",
             hint="Choose a backbone whose last layer keeps the places of the picture.",
         )
-    return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
 
 
 def _move_stride_to_1x1(backbone: nn.Module) -> None:

@@ -1,16 +1,18 @@
-"""Picture to tensor, on timm's transforms; every size and constant comes from the ``ModelConfig``."""
+"""Picture to tensor for training and evaluation; every size and constant comes from the ``ModelConfig``."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
+import torch
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 from torchvision.transforms import Compose
 
 from model.config import ModelConfig
+from model.preprocess import preprocess
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -18,39 +20,16 @@ _QUARTER_TURNS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, I
 
 
 def eval_transform(*, config: ModelConfig) -> Transform:
-    """RGB picture → normalised tensor (3, input_size, input_size), seen as ``crop_mode`` says."""
-    return create_transform(
-        config.input_size,
-        is_training=False,
-        interpolation=config.interpolation,
-        mean=config.mean,
-        std=config.std,
-        crop_pct=config.crop_pct,
-        crop_mode=config.crop_mode,
-    )
+    """What ``preprocess`` does to a picture, as a tensor (3, input_size, input_size)."""
+    return _EvalTransform(config)
 
 
-def resized_side(config: ModelConfig) -> int:
-    """The length in pixels to which ``eval_transform`` resizes the short side (``squash``: both sides)."""
-    return int(config.input_size / config.crop_pct)
+class _EvalTransform:
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
 
-
-def decode_side(config: ModelConfig) -> int:
-    """The ``target_side`` for ``read_image``: twice what is needed, so that the resize can average."""
-    return 2 * resized_side(config)
-
-
-def seen_share(size: tuple[int, int], *, config: ModelConfig) -> tuple[float, float]:
-    """The centre part of a picture that the network sees, as shares of its width and height, 0 to 1.
-
-    Args:
-        size: width and height of the picture, pixels.
-        config: of the network.
-    """
-    share = config.input_size / resized_side(config)
-    if config.crop_mode == "squash":
-        return share, share
-    return share * min(size) / size[0], share * min(size) / size[1]
+    def __call__(self, image: Image.Image) -> Tensor:
+        return torch.from_numpy(preprocess(image, config=self.config))
 
 
 class RandomDownscale:

@@ -30,10 +30,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The tables that `datasets` prepares go to a folder of this session; it is named before its import."""
-    cache = tempfile.TemporaryDirectory(prefix="datasets-")
+    """What `datasets` prepares and what is exported goes to a folder of this session, named early."""
+    cache = tempfile.TemporaryDirectory(prefix="caches-")
     config.add_cleanup(cache.cleanup)
-    os.environ["HF_DATASETS_CACHE"] = cache.name
+    os.environ["HF_DATASETS_CACHE"] = f"{cache.name}/datasets"
+    os.environ["XDG_CACHE_HOME"] = cache.name
 
 
 def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:

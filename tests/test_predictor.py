@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import encode, make_picture
 from PIL import Image
 
@@ -21,7 +20,8 @@ from model.config import ModelConfig
 from model.errors import ConfigError, ImageError
 from model.image import read_image
 from model.labels import LABELS, NO_CONDITION, condition
-from model.transforms import seen_share
+from model.preprocess import seen_share
+from model.torch_runtime import TorchRuntime
 
 PHOTO = encode(make_picture(120, 90, seed=4))
 KEYS = [
@@ -46,7 +46,7 @@ def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
 def changed(checkpoint: Checkpoint, **changes: object) -> Predictor:
     """A predictor for the same weights under another configuration."""
     config = dataclasses.replace(checkpoint.config, **changes)
-    return Predictor(dataclasses.replace(checkpoint, config=config), device=torch.device("cpu"))
+    return Predictor(dataclasses.replace(checkpoint, config=config), runtime=TorchRuntime(checkpoint))
 
 
 def answer(predictor: Predictor, data: bytes = PHOTO, **options: object) -> dict:

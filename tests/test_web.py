@@ -21,6 +21,7 @@ from app.web.upload import MAX_BODY
 from model.checkpoint import load
 from model.config import ModelConfig
 from model.labels import LABELS
+from model.torch_runtime import TorchRuntime
 
 JPEG = encode(make_picture())
 
@@ -53,7 +54,7 @@ def assert_error(response: TestResponse, status: int, code: str) -> dict[str, st
 def page_for(tiny_checkpoint: os.PathLike[str], config: ModelConfig) -> str:
     """The page after an upload, by a model whose thresholds were changed."""
     checkpoint = dataclasses.replace(load(str(tiny_checkpoint)), config=config)
-    predictor = Predictor(checkpoint, device=next(checkpoint.network.parameters()).device)
+    predictor = Predictor(checkpoint, runtime=TorchRuntime(checkpoint))
     return create_app(Settings(port=8000), predictor).test_client().post("/", **form()).text
 
 

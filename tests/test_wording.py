@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-import torch
 from conftest import encode, make_picture
 
 from app import wording
@@ -15,6 +14,7 @@ from model.config import ModelConfig
 from model.errors import ConfigError
 from model.labels import LABELS, URGENCY, condition
 from model.malignancy import Malignancy
+from model.torch_runtime import TorchRuntime
 
 PHOTO = encode(make_picture(240, 200))
 
@@ -83,7 +83,7 @@ def test_the_threshold_of_the_checkpoint_decides(tiny_checkpoint: object) -> Non
     for threshold, fired in ((1.0, False), (0.0, True), (None, True), (0.999, False)):
         bound = total if threshold is None else threshold
         config = dataclasses.replace(checkpoint.config, malignant_from=bound)
-        served = Predictor(dataclasses.replace(checkpoint, config=config), device=torch.device("cpu"))
+        served = Predictor(dataclasses.replace(checkpoint, config=config), runtime=TorchRuntime(checkpoint))
         got = served.predict(PHOTO).to_json()
         shares = {row["name"]: row["probability"] for row in got["conditions"]}
         total = got["malignancy"]["probability"]
@@ -97,7 +97,7 @@ def test_a_checkpoint_without_a_label_that_may_be_cancer_says_nothing(tiny_check
     checkpoint = load(tiny_checkpoint)  # type: ignore[arg-type]
     labels = tuple(f"Label_{number}" for number in range(len(LABELS)))
     config = dataclasses.replace(checkpoint.config, labels=labels, malignant_from=0.0)
-    served = Predictor(dataclasses.replace(checkpoint, config=config), device=torch.device("cpu"))
+    served = Predictor(dataclasses.replace(checkpoint, config=config), runtime=TorchRuntime(checkpoint))
     assert served.predict(PHOTO).to_json()["malignancy"] is None
 
 

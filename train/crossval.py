@@ -21,7 +21,8 @@ from tqdm import tqdm
 from model.calibration import softmax
 from model.errors import ConfigError
 from model.network import SkinDiseaseNet
-from model.transforms import decode_side, eval_transform
+from model.preprocess import decode_side
+from model.transforms import eval_transform
 from train.config import TrainConfig
 from train.data import drop_unreadable, load_split
 from train.loader import Draw, Pictures, class_weights, epoch_batches

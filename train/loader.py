@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from model.config import ModelConfig
 from model.image import read_image
-from model.transforms import Transform, decode_side, eval_transform
+from model.preprocess import decode_side
+from model.transforms import Transform, eval_transform
 from train.data import picture_bytes
 
 

@@ -15,7 +15,7 @@ from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
 from model.malignancy import malignant_labels
-from model.transforms import resized_side
+from model.preprocess import resized_side
 from train.config import TrainConfig
 from train.state import CONFIG, LOG
 

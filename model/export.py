@@ -1,0 +1,218 @@
+"""Checkpoint → ONNX graph, cached under the hash of the checkpoint.
+
+``python -m model.export CHECKPOINT`` fills the cache ahead of time, as the Docker image does; a server that
+finds nothing in it does the same when it starts.
+
+The graph holds one picture's or a batch's whole way through the network, in float32: ``images`` (B, 3, S, S),
+normalised, to ``logits`` (B, classes) and the backbone's last map ``features`` (B, C, h, w).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from model.calibration import softmax
+from model.checkpoint import Checkpoint, find, fingerprint
+from model.errors import ExportError, SkinDiseaseNetError
+
+IMAGES, LOGITS, FEATURES = "images", "logits", "features"
+TOLERANCE = 1e-4
+"""How far a probability of the graph may be from PyTorch's."""
+
+_LAYOUT = 1  # raised when the same checkpoint and libraries must give another graph
+_OPSET = 17
+
+logger = logging.getLogger(__name__)
+
+
+def default_cache() -> Path:
+    """``skindiseasenet`` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "skindiseasenet"
+
+
+def graph_name(checkpoint: Checkpoint) -> str:
+    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
+    exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
+    digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
+    return f"{fingerprint(checkpoint.folder).removeprefix('sha256:')}-{digest[:8]}.onnx"
+
+
+@contextlib.contextmanager
+def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Path]:
+    """The graph's file, from the cache or exported into it.
+
+    The export runs in a process of its own, so that PyTorch leaves nothing behind in this one. Where the
+    cache folder cannot be written to, the file lies in a temporary one and is gone when the ``with`` ends.
+
+    Args:
+        checkpoint: what to export.
+        cache: folder of the graphs; default ``default_cache()``.
+
+    Raises:
+        ExportError: the graph cannot be made, or computes something else than PyTorch does.
+    """
+    cache = default_cache() if cache is None else cache
+    path = cache / graph_name(checkpoint)
+    if path.is_file():
+        yield path
+        return
+    logger.info("Exporting %s for the CPU, once; this takes about ten seconds.", checkpoint.id)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache).close()
+    except OSError as error:
+        logger.warning(
+            "The graph cannot be kept in %s (%s), so every start exports it anew. Set GRAPH_CACHE to a "
+            "folder that can be written to, or fill it with `python -m model.export`.",
+            cache,
+            error.strerror,
+        )
+        with tempfile.TemporaryDirectory(prefix="skindiseasenet-") as folder:
+            yield _export_apart(checkpoint, Path(folder))
+        return
+    yield _export_apart(checkpoint, cache)
+
+
+def export(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Writes a checkpoint's graph, after it was found to compute the same as PyTorch.
+
+    The file appears under its name only when it is whole, so several processes may export at once.
+
+    Args:
+        checkpoint: what to export.
+        folder: made if needed.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        CheckpointError: the weights cannot be used as they are.
+        ExportError: the network has a part that cannot be exported, the graph computes something else, or the
+            file cannot be written.
+    """
+    path = folder / graph_name(checkpoint)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as fresh:
+            whole = Path(fresh) / path.name
+            _trace(checkpoint, whole)
+            _compare(checkpoint, whole)
+            os.replace(whole, path)
+    except OSError as error:
+        raise ExportError(
+            f"The graph cannot be written to {folder} ({error.strerror}).",
+            hint="Name a folder that can be written to.",
+        ) from error
+    return path
+
+
+def _export_apart(checkpoint: Checkpoint, folder: Path) -> Path:
+    command = [
+        sys.executable,
+        "-m",
+        "model.export",
+        str(checkpoint.folder.resolve()),
+        "--output",
+        str(folder.resolve()),
+    ]
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    path = folder / graph_name(checkpoint)
+    if done.returncode or not path.is_file():
+        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
+        raise ExportError(
+            f"{checkpoint.id} could not be exported: {said[0].removeprefix('error: ')}",
+            hint="Set RUNTIME=torch to compute with PyTorch.",
+        )
+    return path
+
+
+def _trace(checkpoint: Checkpoint, file: Path) -> None:
+    import torch
+
+    class WithMap(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = checkpoint.network
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            features = self.network.forward_features(images)
+            return self.network.forward_head(features), features
+
+    side = checkpoint.config.input_size
+    # Two pictures: with one, the tracer would take a batch of one for granted.
+    images = torch.zeros(2, 3, side, side)
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operator that ONNX does not have
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                WithMap().eval(),
+                (images,),
+                str(file),
+                input_names=[IMAGES],
+                output_names=[LOGITS, FEATURES],
+                dynamic_axes={name: {0: "batch"} for name in (IMAGES, LOGITS, FEATURES)},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+    except Exception as error:  # The exporter's errors have no family of their own.
+        raise ExportError(
+            f"The network cannot be exported ({type(error).__name__}: {' '.join(str(error).split())[:200]}).",
+            hint="Serve it with RUNTIME=torch.",
+        ) from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _compare(checkpoint: Checkpoint, file: Path) -> None:
+    import openvino
+    import torch
+
+    side, temperature = checkpoint.config.input_size, checkpoint.config.temperature
+    compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = softmax(checkpoint.network(images).numpy(), temperature)
+    got = softmax(compiled({IMAGES: images.numpy()})[LOGITS], temperature)
+    difference = float(np.abs(got - expected).max())
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"The graph's probabilities differ from PyTorch's by {difference:.2g}; at most {TOLERANCE:g} is "
+            "accepted.",
+            hint="Serve it with RUNTIME=torch.",
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exports one checkpoint and prints the graph's path."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.export", description="Exports a checkpoint's graph."
+    )
+    parser.add_argument("checkpoint", help="a folder, or ORG/NAME@REVISION")
+    parser.add_argument("--output", type=Path, help="folder to write to; default the cache of graphs")
+    options = parser.parse_args(arguments)
+    try:
+        print(export(find(options.checkpoint), options.output or default_cache()))
+    except SkinDiseaseNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
