@@ -176,7 +176,7 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     Raises:
         CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
     """
-    weights = _read_safetensors(Path(path))
+    weights = read_weights(Path(path))
     wanted = network.backbone.state_dict()
     missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
     _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
@@ -255,23 +255,6 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
     return path, name, path.name
 
 
-def load_head(checkpoint: Checkpoint, *, channels: int) -> torch.nn.Module:
-    """The head alone, in eval mode, float32, on the CPU, for a map of this many channels."""
-    from model.heads import create_head
-
-    config = checkpoint.config
-    head = create_head(
-        config.head,
-        channels=channels,
-        classes=len(config.labels),
-        hidden_size=config.hidden_size,
-        dropout=config.dropout,
-    )
-    weights = _read_safetensors(checkpoint.folder / WEIGHTS, prefix="head.")
-    head.load_state_dict(weights)
-    return head.eval().requires_grad_(False)
-
-
 def _check_there(path: Path) -> None:
     if not path.is_file():
         pickles = sorted(
@@ -286,8 +269,12 @@ def _check_there(path: Path) -> None:
         )
 
 
-def _read_safetensors(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
-    """The tensors whose names start with the prefix, by their names without it."""
+def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file whose names start with the prefix, by their names without it.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not safetensors.
+    """
     _check_there(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -302,7 +289,7 @@ def _read_safetensors(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor
 
 def _load_weights(folder: Path, network: SkinDiseaseNet) -> dict[str, torch.Tensor]:
     path = folder / WEIGHTS
-    weights, wanted = _read_safetensors(path), network.state_dict()
+    weights, wanted = read_weights(path), network.state_dict()
     missing = sorted(set(wanted) - set(weights))
     extra = sorted(set(weights) - set(wanted))
     if extra:

@@ -9,11 +9,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.checkpoint import WEIGHTS, Checkpoint, read_weights
+from model.heads import apply_head, create_head
+
 
 class HasHead(Protocol):
     """A network, or as much of it as is needed behind the map."""
 
     def forward_head(self, features: Tensor) -> Tensor: ...
+
+
+class CheckpointHead:
+    """A checkpoint's head without its backbone.
+
+    Args:
+        checkpoint: where its weights are read.
+        channels: C of the maps that it will be given.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, channels: int) -> None:
+        config = checkpoint.config
+        self._head = create_head(
+            config.head,
+            channels=channels,
+            classes=len(config.labels),
+            hidden_size=config.hidden_size,
+            dropout=config.dropout,
+        )
+        self._head.load_state_dict(read_weights(checkpoint.folder / WEIGHTS, prefix="head."))
+        self._head.eval().requires_grad_(False)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """The map (B, C, h, w) → uncalibrated logits (B, classes)."""
+        return apply_head(self._head, features)
 
 
 def grad_cam(network: HasHead, features: Tensor, class_index: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoint import Checkpoint, load_head
+from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
 from model.export import FEATURES, IMAGES, LOGITS, graph_file
 
@@ -129,7 +129,7 @@ class OpenVINORuntime:
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
             self._idle.put(compiled.create_infer_request())
-        self._head: _Head | None = None
+        self._head: Any = None
         self._lock = threading.Lock()
 
     def forward(self, image: Array) -> tuple[Array, Array]:
@@ -145,22 +145,12 @@ class OpenVINORuntime:
         """As ``model.explain.grad_cam``. The first call imports PyTorch and reads the head."""
         import torch
 
-        from model.explain import grad_cam
+        from model.explain import CheckpointHead, grad_cam
 
         with self._lock:
             if self._head is None:
-                self._head = _Head(load_head(self._checkpoint, channels=features.shape[1]))
+                self._head = CheckpointHead(self._checkpoint, channels=features.shape[1])
         return grad_cam(self._head, torch.from_numpy(features), class_index)
-
-
-class _Head:
-    def __init__(self, head: Any) -> None:
-        self._head = head
-
-    def forward_head(self, features: Any) -> Any:
-        from model.heads import apply_head
-
-        return apply_head(self._head, features)
 
 
 def available_cores() -> int:

@@ -113,7 +113,7 @@ def test_a_save_that_fails_leaves_the_old_folder_as_it_was(
     def full_disk(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full_disk)
+    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
     with pytest.raises(OSError, match="No space"):
         save(folder, SkinDiseaseNet(tiny_config), tiny_config, card="")
 
