@@ -14,7 +14,6 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from model import checkpoint
 from model.checkpoint import load, load_backbone_weights, save
 from model.config import ModelConfig
 from model.errors import CheckpointError
