@@ -111,7 +111,7 @@ class TrainConfig:
     max_unreadable: float = 0.01
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
-    malignant_sensitivity: float = 0.95
+    malignant_sensitivity: float = 0.9
     patience: int = 5
     save_every: int = 100
     num_workers: int = 2
