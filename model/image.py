@@ -6,13 +6,16 @@ import io
 import warnings
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from model.container import MAX_SCANS_OF_LARGEST, count_scans, exif_orientation, strip
 from model.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 64 * 1024 * 1024
+MAX_PIXELS_WHOLE = 24 * 1024 * 1024
+"""For all but JPEG, the only one that can be decoded at a reduced scale; a WebP takes 20 bytes a pixel."""
 MIN_SIDE = 32
 MAX_ASPECT = 20
 
@@ -32,6 +35,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Pillow calls a file of one of its formats unknown where the header is damaged.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+
 _FORMAT_HINT = "Save the picture as JPEG, PNG or WebP and try again."
 
 
@@ -39,7 +45,8 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
     """Decodes a picture as a person would expect to see it.
 
     The EXIF rotation is applied, the first frame of an animation is taken, transparency is laid on white,
-    16-bit grey is scaled to 8 bits. The result carries no metadata.
+    16-bit grey is scaled to 8 bits. The result carries no metadata; that of a JPEG or PNG is taken off before
+    the file is decoded.
 
     Args:
         data: an encoded picture of one of ``FORMATS``, at most ``MAX_BYTES``.
@@ -64,31 +71,40 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
             code="image_too_large",
         )
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
+        bare, orientation = strip(data)
+        image = Image.open(io.BytesIO(bare), formats=FORMATS)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP":
+            raise _broken(error) from None
         raise ImageError(
             f"The {len(data)} bytes are not a JPEG, PNG, WebP, GIF or BMP picture.",
             hint=_FORMAT_HINT,
             code="unsupported_format",
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels("far too many pixels") from None
+        raise _too_many_pixels("far too many pixels", MAX_PIXELS) from None
     except Exception as error:
         raise _broken(error) from None
     with image:
-        _check_size(*image.size)
+        _check_size(*image.size, most=MAX_PIXELS if image.format == "JPEG" else MAX_PIXELS_WHOLE)
+        if image.format == "JPEG":
+            _check_scans(bare, *image.size)
+        else:
+            orientation = exif_orientation(image.info.get("exif", b"")) if orientation == 1 else orientation
         try:
             if target_side is not None:
                 image.draft("RGB", (target_side, target_side))
             image.load()
-            return _plain_rgb(image)
+            return _plain_rgb(image, _TURNS.get(orientation))
         except Exception as error:
             raise _broken(error) from None
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise _too_many_pixels(f"{width} x {height} pixels")
+def _check_size(width: int, height: int, *, most: int) -> None:
+    if width * height > most:
+        raise _too_many_pixels(f"{width} x {height} pixels", most)
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"The picture has {width} x {height} pixels; each side needs at least {MIN_SIDE}.",
@@ -103,9 +119,19 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _too_many_pixels(got: str) -> ImageError:
+def _check_scans(data: bytes, width: int, height: int) -> None:
+    # The largest picture's work is the measure; a small picture's passes cost something too.
+    allowed = MAX_SCANS_OF_LARGEST * MAX_PIXELS // max(width * height, 1_000_000)
+    if data.count(b"\xff\xda") > allowed and count_scans(data, at_most=allowed) > allowed:
+        raise ImageError(
+            f"The JPEG asks for over {allowed} passes over {width} x {height} pixels; about ten are usual.",
+            hint="Open the picture in an image program, save it as an ordinary JPEG and try again.",
+        )
+
+
+def _too_many_pixels(got: str, most: int) -> ImageError:
     return ImageError(
-        f"The picture has {got}; at most {MAX_PIXELS / 1e6:.0f} million are accepted.",
+        f"The picture has {got}; at most {most / 1e6:.0f} million are accepted.",
         hint="Save a smaller copy and try again.",
         code="image_too_large",
     )
@@ -118,25 +144,19 @@ def _broken(error: Exception) -> ImageError:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # A damaged EXIF block is no reason to refuse the picture.
-        turn = None
-    return image if turn is None else image.transpose(turn)
-
-
-def _plain_rgb(image: Image.Image) -> Image.Image:
-    image = _upright(image)
+def _plain_rgb(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = np.asarray(image).astype(np.float64) / 257.0
-        image = Image.fromarray(grey.clip(0, 255).round().astype(np.uint8))
+        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it. 257 x 255 = 65535.
+        grey = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
     if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-    plain = Image.new("RGB", image.size, "white")
     if image.mode == "RGBA":
+        plain = Image.new("RGB", image.size, "white")
         plain.paste(image, mask=image.getchannel("A"))
-    else:
-        plain.paste(image if image.mode == "RGB" else image.convert("RGB"))
+        return plain
+    plain = image.convert("RGB")  # a copy, even of RGB
+    plain.info.clear()
     return plain

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import encode, make_picture
+from hostile import png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -32,17 +31,6 @@ def refusal(data: bytes) -> ImageError:
         read_image(data)
     assert caught.value.hint
     return caught.value
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(width: int, height: int, *, depth: int, colour: int, rows: bytes) -> bytes:
-    """A PNG that says it has this size, whatever its rows hold; Pillow writes no 16-bit RGB."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    body = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 # Refused
