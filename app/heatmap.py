@@ -42,7 +42,12 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[
 
 
 def preview(data: bytes, *, side: int = MAX_SIDE) -> str:
-    """An encoded picture as a person sees it, upright, small and without metadata, as a JPEG data URI.
+    """What ``preview_jpeg`` gives, as a data URI."""
+    return _jpeg_uri(preview_jpeg(data, side=side))
+
+
+def preview_jpeg(data: bytes, *, side: int) -> bytes:
+    """An encoded picture as a person sees it, upright, small and without metadata, as a JPEG file.
 
     Args:
         data: the encoded picture.
@@ -53,14 +58,22 @@ def preview(data: bytes, *, side: int = MAX_SIDE) -> str:
     """
     picture = read_image(data, target_side=side)
     picture.thumbnail((side, side), Image.Resampling.BICUBIC)
-    return jpeg_uri(picture)
+    return _jpeg(picture)
 
 
 def jpeg_uri(picture: Image.Image) -> str:
     """The picture as ``data:image/jpeg;base64,...``, a tenth of a photograph's PNG."""
+    return _jpeg_uri(_jpeg(picture))
+
+
+def _jpeg(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def _jpeg_uri(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
 def data_uri(picture: Image.Image) -> str:

@@ -19,13 +19,16 @@ SPARE_THREADS = 46
 HURRIED_SECONDS = 5
 """What a client still gets when nearly all threads are taken."""
 
+ANSWER_SECONDS = 60
+"""For waiting, predicting, and sending the answer."""
+
 
 class BoundedWorker(ThreadWorker):
     """A thread reads a request, so whoever sends slowly holds one. Here each request has a time to arrive in.
 
     After ``Settings.request_seconds`` (``HURRIED_SECONDS`` when threads run short) the receiving half of the
     socket is shut down. That wakes a thread which waits for the client, and the app sees a request that broke
-    off; it does nothing to a request that has arrived in full. After twice that time both halves are, for
+    off; it does nothing to a request that has arrived in full. ``ANSWER_SECONDS`` later both halves are, for
     clients that do not read their answer.
     """
 
@@ -59,7 +62,7 @@ class BoundedWorker(ThreadWorker):
         patience = min(HURRIED_SECONDS, self._patience) if scarce else self._patience
         now = time.monotonic()
         for conn, since in started:
-            if now - since > 2 * self._patience:
+            if now - since > self._patience + ANSWER_SECONDS:
                 _shut(conn.sock, socket.SHUT_RDWR)
             elif now - since > patience:
                 _shut(conn.sock, socket.SHUT_RD)

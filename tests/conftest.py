@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -10,9 +11,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +140,27 @@ def gradio_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
         yield address
 
 
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Serves a predictor with Flask from this process: ``serve(predictor, **settings)`` → its address."""
+    from werkzeug.serving import make_server
+
+    from app.settings import Settings
+    from app.web import create_app
+
+    with contextlib.ExitStack() as stack:
+
+        def start(predictor: Predictor, *, port: int = 0, **settings: object) -> str:
+            app = create_app(Settings(port=8000, **settings), predictor)  # type: ignore[arg-type]
+            server = make_server("127.0.0.1", port, app, threaded=True)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Chromium; without one the test skips, or fails where REQUIRE_BROWSER is set."""
@@ -150,19 +173,36 @@ def chromium() -> str:
     pytest.skip(message)
 
 
-@pytest.fixture
-def open_page(chromium: str) -> Iterator[Callable[..., object]]:
-    """Opens a page in a fresh headless Chromium: ``open_page(url, arguments=[...], **context options)``."""
+@pytest.fixture(scope="module")
+def browsers(chromium: str) -> Iterator[Callable[..., object]]:
+    """Headless Chromiums, one for each set of arguments, which live as long as the module's tests.
+
+    No longer: while Playwright runs, its thread counts as one with a running event loop.
+    """
     from playwright.sync_api import sync_playwright
 
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     quiet += ["--disable-component-update", "--disable-sync", "--no-first-run"]
     with sync_playwright() as playwright, contextlib.ExitStack() as stack:
 
-        def opened(url: str, *, arguments: list[str] | None = None, **context: object) -> object:
-            browser = playwright.chromium.launch(executable_path=chromium, args=[*quiet, *(arguments or [])])
+        @functools.cache
+        def started(arguments: tuple[str, ...]) -> object:
+            browser = playwright.chromium.launch(executable_path=chromium, args=[*quiet, *arguments])
             stack.callback(browser.close)
-            page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+            return browser
+
+        yield started
+
+
+@pytest.fixture
+def open_page(browsers: Callable[..., object]) -> Iterator[Callable[..., object]]:
+    """Opens a page as a new visitor: ``open_page(url, arguments=[...], **context options)``."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(url: str, *, arguments: Iterable[str] = (), **options: object) -> object:
+            context = browsers(tuple(arguments)).new_context(**options)  # type: ignore[attr-defined]
+            stack.callback(context.close)
+            page = context.new_page()
             page.goto(url)
             return page
 

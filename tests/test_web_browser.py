@@ -1,71 +1,18 @@
-"""The Flask page in a real Chromium, with and without JavaScript."""
+"""The page of a single picture in a real Chromium, with and without JavaScript."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import io
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
+from browsing import NO_PICTURE, PHOTO, Open, Recorder, Serve, shown, upload
 from conftest import encode, make_picture
-from PIL import Image
-from werkzeug.serving import make_server
 
-from app.predictor import Prediction, Predictor
-from app.settings import Settings
-from app.web import create_app
+from app import wording
+from app.examples import load_examples
+from app.predictor import Predictor
 
 pytestmark = pytest.mark.browser
-
-Open = Callable[..., Any]
-PHOTO = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": encode(make_picture(320, 240))}
-FAKE_CAMERA = "--use-fake-device-for-media-stream"
-ALLOWED = "--use-fake-ui-for-media-stream"
-
-
-class Recorder(Predictor):
-    """Answers as another predictor does, and keeps what it was sent."""
-
-    def __init__(self, predictor: Predictor, **changes: float) -> None:
-        self.__dict__.update(copy.copy(predictor).__dict__)
-        self.config = dataclasses.replace(predictor.config, **changes)  # type: ignore[arg-type]
-        self.received: list[bytes] = []
-
-    def predict(self, data: bytes, **options: Any) -> Prediction:
-        self.received.append(data)
-        return super().predict(data, **options)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Predictor], str]]:
-    """Serves a predictor from this process; returns its address."""
-    servers = []
-
-    def start(predictor: Predictor) -> str:
-        server = make_server("127.0.0.1", 0, create_app(Settings(port=8000), predictor), threaded=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def upload(page: Any) -> None:
-    page.set_input_files("#image", PHOTO)
-    page.wait_for_selector("#answer #verdict")
-
-
-def shown(page: Any, what: str = "main") -> str:
-    return page.inner_text(what)
 
 
 def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_address: str) -> None:
@@ -119,13 +66,13 @@ def test_upload_without_javascript(open_page: Open, flask_address: str) -> None:
     assert page.locator("#heat").is_visible()
     assert not page.locator("#heat-strength").is_visible()
 
-    page.set_input_files("#image", {**PHOTO, "buffer": b"This is not a picture."})
+    page.set_input_files("#image", NO_PICTURE)
     page.get_by_role("button", name="Look at it").click()
     page.wait_for_selector(".problem")
     assert "JPEG" in shown(page, ".problem")
 
 
-def test_a_rejected_picture_is_explained(open_page: Open, serve: Callable, predictor: Predictor) -> None:
+def test_a_rejected_picture_is_explained(open_page: Open, serve: Serve, predictor: Predictor) -> None:
     page = open_page(serve(Recorder(predictor, min_max_probability=1.0, max_normalized_entropy=0.0)))
     upload(page)
     assert page.get_attribute(".verdict", "data-verdict") == "rejected"
@@ -137,27 +84,7 @@ def test_a_rejected_picture_is_explained(open_page: Open, serve: Callable, predi
     assert page.locator(".ranking").first.is_visible()
 
 
-def test_bad_files_and_lost_servers_are_said(open_page: Open, flask_address: str) -> None:
-    page = open_page(flask_address)
-    page.set_input_files("#image", {**PHOTO, "buffer": b"This is not a picture."})
-    page.wait_for_selector("#answer .problem")
-    assert "JPEG" in shown(page, "#answer")
-    assert not page.locator("#preview").is_visible()
-
-    page.route("**/?fragment=1", lambda route: route.abort())
-    page.set_input_files("#image", PHOTO)
-    page.wait_for_selector("text=could not be reached")
-    page.unroute("**/?fragment=1")
-    page.route("**/?fragment=1", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
-    page.set_input_files("#image", PHOTO)
-    page.wait_for_selector("text=could not be reached")
-    assert "Bad gateway" not in shown(page)
-    page.unroute("**/?fragment=1")
-    upload(page)
-    assert page.locator(".verdict").count() == 1
-
-
-def test_drop_paste_and_keyboard(open_page: Open, serve: Callable, predictor: Predictor) -> None:
+def test_drop_and_paste(open_page: Open, serve: Serve, predictor: Predictor) -> None:
     recorder = Recorder(predictor)
     page = open_page(serve(recorder))
     transfer = """async (bytes) => {
@@ -177,61 +104,70 @@ def test_drop_paste_and_keyboard(open_page: Open, serve: Callable, predictor: Pr
         page.wait_for_selector("#answer #verdict")
     assert recorder.received == [PHOTO["buffer"]] * 2
 
-    page.reload()
-    order = []
-    for _ in range(5):
-        page.keyboard.press("Tab")
-        order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-    assert order == ["Skip to the content", "SkinDiseaseNet", "API", "image", "camera-open"]
+
+def test_everything_by_keyboard(open_page: Open, flask_address: str) -> None:
+    page = open_page(flask_address)
+
+    def tab(times: int = 1) -> str:
+        for _ in range(times):
+            page.keyboard.press("Tab")
+        return page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+
+    order = [tab() for _ in range(9)]
+    assert order[:2] == ["Skip to the content", "SkinDiseaseNet"]
+    assert order[2:] == ["Look", "Several", "Learn", "About", "API", "image", "camera-open"]
+    page.keyboard.press("Shift+Tab")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files(PHOTO)
+    page.wait_for_selector("#answer #verdict")
+
+    # The headline has the focus; from there on everything is a step away.
+    assert page.evaluate("document.activeElement.id") == "verdict"
+    assert tab().startswith("The other")
+    page.keyboard.press("Enter")
+    assert page.locator(".ranking").nth(1).is_visible()
+    assert tab() == "heat-on"
+    page.keyboard.press("Space")
+    assert page.evaluate("getComputedStyle(document.getElementById('heat')).opacity") == "0"
+    page.keyboard.press("Space")
+    assert tab() == "heat-strength"
+    page.keyboard.press("Home")
+    assert page.input_value("#heat-strength") == "0"
+    assert tab() == "Read more"
+    page.keyboard.press("Enter")
+    assert page.get_by_text("What it looks like").is_visible()
 
 
-def asymmetric(path: Path) -> Path:
-    """A film of one picture: left half red, right half blue, a bright band above."""
-    pixels = np.zeros((480, 640, 3), dtype=np.uint8)
-    pixels[:, :320] = (200, 20, 20)
-    pixels[:, 320:] = (20, 20, 200)
-    pixels[:80] = 240
-    path.write_bytes(encode(Image.fromarray(pixels), quality=95))
-    return path
+def test_the_answer_comes_in_its_order(open_page: Open, serve: Serve, predictor: Predictor) -> None:
+    page = open_page(serve(Recorder(predictor, malignant_from=1.0)))
+    upload(page)
+    titles = [wording.QUALITY_TITLE, "How the picture compares", "Where the model looked", "What to do"]
+    assert page.locator("#answer .card > h3").all_inner_texts() == titles
+    assert wording.URGENCY["soon"] not in shown(page, "#answer")
+    assert "Answered in" in shown(page, ".time")
+
+    # From a bound on, the labels that may be cancer speak before everything else.
+    page = open_page(serve(Recorder(predictor, malignant_from=0.0)))
+    upload(page, {**PHOTO, "buffer": encode(make_picture(320, 240).point(lambda value: value // 5))})
+    first, *_ = shown(page, ".see-doctor").split("\n")
+    assert first == wording.URGENCY["soon"]
+    assert "Skin cancer" in shown(page, ".see-doctor")
+    titles = [*titles[:3], "About Acne"]
+    assert page.locator("#answer .card > h3").all_inner_texts() == titles
+    assert "dark" in shown(page, ".quality")
 
 
-def test_the_camera_is_not_mirrored(
-    open_page: Open, serve: Callable, predictor: Predictor, tmp_path: Path
+@pytest.mark.parametrize("javascript", [True, False])
+def test_an_example_is_looked_at(
+    open_page: Open, serve: Serve, predictor: Predictor, javascript: bool
 ) -> None:
     recorder = Recorder(predictor)
-    film = asymmetric(tmp_path / "film.mjpeg")
-    arguments = [FAKE_CAMERA, ALLOWED, f"--use-file-for-fake-video-capture={film}"]
-    page = open_page(serve(recorder), arguments=arguments)
-    page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_selector("#camera-take", state="visible")
-    assert page.evaluate("getComputedStyle(document.getElementById('video')).transform") == "none"
-    page.get_by_role("button", name="Take the photo").click()
+    page = open_page(serve(recorder), java_script_enabled=javascript)
+    (first, second, *_), row = load_examples(None), page.locator("#examples")
+    assert f"{first.credit}, {first.licence}" in row.inner_text()
+    assert page.evaluate("document.querySelector('#examples img').naturalWidth") > 0 if javascript else True
+    row.get_by_role("button", name=second.title).click()
     page.wait_for_selector("#answer #verdict")
-    assert not page.locator("#camera").is_visible()
-    assert page.evaluate("document.getElementById('video').srcObject") is None
-
-    (data,) = recorder.received
-    sent = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((640, 480))).astype(int)
-    left, right, top = sent[240, 160], sent[240, 480], sent[30, 320]
-    assert left[0] > left[2] + 100
-    assert right[2] > right[0] + 100
-    assert top.min() > 180
-
-
-def test_a_camera_that_is_denied_gets_a_clear_word(open_page: Open, flask_address: str) -> None:
-    page = open_page(flask_address, arguments=[FAKE_CAMERA], permissions=[])
-    page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_selector("text=The camera was not allowed")
-    assert page.get_by_text("Choose a photo", exact=True).is_visible()
-    upload(page)
-    assert "not allowed" not in shown(page)
-
-
-def test_no_camera_and_no_secure_connection_get_a_clear_word(open_page: Open, flask_address: str) -> None:
-    page = open_page(flask_address)
-    page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_selector("text=No camera was found")
-    arguments = ["--host-resolver-rules=MAP skin.test 127.0.0.1"]
-    page = open_page(flask_address.replace("127.0.0.1", "skin.test"), arguments=arguments)
-    page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_selector("text=only over HTTPS")
+    assert recorder.received == [second.data]
+    assert page.locator("#preview img").is_visible()

@@ -8,6 +8,7 @@ from typing import cast
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.examples import load_examples
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web.api import build_api
@@ -49,7 +50,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     add_trail(app, settings, predictor)
     app.after_request(add_headers)
     sign_in = add_gate(app, settings)
-    for blueprint in (build_api(bounded), build_pages(bounded), sign_in):
+    for blueprint in (build_api(bounded), build_pages(bounded, load_examples(settings.examples)), sign_in):
         if blueprint is not None:
             app.register_blueprint(blueprint)
     add_limits(app, settings)

@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
     RequestTimeout,
 )
 
-from app.web.answer import render_problem
+from app.web.answer import PAGES, render_problem
 from model.errors import ConfigError, SkinDiseaseNetError
 from model.image import MAX_BYTES
 
@@ -51,8 +51,6 @@ class RequestError(SkinDiseaseNetError):
 # Picture errors by code; the others are 422: the bytes arrived as they should, the picture is at fault.
 _IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
 
-_LIMIT = f"{MAX_BYTES / 1e6:.0f} MB"
-
 # HTTP status → code, message, hint
 _HTTP = {
     404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists what there is."),
@@ -64,8 +62,8 @@ _HTTP = {
     ),
     413: (
         "image_too_large",
-        f"The request is too large; a picture may have at most {_LIMIT}.",
-        "Save a smaller copy and try again.",
+        "The request is too large; at most {limit:.0f} MB are accepted.",
+        "Save a smaller copy, or send fewer pictures, and try again.",
     ),
     429: (
         "too_many_requests",
@@ -128,7 +126,12 @@ def _http(error: HTTPException) -> Response | HTTPException:
         "/docs says what this server takes.",
     )
     response = _answer(
-        SkinDiseaseNetError(message.format(method=request.method), hint=hint, code=code), status
+        SkinDiseaseNetError(
+            message.format(method=request.method, limit=(request.max_content_length or 0) / 1e6),
+            hint=hint,
+            code=code,
+        ),
+        status,
     )
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
@@ -145,10 +148,10 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(error: SkinDiseaseNetError, status: int) -> Response:
+    if request.endpoint in PAGES:
+        return render_problem(error, status)
     if wants_json():
         body = jsonify(error.to_json())
-    elif request.endpoint == "pages.answer":
-        body = render_problem(error)
     else:
         body = make_response(render_template("error.html", error=error, status=status))
     body.status_code = status

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request
+from werkzeug.datastructures import FileStorage
 
 from app.web.errors import RequestError
 from model.image import MAX_BYTES
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 # Room for the boundaries and part headers around a picture of the largest size that is accepted.
 MAX_BODY = MAX_BYTES + 64 * 1024
+
+MAX_BATCH_BYTES = 60_000_000
+"""All pictures that are sent together, bytes."""
+MAX_BATCH_BODY = MAX_BATCH_BYTES + 64 * 1024
 
 RAW_TYPES = "image/* or application/octet-stream"
 _HOW = f"Send it as the multipart field `image`, or as the bare body with Content-Type {RAW_TYPES}."
 
 
 class InMemoryRequest(Request):
-    """Keeps uploaded files in memory; werkzeug's own request spools those over 500 kB to the disk."""
+    """Keeps uploaded files in memory, and notices a body that broke off.
+
+    werkzeug's own request spools files over 500 kB to the disk, and believes a server that says it ends them
+    itself: gunicorn says so, and ends one early, without a word, where the client went away.
+    """
+
+    def __init__(self, environ: WSGIEnvironment, *args: Any, **options: Any) -> None:
+        if environ.get("CONTENT_LENGTH"):
+            environ.pop("wsgi.input_terminated", None)
+        super().__init__(environ, *args, **options)
 
     def _get_file_stream(
         self,
@@ -36,6 +53,28 @@ def read_form_picture(request: Request) -> bytes:
     Raises:
         RequestError: there is no such field, it is not a file, or there are several.
     """
+    files = _form_files(request)
+    if len(files) > 1:
+        raise RequestError(
+            f"{len(files)} pictures were sent; one at a time is expected.",
+            hint="Send each picture on its own.",
+            code="too_many_images",
+        )
+    return files[0].read()
+
+
+def read_form_pictures(request: Request) -> list[bytes]:
+    """The bytes of each file in the multipart field ``image``: at least one, ``MAX_BATCH_BYTES`` in all.
+
+    Raises:
+        RequestError: there is no such field, or it is not a file.
+        werkzeug.exceptions.RequestEntityTooLarge: the body is larger.
+    """
+    request.max_content_length = MAX_BATCH_BODY
+    return [file.read() for file in _form_files(request)]
+
+
+def _form_files(request: Request) -> list[FileStorage]:
     files = request.files.getlist("image")
     if not files:
         others = sorted({*request.files, *request.form})
@@ -47,13 +86,7 @@ def read_form_picture(request: Request) -> bytes:
             hint="Choose a picture first; a program sends it as a file in the multipart field `image`.",
             code="missing_image",
         )
-    if len(files) > 1:
-        raise RequestError(
-            f"{len(files)} pictures were sent; one at a time is expected.",
-            hint="Send each picture on its own.",
-            code="too_many_images",
-        )
-    return files[0].read()
+    return files
 
 
 def read_picture(request: Request) -> bytes:

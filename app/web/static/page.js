@@ -1,61 +1,47 @@
-// Sends a picture without leaving the page, and opens the camera. What an answer looks like stands in the
-// server's templates alone; without this script the form works as a plain one.
+// Chosen, dropped, pasted or photographed: a picture is sent as soon as it is there. Without this script the
+// form works as a plain one.
+
+import { ask, show } from "./ask.js";
+import { setUpCamera } from "./camera.js";
 
 const find = (id) => document.getElementById(id);
 const form = find("picker");
 const input = find("image");
 const answer = find("answer");
 const preview = find("preview");
-const status = find("status");
-const camera = find("camera");
-const choose = find("choose");
-const video = find("video");
-const opener = find("camera-open");
 
 document.documentElement.classList.add("js");
 
 // --- Sending ---------------------------------------------------------------------------------------------------
 
-let running = null;
-
-async function send(files) {
+function send(files) {
   if (files.length === 0) return;
-  running?.abort();
-  const mine = (running = new AbortController());
-  showPicture(files[0]);
-  answer.replaceChildren();
-  form.setAttribute("aria-busy", "true");
-  status.textContent = "Looking at the picture …";
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  if (input.multiple && (files.length > form.dataset.maxFiles || bytes > form.dataset.maxBytes)) {
+    show("too-many");
+    find("verdict").focus();
+    return;
+  }
   const body = new FormData();
   for (const file of files) body.append("image", file, "image");
-  try {
-    const response = await fetch(`${form.action}?fragment=1`, { method: "POST", body, signal: mine.signal });
-    if (!response.headers.has("X-Fragment")) throw new Error(`not an answer: ${response.status}`);
-    answer.innerHTML = await response.text();
-  } catch (error) {
-    if (mine.signal.aborted) return;
-    answer.replaceChildren(find("unreachable").content.cloneNode(true));
-  }
-  form.removeAttribute("aria-busy");
-  status.textContent = "";
-  input.value = "";
-  find("verdict").focus();
+  if (!input.multiple) showPicture(URL.createObjectURL(files[0]));
+  ask(body, files.length > 1 ? `Looking at ${files.length} pictures …` : "Looking at the picture …");
 }
 
-function showPicture(file) {
+function showPicture(address) {
   const image = preview.querySelector("img");
   URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(file);
+  image.src = address;
   preview.hidden = false;
 }
 
-// What the browser cannot show is left to the server to judge.
-preview.querySelector("img").addEventListener("error", () => (preview.hidden = true));
-
-input.addEventListener("change", () => send(input.files));
+input.addEventListener("change", () => {
+  send([...input.files]);
+  input.value = "";
+});
 
 document.addEventListener("paste", (event) => {
-  const files = event.clipboardData?.files ?? [];
+  const files = [...(event.clipboardData?.files ?? [])];
   if (files.length) event.preventDefault();
   send(files);
 });
@@ -72,70 +58,33 @@ document.addEventListener("drop", (event) => {
   if (!event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
   form.classList.remove("over");
-  send(event.dataTransfer.files);
+  send([...event.dataTransfer.files]);
 });
 
-// --- Heat map --------------------------------------------------------------------------------------------------
+// --- The page of a single picture -------------------------------------------------------------------------------
 
-answer.addEventListener("input", () => {
-  const heat = find("heat");
-  if (!heat) return;
-  const strength = find("heat-strength");
-  strength.disabled = !find("heat-on").checked;
-  heat.style.opacity = strength.disabled ? 0 : strength.value / 100;
-});
+if (!input.multiple) {
+  // What the browser cannot show is left to the server to judge.
+  preview.querySelector("img").addEventListener("error", (event) => {
+    preview.hidden = true;
+    event.target.removeAttribute("src");
+  });
 
-// --- Camera ----------------------------------------------------------------------------------------------------
+  find("examples")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const body = new FormData(event.target, event.submitter);
+    showPicture(event.submitter.querySelector("img").src);
+    ask(body, "Looking at the example …");
+    window.scrollTo({ top: 0 });
+  });
 
-const CAMERA_WORDS = {
-  NotAllowedError: "The camera was not allowed. Allow it in the browser's settings for this page, or choose a photo instead.",
-  NotFoundError: "No camera was found. Please choose a photo instead.",
-  NotReadableError: "The camera is in use by another program. Close that, or choose a photo instead.",
-};
-const INSECURE = "This browser gives a page the camera only over HTTPS or on this very machine. Please choose a photo instead.";
+  answer.addEventListener("input", () => {
+    const heat = find("heat");
+    if (!heat) return;
+    const strength = find("heat-strength");
+    strength.disabled = !find("heat-on").checked;
+    heat.style.opacity = strength.disabled ? 0 : strength.value / 100;
+  });
 
-opener.addEventListener("click", async () => {
-  status.textContent = "";
-  if (!navigator.mediaDevices?.getUserMedia) {
-    status.textContent = window.isSecureContext ? CAMERA_WORDS.NotFoundError : INSECURE;
-    return;
-  }
-  try {
-    video.srcObject = await navigator.mediaDevices.getUserMedia({
-      video: { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 960 } },
-      audio: false,
-    });
-    await video.play();
-  } catch (error) {
-    closeCamera();
-    status.textContent = CAMERA_WORDS[error.name] ?? `The camera did not start (${error.name}). Please choose a photo instead.`;
-    return;
-  }
-  camera.hidden = false;
-  choose.hidden = preview.hidden = true;
-  find("camera-take").focus();
-});
-
-find("camera-take").addEventListener("click", () => {
-  const canvas = document.createElement("canvas");
-  canvas.width = video.videoWidth;
-  canvas.height = video.videoHeight;
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  closeCamera();
-  canvas.toBlob((blob) => send([blob]), "image/jpeg", 0.92);
-});
-
-find("camera-close").addEventListener("click", () => {
-  closeCamera();
-  preview.hidden = !preview.querySelector("img").src;
-  opener.focus();
-});
-
-function closeCamera() {
-  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
-  video.srcObject = null;
-  camera.hidden = true;
-  choose.hidden = false;
+  setUpCamera((photo) => send([photo]));
 }
-
-window.addEventListener("pagehide", closeCamera);

@@ -1,0 +1,53 @@
+// Sends a form without leaving the page, and shows what comes back, or what went wrong. What that looks like
+// stands in the server's templates alone.
+
+const PATIENCE = 120_000; // milliseconds until an answer is given up
+const TROUBLE = { 401: "signed-out", 429: "busy", 503: "busy" }; // by HTTP status
+
+const find = (id) => document.getElementById(id);
+const form = find("picker");
+const answer = find("answer");
+const status = find("status");
+
+let running = null;
+let again = null;
+
+// Asks for an answer to `body`, a FormData, while the page says `words`; an earlier question is dropped.
+export async function ask(body, words) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  again = () => ask(body, words);
+  answer.replaceChildren();
+  form.setAttribute("aria-busy", "true");
+  status.textContent = words;
+  const patience = setTimeout(() => mine.abort(), PATIENCE);
+  try {
+    const response = await fetch(`${form.action}?fragment=1`, { method: "POST", body, signal: mine.signal });
+    if (response.headers.has("X-Fragment") && response.status !== 401) answer.innerHTML = await response.text();
+    else if (running === mine) showTrouble(response);
+  } catch {
+    if (running === mine) show("unreachable");
+  }
+  clearTimeout(patience);
+  if (running !== mine) return;
+  form.removeAttribute("aria-busy");
+  status.textContent = "";
+  find("verdict").focus();
+}
+
+// Not an answer of this app but, say, the sign-in page, or a proxy's word about a server that is down.
+function showTrouble(response) {
+  show(response.redirected ? "signed-out" : (TROUBLE[response.status] ?? "broken"));
+  const seconds = Number(response.headers.get("Retry-After"));
+  const wait = answer.querySelector("[data-wait]");
+  if (wait && seconds > 0) wait.textContent = seconds === 1 ? "in a second" : `in ${seconds} seconds`;
+}
+
+// Puts a template of the page where the answer would stand.
+export function show(template) {
+  answer.replaceChildren(find(template).content.cloneNode(true));
+}
+
+answer.addEventListener("click", (event) => {
+  if (event.target.closest("[data-retry]")) again?.();
+});

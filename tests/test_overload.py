@@ -1,0 +1,214 @@
+"""gunicorn under stress, with real sockets and signals: too many requests, slow clients, dead workers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import ROOT, encode, free_port, make_picture, running
+
+COMMAND = [sys.executable, "-m", "gunicorn", "flask_app:app"]
+QUICK = encode(make_picture())
+# Takes a good part of a second to decode.
+LONG = encode(make_picture(4000, 3000), "PNG", compress_level=1)
+
+
+class Server:
+    """A gunicorn of this test module: its address, its process, and what it wrote."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port, self.log = port, log
+        (self.master,) = (
+            child for child in psutil.Process().children() if child.environ().get("PORT") == str(port)
+        )
+
+    def workers(self) -> list[psutil.Process]:
+        return [child for child in self.master.children() if child.status() != psutil.STATUS_ZOMBIE]
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
+        """Status 0 where the connection was cut."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, {"Content-Type": "image/png"} if body else {})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.headers), answer.read()
+        except (ConnectionError, http.client.HTTPException):
+            return 0, {}, b""
+        finally:
+            connection.close()
+
+    def predict(self, picture: bytes) -> tuple[int, dict[str, str], bytes]:
+        return self.ask("POST", "/api/v1/predict", picture)
+
+    def open(self, first: bytes) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        connection.sendall(first)
+        return connection
+
+
+def started(checkpoint: Path, log: Path, **environment: str) -> Iterator[Server]:
+    port = free_port()
+    environment = {
+        "CHECKPOINT": str(checkpoint),
+        "PORT": str(port),
+        "RATE_LIMIT": "off",
+        "AUDIT_LOG": str(log.with_name("audit.log")),
+        **environment,
+    }
+    with running(COMMAND, port=port, log=log, environment=environment, ready="/readyz"):
+        yield Server(port, log)
+
+
+@pytest.fixture(scope="module")
+def narrow(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One worker, one prediction at a time, one waiting; requests must arrive within two seconds."""
+    log = tmp_path_factory.mktemp("narrow") / "server.log"
+    yield from started(tiny_checkpoint, log, MAX_RUNNING="1", MAX_WAITING="1", REQUEST_SECONDS="2")
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers."""
+    yield from started(tiny_checkpoint, tmp_path_factory.mktemp("pair") / "server.log", WORKERS="2")
+
+
+def test_more_than_can_wait_are_told_to_come_back(narrow: Server) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(narrow.predict, LONG) for _ in range(10)]
+        waits = []
+        while not all(answer.done() for answer in answers):
+            began = time.monotonic()
+            assert narrow.ask("GET", "/healthz")[0] == 200
+            waits.append(time.monotonic() - began)
+    statuses = [answer.result()[0] for answer in answers]
+    assert set(statuses) == {200, 503}
+    for status, headers, body in (answer.result() for answer in answers):
+        if status == 503:
+            assert int(headers["Retry-After"]) > 0
+            assert json.loads(body)["error"]["code"] == "overloaded"
+    assert max(waits) < 2, "health checks do not wait behind predictions"
+    assert narrow.predict(QUICK)[0] == 200, "the turns were given back"
+
+
+HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+
+
+def test_slow_clients_hold_no_worker(narrow: Server) -> None:
+    """More of them than there are threads: silent ones, and ones that stop in the head or the body."""
+    with ExitStack() as stack:
+        kinds = {
+            "silent": b"",
+            "head": HEAD,
+            "body": HEAD + b"Content-Length: 5000\r\n\r\n123",
+            "chunked": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n123",
+        }
+        slow = {
+            name: [stack.enter_context(narrow.open(first)) for _ in range(30)]
+            for name, first in kinds.items()
+        }
+        began = time.monotonic()
+        while time.monotonic() - began < 4:  # they trickle on, so that no single read times out
+            for connection in (*slow["head"], *slow["body"]):
+                with suppress(OSError):
+                    connection.sendall(b"x")
+            time.sleep(0.3)
+            if time.monotonic() - began > 3:
+                assert narrow.ask("GET", "/healthz")[0] == 200
+        assert narrow.predict(QUICK)[0] == 200
+        assert time.monotonic() - began < 10
+        for name in ("body", "chunked"):
+            answer = http.client.HTTPResponse(slow[name][0])
+            answer.begin()
+            assert answer.status == 408
+            assert json.load(answer)["error"]["code"] == "request_timeout"
+        for name in ("silent", "head"):
+            assert b"200 OK" not in slow[name][0].recv(1000)
+    assert "exception" not in narrow.log.read_text()
+
+
+def test_a_client_that_leaves_harms_nobody(narrow: Server) -> None:
+    for first in (
+        b"",
+        HEAD,
+        HEAD + b"Content-Length: 5000\r\n\r\n123",
+        HEAD + b"Content-Length: zero\r\n\r\n",
+    ):
+        narrow.open(first).close()
+    assert narrow.predict(QUICK)[0] == 200
+    assert '"level": "error"' not in narrow.log.read_text()
+
+
+def test_metrics_of_all_workers_come_together(pair: Server) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(pair.predict, [QUICK] * 20))
+    assert {answer[0] for answer in sent} == {200}
+    counted = 'skindiseasenet_requests_total{endpoint="api.predict",method="POST",status="200"} 20.0'
+    assert [counted in pair.ask("GET", "/metrics")[2].decode() for _ in range(5)] == [True] * 5
+
+
+def test_a_killed_worker_loses_only_its_own_requests(pair: Server) -> None:
+    first, second = pair.workers()
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(pair.predict, LONG) for _ in range(8)]
+        time.sleep(0.5)
+        first.kill()
+        statuses = [answer.result()[0] for answer in answers]
+    assert set(statuses) <= {0, 200}
+    assert statuses.count(200) >= 1
+    assert second.is_running()
+    deadline = time.monotonic() + 60
+    while len(pair.workers()) < 2:
+        assert time.monotonic() < deadline, pair.log.read_text()
+        time.sleep(0.1)
+    assert pair.predict(QUICK)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "named"),
+    [
+        (["--bind", "0.0.0.0:8009"], {}, "HOST and PORT say 127.0.0.1:8009"),
+        ([], {"HOST": "0.0.0.0"}, "ACCESS is not set"),
+    ],
+)
+def test_settings_that_contradict_each_other_stop_the_start(
+    options: list[str], environment: dict[str, str], named: str
+) -> None:
+    clean = {
+        name: value for name, value in psutil.Process().environ().items() if name not in ("HOST", "ACCESS")
+    }
+    done = subprocess.run(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        env={**clean, "PORT": "8009", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 4
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sigterm_finishes_what_is_in_flight(pair: Server) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(pair.predict, LONG) for _ in range(6)]
+        time.sleep(0.5)
+        pair.master.send_signal(signal.SIGTERM)
+        assert [answer.result()[0] for answer in answers] == [200] * 6
+    assert psutil.wait_procs([pair.master], timeout=20)[1] == []
+    lines = [json.loads(line) for line in pair.log.read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines), "gunicorn's lines too"
+    assert sum(line["message"] == "answered" and bool(line["request_id"]) for line in lines) >= 6
+    audit = [json.loads(line) for line in pair.log.with_name("audit.log").read_text().splitlines()]
+    assert [line["status"] for line in audit][-6:] == [200] * 6

@@ -1,0 +1,65 @@
+"""Every page and state of the Flask front end, light and dark, on a phone, under axe-core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browsing import NO_PICTURE, PHOTO, Open, Recorder, Serve, upload
+from conftest import encode, make_picture
+
+from app.predictor import Predictor
+
+pytestmark = pytest.mark.browser
+
+DARK = {**PHOTO, "buffer": encode(make_picture(320, 240).point(lambda value: value // 5))}
+REJECTS = {"min_max_probability": 1.0, "max_normalized_entropy": 0.0}
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core holds against the page that matters, and what is wider than a phone."""
+    found = [
+        f"{page.url}: {violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    width = page.evaluate("document.documentElement.scrollWidth")
+    return found if width <= 360 else [*found, f"{page.url} is {width} pixels wide"]
+
+
+def test_axe_sees_a_fault_where_there_is_one(open_page: Open, flask_address: str) -> None:
+    page = open_page(flask_address)
+    page.evaluate("document.querySelector('label[for=image]').remove()")
+    page.evaluate("document.querySelector('.notice').style.color = '#888'")
+    assert {fault.split(": ")[1].split()[0] for fault in faults(page)} >= {"label", "color-contrast"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_and_no_state_has_a_serious_fault(
+    open_page: Open, serve: Serve, predictor: Predictor, scheme: str
+) -> None:
+    options = {"color_scheme": scheme, "viewport": {"width": 360, "height": 740}}
+    address = serve(Recorder(predictor, malignant_from=0.0))
+    page = open_page(address, **options)
+    found = []
+
+    def check(state: Callable[[], object]) -> None:
+        state()
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        found.extend(faults(page))
+
+    for path in ("/", "/batch", "/learn", "/about", "/docs", "/nothing"):
+        check(lambda path=path: page.goto(address + path))
+    page.goto(address + "/batch")
+    check(lambda: upload(page, PHOTO, DARK, NO_PICTURE))
+    page.goto(address)
+    check(lambda: upload(page, DARK))
+    check(lambda: upload(page, NO_PICTURE))
+    for changes in ({"uncertain_below": 1.0}, REJECTS):
+        page.goto(serve(Recorder(predictor, **changes)))
+        check(lambda: upload(page))
+    page.route("**/?fragment=1", lambda route: route.abort())
+    check(lambda: upload(page))
+    assert found == []
