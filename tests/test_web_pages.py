@@ -18,7 +18,7 @@ from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
 from app.web.upload import MAX_BATCH_BODY
-from model.checkpoint import Checkpoint
+from model import checkpoint
 from model.config import ModelConfig
 from model.labels import DERMOSCOPY, LABELS, URGENCY, condition
 from model.network import SkinDiseaseNet
@@ -84,9 +84,10 @@ def test_a_checkpoint_with_other_labels_has_its_own_pages(tiny_config: ModelConf
     labels = tuple(entry.name for entry in DERMOSCOPY)
     config = dataclasses.replace(tiny_config, labels=labels)
     torch.manual_seed(0)
-    network = SkinDiseaseNet(config).eval()
-    checkpoint = Checkpoint(network=network, config=config, id="seven", revision="none", folder=tmp_path)
-    served = create_app(Settings(port=8000), Predictor(checkpoint, device=torch.device("cpu"))).test_client()
+    folder = tmp_path / "seven"
+    checkpoint.save(folder, SkinDiseaseNet(config), config, card="")
+    seven = Predictor.from_checkpoint(str(folder), device="cpu")
+    served = create_app(Settings(port=8000), seven).test_client()
     check_learn(served.get("/learn").text, labels)
     assert served.post("/", **files(JPEG)).text.count('class="share"') == len(labels)
     assert "without a model card" in served.get("/about").text
