@@ -20,7 +20,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint train space clean
+.PHONY: help demo serve test fuzz soak lint train space clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,12 @@ serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operation)
+	FUZZ=$${FUZZ:-1000} $(BIN)/python -m pytest tests/test_schemathesis.py
+
+soak: $(DEV) ## ten minutes at twice the load that the service sustains (MINUTES=...)
+	$(BIN)/python benchmarks/soak.py --minutes $${MINUTES:-10}
 
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check

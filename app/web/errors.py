@@ -82,6 +82,8 @@ _KEYS = SkinDiseaseNetError(
     code="keys_unreadable",
 )
 
+_FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+
 # A browser reports a lost connection, not the answer, if the server stops reading while it is still sending.
 _DISCARD = 3 * MAX_BYTES
 
@@ -99,7 +101,8 @@ def register_errors(app: Flask) -> None:
 
 def wants_json() -> bool:
     """Whether this request is a program's: anything but the pages."""
-    return request.blueprint == "api" or request.path.startswith("/api/")
+    # By path too: a wrong method leads to no endpoint.
+    return request.blueprint == "api" or request.path.startswith("/api/") or request.path in _FOR_PROGRAMS
 
 
 def _expected(error: SkinDiseaseNetError) -> Response:

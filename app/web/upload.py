@@ -77,7 +77,7 @@ def read_form_pictures(request: Request) -> list[bytes]:
 def _form_files(request: Request) -> list[FileStorage]:
     files = request.files.getlist("image")
     if not files:
-        others = sorted({*request.files, *request.form})
+        others = sorted(name for name in {*request.files, *request.form} if name)
         got = f"only {', '.join(map(repr, others[:5]))}" if others else "no field at all"
         if "image" in request.form:
             got = "it as text, not as a file"
