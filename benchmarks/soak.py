@@ -1,12 +1,12 @@
 """The service under more than it can do, for a while: ``python benchmarks/soak.py --minutes 10``.
 
-Starts ``gunicorn flask_app:app`` as ``make serve`` does, finds how many predictions a second it sustains (clients
-that each wait for their answer), then offers twice as many a second, answered or not. Meanwhile it counts statuses
-and watches memory and open files of all the service's processes; then it waits for the latency to come back.
+Starts ``gunicorn flask_app:app`` as ``make serve`` does, finds how many predictions a second it sustains
+(clients that each wait for their answer), then offers twice as many a second, answered or not. Meanwhile it
+counts statuses, and watches memory and open files of all the processes; then it waits for the latency.
 
 Passes if every status was 200 or 503, no process was lost, memory and open files stayed flat, and ten seconds
-after the load the latency was at most 1.5 times what it was before. Writes a JSON file; the exit status is 1 if it
-did not pass.
+after the load the latency was at most 1.5 times what it was before. Writes a JSON file; the exit status is 1
+if it did not pass.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_GROWTH = 0.05
-"""Of the memory: the fitted line's rise over the second half, when caches and pools are warm, at most this share."""
+"""Share by which the line through the memory may rise over the second half, when pools are warm."""
 MAX_MORE_FILES = 8
-"""Open files at the end over those in the middle, between requests; a leak of one a request would be thousands."""
+"""By which the line through the open files may rise; a leak of one a request would be thousands."""
 BACK_TO_NORMAL = 1.5
 
 
@@ -87,7 +87,7 @@ class Load:
             return sum(pool.map(client, range(clients))) / seconds
 
     def offer(self, rate: float, seconds: float) -> tuple[Counter[int], list[float]]:
-        """Sends ``rate`` requests a second, whatever comes back; statuses, and latencies of the answered ones."""
+        """Sends ``rate`` requests a second, whatever comes back; statuses, and latencies if answered."""
         statuses: Counter[int] = Counter()
         latencies: list[float] = []
         lock = threading.Lock()
@@ -116,25 +116,30 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self._process, self._stop_asked = process, threading.Event()
         self.samples: list[dict[str, float]] = []
+        self.processes: set[int] = set()
 
     def run(self) -> None:
         began = time.perf_counter()
         while not self._stop_asked.wait(1):
-            family = [self._process, *self._process.children(recursive=True)]
-            self.samples.append(
-                {
-                    "seconds": time.perf_counter() - began,
-                    "bytes": sum(process.memory_info().rss for process in family),
-                    "files": sum(process.num_fds() for process in family),
-                }
-            )
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                self.processes |= {process.pid for process in family}
+                self.samples.append(
+                    {
+                        "seconds": time.perf_counter() - began,
+                        "bytes": sum(process.memory_info().rss for process in family),
+                        "files": sum(process.num_fds() for process in family),
+                    }
+                )
+            except psutil.Error:
+                continue  # one ended just now; its successor is counted as one more process
 
     def stop(self) -> None:
         self._stop_asked.set()
         self.join()
 
     def growth(self) -> tuple[float, float]:
-        """Over the second half: the rise of the line through the memory, as a share of it, and of the files."""
+        """The rise of the line through the second half: of memory, as a share of it, and of files."""
         half = self.samples[len(self.samples) // 2 :]
         times = np.array([sample["seconds"] for sample in half])
         rises = []
@@ -151,10 +156,11 @@ def soak(load: Load, process: psutil.Process, *, minutes: float, probe: float) -
     before = load.latency()
     rate = load.sustainable(probe, 4)
     print(
-        f"{rate:.1f} predictions/s sustained, {1e3 * before:.0f} ms alone. Offering {2 * rate:.1f}/s.",
+        f"{rate:.1f} predictions/s sustained, {1e3 * before:.0f} ms alone. Offering twice that.",
         flush=True,
     )
     watch = Watch(process)
+    expected = 1 + len(process.children(recursive=True))
     watch.start()
     statuses, latencies = load.offer(2 * rate, 60 * minutes)
     watch.stop()
@@ -167,6 +173,7 @@ def soak(load: Load, process: psutil.Process, *, minutes: float, probe: float) -
     checks = {
         f"statuses other than 200 and 503: {bad}": bool(bad),
         "nothing was answered": statuses[200] == 0,
+        f"{len(watch.processes) - expected} processes were replaced": len(watch.processes) != expected,
         f"memory rose by {memory:.1%} in the second half": memory > MAX_GROWTH,
         f"open files rose by {files:.1f} in the second half": files > MAX_MORE_FILES,
         f"latency was {1e3 * after:.0f} ms ten seconds after the load": after > BACK_TO_NORMAL * before,
@@ -207,7 +214,6 @@ def main() -> int:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "RATE_LIMIT": "off",
-        "AUDIT_LOG": os.devnull,
     }
     log = options.output.with_suffix(".log")
     with open(log, "wb") as output:
