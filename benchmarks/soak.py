@@ -208,7 +208,7 @@ def main() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As `make serve`, but unlimited, since all of the load comes from one address; the rest is the environment's.
+    # As `make serve`, but without a rate limit, since all of the load comes from one address.
     environment = {
         **os.environ,
         "HOST": "127.0.0.1",
