@@ -1,4 +1,4 @@
-"""The command line: ``python -m app predict PHOTO...`` prints predictions, ``key`` manages who may ask."""
+"""The command line: ``predict`` prints predictions, ``score`` takes an archive, ``key`` says who may ask."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     predict.add_argument("--heatmap", metavar="OUT.png", help="write the heat map of the one photo there")
     predict.set_defaults(run=_predict)
+    _add_score(commands.add_parser("score", help="score an archive to Parquet files, on Ray"))
     _add_key_commands(commands.add_parser("key", help="add, list and revoke the keys of ACCESS=keys"))
     options = parser.parse_args(arguments)
     if getattr(options, "heatmap", None) and len(options.photos) > 1:
@@ -56,6 +57,39 @@ def _predict(options: argparse.Namespace) -> int:
                 print(f"error: {options.heatmap} cannot be written ({error.strerror}).", file=sys.stderr)
                 failed = True
     return int(failed)
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", required=True, help="folder, parquet file, or s3://BUCKET/FOLDER")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="where a killed run goes on")
+    parser.add_argument("--checkpoint", default=EMBEDDED_CHECKPOINT, help="folder or ORG/NAME@REVISION")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--actors", type=int, metavar="N", help="processes; default one a core or GPU")
+    parser.add_argument("--cores", type=int, metavar="N", help="cores of each; default an even share")
+    parser.add_argument("--shard-size", type=int, default=256, metavar="N", help="pictures a file")
+    parser.add_argument("--address", help="of a Ray cluster; default Ray on this machine")
+    parser.set_defaults(run=_score)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from app.score import score
+
+    try:
+        counts = score(
+            source=options.input,
+            output=options.output,
+            checkpoint=options.checkpoint,
+            device=options.device,
+            actors=options.actors,
+            cores=options.cores,
+            shard_size=options.shard_size,
+            address=options.address,
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    print(json.dumps(counts))
+    return 0
 
 
 def _add_key_commands(parser: argparse.ArgumentParser) -> None:

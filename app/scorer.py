@@ -1,0 +1,105 @@
+"""What one process of ``python -m app score`` does: a shard of pictures in, a Parquet file out."""
+
+from __future__ import annotations
+
+import collections
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from app.archive import Archive, Place, Read, Shard
+from app.predictor import Predictor
+from model.errors import ImageError
+
+PARTIAL = "_partial"
+# Pictures that are fetched at once: an object store answers late, but many at a time.
+_READERS = 8
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def result(target: Place, shard: Shard) -> Place:
+    """Where a shard's finished result lies."""
+    return target / f"part-{shard.name}.parquet"
+
+
+class Scorer:
+    """One process's share of the work: shards in, Parquet files out.
+
+    Args:
+        archive: where the pictures are.
+        target: the folder of the results.
+        checkpoint, device, cores: as for ``score``.
+    """
+
+    def __init__(self, archive: Archive, target: Place, checkpoint: str, *, device: str, cores: int) -> None:
+        # One thread a picture and a picture a core: threads that share a picture wait for each other.
+        torch.set_num_threads(1)
+        self._archive, self._target = archive, target
+        self._predictor = Predictor.from_checkpoint(checkpoint, device=device)
+        self._cores = cores
+        labels = [f"probability_{name}" for name in self._predictor.config.labels]
+        self._schema = pa.schema(
+            [
+                ("path", pa.string()),
+                ("verdict", pa.string()),
+                *((label, pa.float32()) for label in labels),
+                ("error", pa.string()),
+            ],
+            metadata={"checkpoint": f"{self._predictor.id} {self._predictor.revision}"},
+        )
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, int]:
+        """Scores one shard; returns ``{"count": its pictures}``."""
+        shard = Shard(item["name"], tuple(item["files"]), item["start"], item["stop"])
+        with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(self._cores) as workers:
+            fetched = _ahead(readers, _fetch, self._archive.read(shard), depth=2 * _READERS)
+            rows = list(_ahead(workers, self._row, fetched, depth=2 * self._cores))
+        self._write(shard, pa.Table.from_pylist(rows, schema=self._schema))
+        return {"count": len(rows)}
+
+    def _row(self, picture: tuple[str, bytes | Exception]) -> dict[str, Any]:
+        path, data = picture
+        try:
+            if isinstance(data, Exception):
+                raise data
+            prediction = self._predictor.predict(data)
+        except (ImageError, OSError) as error:
+            return {"path": path, "error": str(error)}
+        probabilities = {f"probability_{one.name}": one.probability for one in prediction.conditions}
+        return {"path": path, "verdict": prediction.verdict, **probabilities}
+
+    def _write(self, shard: Shard, table: pa.Table) -> None:
+        partial = self._target / PARTIAL / f"{shard.name}-{uuid.uuid4().hex}.parquet"
+        files = self._target.filesystem
+        files.create_dir((self._target / PARTIAL).path)
+        with files.open_output_stream(partial.path) as file:
+            pq.write_table(table, file)
+        files.move(partial.path, result(self._target, shard).path)
+
+
+def _fetch(picture: tuple[str, Read]) -> tuple[str, bytes | Exception]:
+    path, read = picture
+    try:
+        return path, read()
+    except (ImageError, OSError) as error:
+        return path, error
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In], *, depth: int
+) -> Iterator[Out]:
+    """``map`` in a pool, in order, that takes only so many items ahead of its reader."""
+    waiting: collections.deque[Future[Out]] = collections.deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > depth:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
