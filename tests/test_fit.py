@@ -149,19 +149,6 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
     assert ends[0] == ends[1]
 
 
-def test_two_processes_train_what_one_does(six_classes: Path, tmp_path: Path) -> None:
-    """Frozen batch norms and no dropout, so that only the dealing out of pictures could make a difference."""
-    one = options(six_classes, tmp_path / "one", trainable=["layer4.1.conv*"], batch_size=8)
-    two = dataclasses.replace(one, output=str(tmp_path / "two"), batch_size=4)
-    fit(one)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run([*launch, *command(two)[1:]], cwd=ROOT, check=True, capture_output=True, timeout=300)
-    frozen_statistics = {name for name in weights(tmp_path / "one") if "layer4" not in name}
-    assert frozen_statistics
-    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"), tolerance=2e-4)
-    assert (tmp_path / "two" / "checkpoint" / "config.json").is_file()
-
-
 def test_frozen_parts_stay_as_the_initial_weights_had_them(six_classes: Path, tmp_path: Path) -> None:
     init = tmp_path / "init"
     config = ModelConfig(labels=tuple(SIX), backbone="resnet18", head="pool", input_size=32)

@@ -34,7 +34,7 @@ class TrainConfig:
         train_size: side of the training crops, pixels.
         trainable: patterns of backbone parameter names (layer4.*) that are trained; the rest is frozen.
         epochs: passes over the training rows.
-        batch_size: pictures a step and process.
+        batch_size: pictures a step, shared out evenly among the processes.
         head_lr: peak learning rate of the head.
         backbone_lr: peak learning rate of the trained part of the backbone.
         weight_decay: of AdamW, on matrices only.

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from model.errors import ConfigError, DataError, ImageError
 from model.image import read_image
 from train.formats import UNKNOWN
+from train.processes import gather_rows, is_main, own_rows
 from train.sources import load_rows, split_names
 from train.tables import read_truth
 
@@ -133,6 +134,8 @@ def drop_unreadable(
 ) -> tuple[datasets.Dataset, list[dict[str, Any]]]:
     """Decodes every picture once and leaves out those that cannot be read.
 
+    Every process of a launcher must call it: each decodes its share, and all get the whole result.
+
     Args:
         dataset: as ``load_split`` gives it.
         limit: largest share of unreadable pictures, 0 to 1.
@@ -152,15 +155,17 @@ def drop_unreadable(
             return str(error)
         return None
 
+    own, quiet = own_rows(len(dataset)), not is_main()
     with ThreadPoolExecutor() as pool:
-        checks = pool.map(problem, range(len(dataset)))
-        problems = list(tqdm(checks, total=len(dataset), desc=f"check {what}", unit="picture"))
+        checks = pool.map(problem, own)
+        bar = tqdm(checks, total=len(own), desc=f"check {what}", unit="picture", disable=quiet)
+        problems = gather_rows(len(dataset), list(bar))
     bad = [
         {"row": row, "id": dataset[row]["id"], "problem": text}
         for row, text in enumerate(problems)
         if text is not None
     ]
-    if bad:
+    if bad and not quiet:
         for entry in bad[:_SHOWN]:
             tqdm.write(f"unreadable in {what}: {entry['id']}: {entry['problem']}")
         if len(bad) > _SHOWN:

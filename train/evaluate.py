@@ -1,4 +1,7 @@
-"""``evaluate``, ``predict`` and ``ood``: a checkpoint's figures, its probabilities, its rejection."""
+"""``evaluate``, ``predict`` and ``ood``: a checkpoint's figures, its probabilities, its rejection.
+
+Under a launcher every process computes a share of the pictures, and the main one writes.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from train.metrics import (
     detection_metrics,
     warning_metrics,
 )
+from train.processes import is_main, own_device
 from train.submission import CHALLENGES, check_fits, columns, write_csv
 
 Floats = NDArray[np.float64]
@@ -64,14 +68,16 @@ def evaluate(
     Raises:
         DataError: rows without a label, among others.
     """
-    loaded = load(checkpoint)
+    loaded = _load(checkpoint, device)
     config = loaded.config
     if map is not None:
         check_mappable(config)
     of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
     rows, probabilities, unreadable = _probabilities(
-        loaded, data, split, device, max_unreadable, labels=of_data, truth=truth
+        loaded, data, split, max_unreadable, labels=of_data, truth=truth
     )
+    if not is_main():
+        return
     labels = np.asarray(rows["label"], dtype=np.int64)
     about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
@@ -112,13 +118,15 @@ def predict(
     Args:
         format: csv, or a key of ``train.submission.CHALLENGES``, where every picture must be readable.
     """
-    loaded = load(checkpoint)
+    loaded = _load(checkpoint, device)
     config = loaded.config
     if format != "csv":
         check_fits(config, format)
         max_unreadable = 0
     rows, _ = _read(data, split, None, max_unreadable)
-    probabilities = _calibrated(loaded, rows, device)
+    probabilities = _calibrated(loaded, rows)
+    if not is_main():
+        return
     if format == "csv":
         write_csv(Path(output), ["id", *config.labels], rows["id"], probabilities)
     else:
@@ -136,15 +144,17 @@ def ood(
     Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
     ``rejected`` and ``no_condition``.
     """
-    loaded = load(checkpoint)
+    loaded = _load(checkpoint, device)
     config = loaded.config
-    rows, probabilities, _ = _probabilities(loaded, data, split, device, max_unreadable, labels=config.labels)
+    rows, probabilities, _ = _probabilities(loaded, data, split, max_unreadable, labels=config.labels)
     unknown = config.labels.index(NO_CONDITION) if NO_CONDITION in config.labels else None
     skin = probabilities[[label != unknown for label in rows["label"]]]
     others = datasets.concatenate_datasets(
         [_read(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
     )
-    other = _calibrated(loaded, others, device)
+    other = _calibrated(loaded, others)
+    if not is_main():
+        return
     names = np.asarray([source or "all" for source in others["source"]])
     scores = {name: (score(skin, config), score(other, config)) for name, score in DETECTORS.items()}
     decided = scores["dual_criterion_or_unknown"]
@@ -173,7 +183,6 @@ def _probabilities(
     loaded: Checkpoint,
     data: str,
     split: str,
-    device: str,
     max_unreadable: float,
     *,
     labels: Sequence[str],
@@ -187,7 +196,7 @@ def _probabilities(
             f"{unlabelled} of {len(rows)} rows of {data} ({split}) have no label.",
             hint="Use `python -m train predict` for pictures without labels, or add --truth FILE.csv.",
         )
-    return rows, _calibrated(loaded, rows, device), unreadable
+    return rows, _calibrated(loaded, rows), unreadable
 
 
 def _read(
@@ -199,8 +208,15 @@ def _read(
     return drop_unreadable(rows, limit=max_unreadable, what=split)
 
 
-def _calibrated(loaded: Checkpoint, rows: datasets.Dataset, device: str) -> Floats:
-    chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
+def _load(reference: str, device: str) -> Checkpoint:
+    """The checkpoint, its network where this process computes."""
+    loaded = load(reference)
+    loaded.network.to(own_device(trusted_device(device, loaded.network, size=loaded.config.input_size)))
+    return loaded
+
+
+def _calibrated(loaded: Checkpoint, rows: datasets.Dataset) -> Floats:
+    chosen = next(loaded.network.parameters()).device
     logits = predict_logits(loaded.network, rows, loaded.config, device=chosen, what="predict")
     return softmax(logits, loaded.config.temperature)
 

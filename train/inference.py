@@ -11,6 +11,7 @@ from tqdm import tqdm
 from model.config import ModelConfig
 from model.network import SkinDiseaseNet
 from train.loader import eval_loader
+from train.processes import gather_rows, is_main, own_rows
 
 
 @torch.no_grad()
@@ -27,6 +28,8 @@ def predict_logits(
 ) -> NDArray[np.float64]:
     """Uncalibrated logits (N, K) of every row, in order.
 
+    Every process of a launcher must call it: each computes its share, and all get the whole result.
+
     Args:
         network: is put into eval mode and moved to ``device``.
         rows: as ``train.data.load_split`` gives them.
@@ -34,10 +37,12 @@ def predict_logits(
         bf16: compute the backbone in bfloat16.
     """
     network.to(device).eval()
-    loader = eval_loader(rows, config, batch_size=batch_size, num_workers=num_workers)
+    share = rows.select(own_rows(len(rows)))
+    loader = eval_loader(share, config, batch_size=batch_size, num_workers=num_workers)
     logits = [np.empty((0, len(config.labels)))]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for images, _ in tqdm(loader, desc=what, unit="batch", leave=False):
+        for images, _ in tqdm(loader, desc=what, unit="batch", leave=False, disable=not is_main()):
             images = images.to(device).to(memory_format=torch.channels_last)
             logits.append(network(images).float().cpu().numpy().astype(np.float64))
-    return np.concatenate(logits)
+    gathered = gather_rows(len(rows), list(np.concatenate(logits)))
+    return np.asarray(gathered).reshape(len(rows), len(config.labels))

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast
 from timm.utils import ModelEmaV3
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -87,10 +87,15 @@ def fit(config: TrainConfig) -> Path:
     if averaged and saved:
         kept.load_state_dict(saved["averaged"])
     world, rank = accelerator.num_processes, accelerator.process_index
-    steps = len(labels) // (config.batch_size * world)
+    if config.batch_size % world:
+        raise ConfigError(
+            f"A batch of {config.batch_size} pictures cannot be shared out evenly among {world} processes.",
+            hint=f"Choose a --batch_size that is a multiple of {world}.",
+        )
+    steps = len(labels) // config.batch_size
     if steps == 0:
         raise DataError(
-            f"{len(labels)} training pictures do not fill one batch of {config.batch_size} x {world}.",
+            f"{len(labels)} training pictures do not fill one batch of {config.batch_size}.",
             hint="Lower --batch_size.",
         )
     schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
@@ -114,7 +119,7 @@ def fit(config: TrainConfig) -> Path:
             labels,
             classes=classes,
             sampler_power=config.sampler_power,
-            batch_size=config.batch_size,
+            batch_size=config.batch_size // world,
             seed=config.seed,
             epoch=progress.epoch,
             rank=rank,
@@ -153,7 +158,7 @@ def fit(config: TrainConfig) -> Path:
             if averaged:
                 averaged.update(bare, step=step + 1)
             progress.step += 1
-            progress.loss_sum += loss.item()
+            progress.loss_sum += accelerator.reduce(loss.detach(), reduction="mean").item()
             bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.3f}")
             if progress.step % config.save_every == 0 and progress.step < steps:
                 save()
@@ -185,10 +190,10 @@ def fit(config: TrainConfig) -> Path:
         accelerator.print(json.dumps(entry))
 
     accelerator.wait_for_everyone()
+    bare.load_state_dict(read(folder / BEST))
+    calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
     if writer is not None:
         writer.close()
-        bare.load_state_dict(read(folder / BEST))
-        calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
         options = dataclasses.asdict(config)
         training = training_section(options, progress.history)
         card = model_card(calibrated, options=options, training=training)
@@ -245,16 +250,17 @@ def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Acceler
 def _readable(
     accelerator: Accelerator, folder: Path, config: TrainConfig, **splits: datasets.Dataset
 ) -> list[datasets.Dataset]:
-    """Leaves out unreadable pictures; the main process looks, all use its list, also after a resumption."""
+    """Leaves out unreadable pictures: all that there were at the start, also after a resumption."""
     listing = folder / "unreadable.json"
-    if accelerator.is_main_process and not listing.is_file():
+    bad = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
+    accelerator.wait_for_everyone()
+    if bad is None:
         bad = {
             name: drop_unreadable(rows, limit=config.max_unreadable, what=name)[1]
             for name, rows in splits.items()
         }
-        listing.write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
-    accelerator.wait_for_everyone()
-    bad = json.loads(listing.read_text(encoding="utf-8"))
+        if accelerator.is_main_process:
+            listing.write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
     left = []
     for name, rows in splits.items():
         skip = {entry["row"] for entry in bad[name]}
@@ -269,17 +275,15 @@ def _validate(
     model_config: ModelConfig,
     config: TrainConfig,
 ) -> dict:
-    """Metrics on the validation split, every process taking its share of the rows."""
-    rows = range(accelerator.process_index, len(validation), accelerator.num_processes)
+    """Metrics on the validation split, of the network as the main process would save it."""
+    broadcast(list(network.buffers()))  # each process has seen other pictures, and has its own statistics
     logits = predict_logits(
         network,
-        validation.select(rows),
+        validation,
         model_config,
         device=accelerator.device,
         what="validate",
         num_workers=config.num_workers,
         bf16=accelerator.mixed_precision == "bf16",
     )
-    gathered = gather_object(list(zip(rows, logits.tolist(), strict=True)))
-    ordered = np.asarray([values for _, values in sorted(gathered)])
-    return classification_metrics(softmax(ordered, 1.0), np.asarray(validation["label"]), model_config)
+    return classification_metrics(softmax(logits, 1.0), np.asarray(validation["label"]), model_config)
