@@ -12,6 +12,7 @@ from app.heatmap import png_bytes
 from app.predictor import Predictor
 from app.settings import EMBEDDED_CHECKPOINT
 from model.errors import ImageError, SkinDiseaseNetError
+from model.runtime import RUNTIMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +65,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where a killed run goes on")
     parser.add_argument("--checkpoint", default=EMBEDDED_CHECKPOINT, help="folder or ORG/NAME@REVISION")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what computes the network")
     parser.add_argument("--actors", type=int, metavar="N", help="processes; default one a core or GPU")
     parser.add_argument("--cores", type=int, metavar="N", help="cores of each; default an even share")
     parser.add_argument("--shard-size", type=int, default=256, metavar="N", help="pictures a file")
@@ -80,6 +82,7 @@ def _score(options: argparse.Namespace) -> int:
             output=options.output,
             checkpoint=options.checkpoint,
             device=options.device,
+            runtime=options.runtime,
             actors=options.actors,
             cores=options.cores,
             shard_size=options.shard_size,

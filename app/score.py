@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from app.archive import Archive, Place, Shard
 from app.scorer import PARTIAL, Scorer, result
-from model.checkpoint import load
+from model.checkpoint import find
 from model.errors import ConfigError, SkinDiseaseNetError
 
 PLAN = "_plan.json"
@@ -36,6 +36,7 @@ def score(
     output: str,
     checkpoint: str,
     device: str,
+    runtime: str,
     actors: int | None,
     cores: int | None,
     shard_size: int,
@@ -47,7 +48,7 @@ def score(
         source: folder, parquet file, or an address such as ``s3://BUCKET/FOLDER``.
         output: folder; on a cluster one that every machine sees.
         checkpoint: as for ``Predictor.from_checkpoint``; on a cluster every machine must find it.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps. runtime: auto, openvino or torch.
         actors: number of processes, each with a ``Predictor`` of its own; default: one a core.
         cores: that each of them computes on; default: an even share of all.
         shard_size: largest number of pictures in a shard.
@@ -66,17 +67,16 @@ def score(
     place, target = Place.parse(source), Place.parse(output)
     if place.holds(target):
         raise ConfigError(f"The output {output} lies in the input {source}.", hint="Choose another --output.")
-    loaded = load(checkpoint)
+    found = find(checkpoint)
     archive = Archive(place)
-    shards = archive.shards(size=shard_size, salt=f"{loaded.id} {loaded.revision}")
+    shards = archive.shards(size=shard_size, salt=f"{found.id} {found.revision}")
     pictures = sum(map(len, shards))
     plan = {
-        "checkpoint": {"id": loaded.id, "revision": loaded.revision},
+        "checkpoint": {"id": found.id, "revision": found.revision},
         "pictures": pictures,
         "shard_size": shard_size,
         "shards": [shard.name for shard in shards],
     }
-    del loaded
     _keep_plan(target, plan, output)
     left = [shard for shard in shards if not _exists(result(target, shard))]
     bar = tqdm(
@@ -90,7 +90,8 @@ def score(
     with bar, contextlib.redirect_stdout(sys.stderr):
         if left:
             work = (archive, target, checkpoint)
-            for count in _run(left, work, device=device, actors=actors, cores=cores, address=address):
+            how = {"device": device, "runtime": runtime}
+            for count in _run(left, work, how, actors=actors, cores=cores, address=address):
                 bar.update(count)
     if _exists(target / PARTIAL):
         target.filesystem.delete_dir((target / PARTIAL).path)
@@ -100,8 +101,8 @@ def score(
 def _run(
     shards: list[Shard],
     work: tuple[Archive, Place, str],
+    how: dict[str, str],
     *,
-    device: str,
     actors: int | None,
     cores: int | None,
     address: str | None,
@@ -130,7 +131,7 @@ def _run(
         ) from error
     try:
         there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
+        gpus = int(there.get("GPU", 0)) if how["device"] in ("auto", "cuda") else 0
         total = max(1, int(there["CPU"]))
         actors = actors or gpus or total
         cores = cores or max(1, total // actors)
@@ -150,7 +151,7 @@ def _run(
         ).map(
             Scorer,
             fn_constructor_args=work,
-            fn_constructor_kwargs={"device": device, "cores": cores},
+            fn_constructor_kwargs={**how, "cores": cores},
             compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
             **({"num_gpus": 1} if gpus else {"num_cpus": cores}),
             ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": _RETRIES},

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from app.archive import Archive, Place, Read, Shard
 from app.predictor import Predictor
@@ -35,14 +34,21 @@ class Scorer:
     Args:
         archive: where the pictures are.
         target: the folder of the results.
-        checkpoint, device, cores: as for ``score``.
+        checkpoint, device, runtime, cores: as for ``score``.
     """
 
-    def __init__(self, archive: Archive, target: Place, checkpoint: str, *, device: str, cores: int) -> None:
-        # One thread a picture and a picture a core: threads that share a picture wait for each other.
-        torch.set_num_threads(1)
+    def __init__(
+        self, archive: Archive, target: Place, checkpoint: str, *, device: str, runtime: str, cores: int
+    ) -> None:
         self._archive, self._target = archive, target
-        self._predictor = Predictor.from_checkpoint(checkpoint, device=device)
+        # A picture a core: cores that share a picture wait for each other.
+        self._predictor = Predictor.from_checkpoint(
+            checkpoint, device=device, runtime=runtime, threads=cores, streams=cores
+        )
+        if self._predictor.runtime.name == "torch":
+            import torch
+
+            torch.set_num_threads(1)
         self._cores = cores
         labels = [f"probability_{name}" for name in self._predictor.config.labels]
         self._schema = pa.schema(
