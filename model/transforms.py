@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -13,6 +14,9 @@ from torchvision.transforms import Compose
 
 from model.config import ModelConfig
 from model.preprocess import preprocess
+
+# Width over height of the narrowest random crop.
+_NARROWEST = 3 / 4
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -63,6 +67,19 @@ class RandomQuarterTurn:
         return image if turn is None else image.transpose(turn)
 
 
+def train_decode_side(*, size: int, min_scale: float) -> int:
+    """The ``target_side`` for ``read_image`` at which not even the smallest random crop is enlarged.
+
+    Args:
+        size, min_scale: as for ``train_transform``.
+
+    Returns:
+        Pixels: the short side of a square picture whose narrowest crop of the smallest area has a short side
+        of ``size``; a longer picture's crops are larger.
+    """
+    return math.ceil(size / math.sqrt(min_scale * _NARROWEST))
+
+
 def train_transform(
     *,
     config: ModelConfig,
@@ -95,7 +112,7 @@ def train_transform(
         mean=config.mean,
         std=config.std,
         scale=(min_scale, 1.0),
-        ratio=(3 / 4, 4 / 3),
+        ratio=(_NARROWEST, 1 / _NARROWEST),
         hflip=0.5,
         vflip=0.5,
         color_jitter=color_jitter,

@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from conftest import make_picture
+from conftest import encode, make_picture
 from datasets_made import make_parquet
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -19,7 +19,14 @@ from torch.utils.data import DataLoader
 from model.config import ModelConfig
 from model.image import read_image
 from model.labels import LABELS
-from model.transforms import RandomDownscale, RandomQuarterTurn, Transform, eval_transform, train_transform
+from model.transforms import (
+    RandomDownscale,
+    RandomQuarterTurn,
+    Transform,
+    eval_transform,
+    train_decode_side,
+    train_transform,
+)
 from train.data import load_split, picture_bytes
 from train.loader import Draw, Pictures, class_weights, epoch_batches, eval_loader, train_loader
 
@@ -224,6 +231,28 @@ def test_squash_sees_the_whole_picture_made_square() -> None:
     values = np.asarray(picture.resize((96, 96), Image.Resampling.BICUBIC)) / 255.0
     wanted = ((values - config.mean) / config.std).transpose(2, 0, 1)
     assert np.allclose(eval_transform(config=config)(picture).numpy(), wanted, atol=1e-5)
+
+
+def test_large_jpegs_are_decoded_small_and_no_crop_is_enlarged(
+    rows: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every crop of 64 px out of a picture of 12 megapixels is still at least 64 px before it is resized."""
+    side = train_decode_side(size=64, min_scale=0.35)
+    assert 64 < side < 2.1 * 64
+    data = encode(make_picture(4000, 3000))
+    large = rows.select([0]).map(lambda row: {"image": {"bytes": data, "path": None}})
+    seen: list[tuple[int, int]] = []
+    options = {**ALL_AUGMENTATION, "min_scale": 0.35}
+    transform = train_transform(config=ModelConfig(labels=SOME), size=64, **options)
+    picture = Pictures(large, lambda image: seen.append(image.size) or torch.zeros(3), target_side=side)
+    picture[0]
+    assert seen == [(500, 375)]
+
+    cut = transform.transforms[1].transforms[0]  # type: ignore[attr-defined]
+    square = make_picture(side, side)
+    random.seed(0)
+    sides = [min(cut.get_params(square, cut.scale, cut.ratio)[2:]) for _ in range(500)]
+    assert 63 <= min(sides) < 75
 
 
 @pytest.mark.parametrize("size", [40, 64])

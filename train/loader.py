@@ -123,11 +123,17 @@ def epoch_batches(
 
 
 def train_loader(
-    rows: datasets.Dataset, transform: Transform, batches: list[list[Draw]], *, num_workers: int, pin: bool
+    rows: datasets.Dataset,
+    transform: Transform,
+    batches: list[list[Draw]],
+    *,
+    target_side: int | None = None,
+    num_workers: int,
+    pin: bool,
 ) -> DataLoader:
-    """Loads the given batches in their order."""
+    """Loads the given batches in their order, decoded for ``target_side`` as ``read_image`` does."""
     return DataLoader(
-        Pictures(rows, transform),
+        Pictures(rows, transform, target_side=target_side),
         batch_sampler=batches,
         num_workers=num_workers,
         pin_memory=pin,

@@ -22,7 +22,7 @@ from model.config import ModelConfig
 from model.device import trusted_device
 from model.errors import ConfigError, DataError
 from model.network import SkinDiseaseNet
-from model.transforms import Transform, train_transform
+from model.transforms import Transform, train_decode_side, train_transform
 from train.calibrate import calibrate
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
@@ -129,6 +129,7 @@ def fit(config: TrainConfig) -> Path:
             train,
             transform,
             batches,
+            target_side=train_decode_side(size=config.train_size, min_scale=config.min_scale),
             num_workers=config.num_workers,
             pin=accelerator.device.type == "cuda",
         )
