@@ -176,6 +176,21 @@ def test_ids_are_stored_file_names_or_else_row_numbers(tmp_path: Path) -> None:
     assert list(load(tmp_path, strict=False)["id"]) == ["0", "1", "left hand.jpg", "3"]
 
 
+def test_a_data_sets_own_ids_come_before_file_names(tmp_path: Path) -> None:
+    rows = [{**row, "id": f"ISIC_{number}"} for number, row in enumerate(make_rows(3, labels=SOME))]
+    rows[1]["id"] = None
+    rows[2]["image"]["path"] = None
+    write_parquet(tmp_path / "train.parquet", rows, names=SOME, columns=("image", "label", "id"))
+    assert list(load(tmp_path, strict=False)["id"]) == ["ISIC_0", "0-1.jpg", "ISIC_2"]
+
+
+def test_skin_types_are_whole_numbers_from_1_to_6_or_unknown(tmp_path: Path) -> None:
+    data = {"image": [row["image"] for row in make_rows(4)], "skin_type": [3.0, 0.0, None, 6.0]}
+    features = datasets.Features({"image": datasets.Image(), "skin_type": datasets.Value("float32")})
+    datasets.Dataset.from_dict(data, features=features).to_parquet(tmp_path / "train.parquet")
+    assert list(load(tmp_path, labels=None)["skin_type"]) == [3, None, None, 6]
+
+
 def test_groups_come_from_lesions_where_no_column_is_called_group(tmp_path: Path) -> None:
     rows = [{**row, "lesion_id": f"HAM_{number}"} for number, row in enumerate(make_rows(4, labels=SOME))]
     write_parquet(tmp_path / "a.parquet", rows, names=SOME, columns=("image", "label", "lesion_id"))

@@ -16,9 +16,11 @@ from public_made import HAM, ISIC2018, ISIC2019, make_isic2018, make_isic2019, w
 from app.predictor import Predictor
 from model import checkpoint
 from model.config import ModelConfig
+from model.errors import DataError
 from model.labels import DERMOSCOPY, LABELS, NO_CONDITION
 from model.network import SkinDiseaseNet
 from train.__main__ import main
+from train.data import load_split, with_truth
 from train.mapping import DERMOSCOPY_LABELS, GROUPS, mapped_metrics
 
 EIGHT = ("ak", "bcc", "bkl", "df", "mel", "nv", "scc", "vasc")
@@ -172,6 +174,23 @@ def test_evaluate_takes_a_ground_truth_and_agrees_with_the_challenges_score(
     capsys.readouterr()
     assert run("evaluate", seven, pictures, "all", tmp_path / "figures", f"--truth={other}") == 1
     assert "6 of 7 pictures are not in" in capsys.readouterr().err
+
+
+def test_a_ground_truth_may_be_a_table_like_ham10000s_and_may_have_unknown_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_isic2019(tmp_path)
+    folder = tmp_path / "ISIC_2019_Test_Input"
+    rows = load_split([str(folder)], "all", labels=None)
+    labelled = with_truth(rows, tmp_path / "ISIC_2019_Test_GroundTruth.csv", EIGHT)
+    assert [EIGHT[label] for label in labelled["label"]] == [name.lower() for name in ISIC2019[:-1]]
+    assert "1 of 9 pictures are UNK and left out" in "".join(capsys.readouterr())
+    table = [(f"HAM_{i}", f"ISIC_{7000 + i:07d}", HAM[i % 7]) for i in range(10)]
+    truth = write_table(tmp_path / "HAM10000_metadata.csv", ("lesion_id", "image_id", "dx"), table)
+    assert list(with_truth(rows, truth, HAM)["label"]) == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+    assert "1 of 10 rows of" in "".join(capsys.readouterr())
+    with pytest.raises(DataError, match="unknown class 'akiec'"):
+        with_truth(rows, truth, EIGHT)
 
 
 def test_every_label_of_dermoscopy_has_one_group_of_clinical_labels() -> None:

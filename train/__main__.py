@@ -50,7 +50,6 @@ def _parser() -> jsonargparse.ArgumentParser:
             )
             command.add_argument(
                 "--map",
-                type=str,
                 choices=list(DERMOSCOPY_LABELS),
                 default=None,
                 help="measure a model of the 22 clinical groups on dermoscopy with these labels",
@@ -58,7 +57,6 @@ def _parser() -> jsonargparse.ArgumentParser:
         if name == "predict":
             command.add_argument(
                 "--format",
-                type=str,
                 choices=["csv", *CHALLENGES],
                 default="csv",
                 help="csv, or the submission of an ISIC challenge",
