@@ -120,15 +120,15 @@ class Guard:
         cookies = [f"access-token-{gradio.cookie_id}", f"access-token-unsecure-{gradio.cookie_id}"]
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            bearer = sessions.bearer(secret.strip())
-            if bearer is not None:
+            if (bearer := sessions.bearer(secret.strip())) is not None:
                 token, name = bearer
                 gradio.tokens[token] = name
                 _set_cookies(scope, {**request.cookies, cookies[0]: token})
-            return bearer is not None
-        for token in filter(None, map(request.cookies.get, cookies)):
-            if token in gradio.tokens and sessions.holds(token, gradio.tokens[token]):
                 return True
+        else:
+            for token in filter(None, map(request.cookies.get, cookies)):
+                if token in gradio.tokens and sessions.holds(token, gradio.tokens[token]):
+                    return True
         # Gradio itself would still know the session of a revoked key.
         _set_cookies(scope, {name: text for name, text in request.cookies.items() if name not in cookies})
         return False

@@ -1,0 +1,157 @@
+"""A running Gradio app that asks for keys, and its MCP server: who gets in, and what a tool call brings."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import encode, free_port, make_picture, running
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AuthenticationError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, Tool
+
+from app.access import add_key, revoke_key
+from app.predictor import Predictor
+
+PHOTO = encode(make_picture())
+URI = "data:image/jpeg;base64," + base64.b64encode(PHOTO).decode()
+
+
+class Served:
+    """The running app, its keys and its folder of uploads."""
+
+    def __init__(self, address: str, folder: Path, key: str) -> None:
+        self.address, self.keys, self.cache, self.key = address, folder / "keys", folder / "cache", key
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.post(self.address + path, timeout=60, **options)
+
+    def upload(self, **options: Any) -> httpx.Response:
+        return self.post("/gradio_api/upload", files={"files": ("a.jpg", PHOTO)}, **options)
+
+    def left(self) -> list[Path]:
+        return [path for path in self.cache.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def served(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("keys")
+    key, port = add_key(folder / "keys", "ward-7"), free_port()
+    environment = {
+        "CHECKPOINT": str(tiny_checkpoint),
+        "PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "cache"),
+        "ACCESS": "keys",
+        "KEYS_FILE": str(folder / "keys"),
+    }
+    command = [sys.executable, "space_app.py"]
+    with running(command, port=port, log=folder / "server.log", environment=environment, wait=300) as address:
+        yield Served(address, folder, key)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def use_tool(served: Served, *calls: dict[str, Any]) -> tuple[list[Tool], list[CallToolResult]]:
+    """The tools that a program finds, and what ``predict`` answers to each call."""
+
+    async def talk() -> tuple[list[Tool], list[CallToolResult]]:
+        url = served.address + "/gradio_api/mcp/"
+        async with (
+            httpx.AsyncClient(headers=bearer(served.key), timeout=60) as http,
+            streamable_http_client(url, http_client=http) as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            return tools, [await session.call_tool("predict", call) for call in calls]
+
+    return asyncio.run(talk())
+
+
+def test_without_a_key_nothing_of_the_app_answers(served: Served) -> None:
+    assert served.upload().status_code == 401
+    assert served.upload(headers=bearer("sdn_wrong")).status_code == 401
+    assert served.left() == []
+    assert served.post("/gradio_api/mcp/", json={}).status_code == 401
+    assert served.post("/gradio_api/call/predict", json={"data": [URI, False]}).status_code == 401
+    for path in ("/gradio_api/file=/etc/passwd", "/gradio_api/info", "/gradio_api/mcp/schema", "/config"):
+        assert httpx.get(served.address + path).status_code == 401
+    page = httpx.get(served.address + "/learn").text
+    assert "Melanoma" not in page
+    with pytest.raises((AuthenticationError, ValueError)):
+        Client(served.address, verbose=False, auth=("ward-7", "sdn_wrong"))
+
+
+def test_a_key_opens_the_api(served: Served, predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(PHOTO)
+    expected = predictor.predict(PHOTO).to_json()["conditions"]
+    signed_in = Client(served.address, verbose=False, auth=("ward-7", served.key))
+    assert signed_in.predict(handle_file(path), api_name="/predict")["conditions"] == expected
+    with_token = Client(served.address, verbose=False, headers=bearer(served.key))
+    assert with_token.predict(URI, api_name="/predict")["conditions"] == expected
+    assert served.left() == []
+
+
+def test_the_tool_is_documented_and_answers(served: Served, predictor: Predictor) -> None:
+    uploaded = served.upload(headers=bearer(served.key)).json()[0]
+    tools, answers = use_tool(
+        served,
+        {"image": URI, "heatmap": True},
+        {"image": f"{served.address}/gradio_api/file={uploaded}"},
+        {"image": "https://example.com/a.jpg"},
+        {"image": "data:image/png;base64,bm8="},
+    )
+    (tool,) = tools
+    assert tool.name == "predict"
+    assert "never a diagnosis" in (tool.description or "")
+    parameters = tool.inputSchema["properties"]
+    assert set(parameters) == {"image", "heatmap"}
+    assert all(parameter["description"] for parameter in parameters.values())
+    assert tool.inputSchema["required"] == ["image"]
+
+    first, second, address, no_picture = answers
+    prediction = json.loads(first.content[0].text)  # type: ignore[union-attr]
+    expected = predictor.predict(PHOTO).to_json()
+    assert prediction["conditions"] == expected["conditions"]
+    assert prediction["heatmap"].startswith("data:image/png;base64,")
+    assert json.loads(second.content[0].text)["verdict"] == expected["verdict"]  # type: ignore[union-attr]
+    assert address.isError
+    assert "No picture was sent" in address.content[0].text  # type: ignore[union-attr]
+    assert no_picture.isError
+    assert "not a JPEG" in no_picture.content[0].text  # type: ignore[union-attr]
+    assert served.left() == []
+
+
+def test_too_much_is_refused_before_it_is_read(served: Served) -> None:
+    answer = served.post("/gradio_api/call/predict", content=bytes(29_000_000), headers=bearer(served.key))
+    assert answer.status_code == 413
+    answer = served.post("/gradio_api/call/predict", content=iter([b"{}"]), headers=bearer(served.key))
+    assert answer.status_code == 411
+
+
+def test_a_session_ends_with_its_key(served: Served) -> None:
+    """Comes last: it takes a key back."""
+    key = add_key(served.keys, "visitor")
+    with httpx.Client(base_url=served.address, timeout=60) as http:
+        assert http.post("/login", data={"username": "visitor", "password": key}).json() == {"success": True}
+        cookie = {"Cookie": "; ".join(f"{name}={text}" for name, text in http.cookies.items())}
+        assert http.get("/config", headers=cookie).status_code == 200
+        revoke_key(served.keys, "visitor")
+        assert http.get("/config", headers=cookie).status_code == 401
+        assert http.get("/config", headers=bearer(key)).status_code == 401
+        # Another key of the same name does not revive it.
+        again = add_key(served.keys, "visitor")
+        assert http.post("/login", data={"username": "visitor", "password": again}).status_code == 200
+        assert http.get("/config", headers=cookie).status_code == 401

@@ -1,0 +1,165 @@
+"""The Gradio app's other pages, its examples, its accessibility, and what happens when the line breaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import encode, free_port, make_picture, running
+
+from model.labels import LABELS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+PHOTO = {"name": "Jane-Doe.jpg", "mimeType": "image/jpeg", "buffer": encode(make_picture(320, 240))}
+NO_PHOTO = {**PHOTO, "buffer": b"no picture"}
+CHOOSER = "#sdn-input input[type=file]"
+HEADLINE = ".sdn-headline"
+# Of Gradio's own components, which cannot be mended from outside: rule -> where.
+NOT_OURS: dict[str, tuple[str, ...]] = {}
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
+    def opened(address: str, **options: Any) -> Page:
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(120_000)
+        page.goto(address)
+        page.locator("#sdn-footer").wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def saved(page: Page, name: str) -> str:
+    """What a press on a download link writes into a file."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name=name).click()
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_several_pictures_become_a_table_that_can_be_saved(
+    gradio_address: str, open_tab: Callable[..., Page]
+) -> None:
+    page = open_tab(gradio_address + "/several", viewport={"width": 360, "height": 740})
+    chooser = page.locator("#sdn-files input[type=file]")
+    chooser.set_input_files([PHOTO, NO_PHOTO, PHOTO])  # type: ignore[list-item]
+    page.locator(HEADLINE).wait_for()
+    assert page.locator(HEADLINE).inner_text() == "3 pictures"
+    rows = page.locator(".sdn-several tbody tr")
+    assert [rows.nth(number).get_attribute("data-verdict") for number in range(3)] == [
+        "condition",
+        "error",
+        "condition",
+    ]
+    assert "not a JPEG" in rows.nth(1).inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    lines = list(csv.DictReader(io.StringIO(saved(page, "Save as CSV"))))
+    answers = json.loads(saved(page, "Save as JSON"))
+    assert [line["verdict"] for line in lines] == ["condition", "error", "condition"]
+    assert "error" in answers[1]
+    top = answers[0]["conditions"][0]
+    assert float(lines[0][f"probability_{top['name']}"]) == pytest.approx(top["probability"], abs=1e-6)
+    assert "Jane-Doe" not in page.content()
+
+    chooser.set_input_files([NO_PHOTO] * 13)  # type: ignore[list-item]
+    page.locator(".sdn-trouble:not([hidden])").wait_for()
+
+
+def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab: Callable[..., Page]) -> None:
+    page = open_tab(gradio_address + "/learn#Melanoma")
+    assert page.locator(".sdn-book article").count() == len(LABELS)
+    for heading in ("What it is", "What it looks like", "How soon to have it seen"):
+        assert page.get_by_role("heading", name=heading, exact=True).count() == len(LABELS)
+    page.locator("#contents").get_by_role("link", name="Psoriasis").first.click()
+    page.wait_for_function("document.querySelector('#Psoriasis').getBoundingClientRect().top < 60")
+    page.get_by_role("link", name="About", exact=True).click()
+    page.get_by_role("heading", level=1, name="About this model").wait_for()
+    assert page.locator(".sdn-card-text").get_by_role("heading", name="Tiny").is_visible()
+    assert page.get_by_role("link", name="About", exact=True).get_attribute("aria-current") == "page"
+
+
+def test_an_example_is_looked_at_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
+    page = open_tab(gradio_address)
+    assert page.get_by_text("Drawn by this program, Apache-2.0").is_visible()
+    page.get_by_role("button", name="The drawn spot, too dark").focus()
+    page.keyboard.press("Enter")
+    page.locator(HEADLINE).wait_for()
+    assert "The photo is dark" in page.locator(".sdn-quality").inner_text()
+    assert page.get_by_role("button", name="Look at another photo").is_visible()
+
+
+def violations(page: Page) -> dict[str, list[str]]:
+    """Rule -> the places that break it seriously, but for those that are not ours."""
+    found: dict[str, list[str]] = {}
+    for violation in Axe().run(page).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            places = [str(node["target"][0]) + " " + node["html"][:160] for node in violation["nodes"]]
+            allowed = NOT_OURS.get(violation["id"], ())
+            mine = [place for place in places if not any(name in place for name in allowed)]
+            if mine:
+                found[violation["id"]] = mine
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_anyone_out(scheme: Any, gradio_address: str, open_tab: Callable[..., Page]) -> None:
+    page = open_tab(gradio_address, color_scheme=scheme)
+    assert violations(page) == {}
+    page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+    page.locator(HEADLINE).wait_for()
+    assert violations(page) == {}
+    for path in ("several", "learn", "about"):
+        page.goto(f"{gradio_address}/{path}")
+        page.locator("#sdn-footer").wait_for()
+        assert violations(page) == {}, path
+
+
+def test_a_server_that_starts_anew_is_said_and_the_next_try_works(
+    tiny_checkpoint: Path, tmp_path: Path, open_tab: Callable[..., Page]
+) -> None:
+    port = free_port()
+    environment = {
+        "CHECKPOINT": str(tiny_checkpoint),
+        "PORT": str(port),
+        "GRADIO_TEMP_DIR": str(tmp_path / "cache"),
+    }
+    options: dict[str, Any] = {"port": port, "environment": environment, "wait": 300}
+    command = [sys.executable, "space_app.py"]
+    with running(command, log=tmp_path / "first.log", **options) as address:
+        page = open_tab(address)
+        page.locator(CHOOSER).wait_for(state="attached")
+    page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+    page.locator("#sdn-unreachable").wait_for()
+    with running(command, log=tmp_path / "second.log", **options):
+        page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+        page.locator(HEADLINE).wait_for()
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
