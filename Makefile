@@ -16,11 +16,13 @@ checksum = $(shell { cat $(1); echo '$(TORCH_INDEX)'; } | cksum | tr ' ' -)
 RUNTIME := $(VENV)/.runtime-$(call checksum,requirements.txt constraints.txt)
 DEV     := $(VENV)/.dev-$(call checksum,requirements.txt requirements-dev.txt constraints.txt)
 
+FUZZ    := $(VENV)/.fuzz-$(call checksum,requirements.txt requirements-dev.txt requirements-fuzz.txt constraints.txt)
+
 export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz soak lint train space clean
+.PHONY: help demo serve test fuzz atheris soak lint train space clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +47,11 @@ lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+atheris: $(FUZZ) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or SECONDS=... whichever ends first)
+	mkdir -p runs/fuzz
+	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
+		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${SECONDS:-0} -print_final_stats=1
 
 train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
@@ -86,4 +93,9 @@ $(RUNTIME): | $(VENV)/.made
 $(DEV): $(RUNTIME)
 	@$(LOCK); rm -f $(VENV)/.dev-*; \
 	$(PIP) -r requirements-dev.txt; \
+	touch $@
+
+$(FUZZ): $(DEV)
+	@$(LOCK); rm -f $(VENV)/.fuzz-*; \
+	$(PIP) -r requirements-fuzz.txt; \
 	touch $@
