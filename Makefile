@@ -48,10 +48,10 @@ lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-atheris: $(FUZZ) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or SECONDS=... whichever ends first)
+atheris: $(FUZZ) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or FUZZ_SECONDS=..., whichever ends first)
 	mkdir -p runs/fuzz
 	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
-		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${SECONDS:-0} -print_final_stats=1
+		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
 
 train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
