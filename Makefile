@@ -16,7 +16,7 @@ checksum = $(shell { cat $(1); echo '$(TORCH_INDEX)'; } | cksum | tr ' ' -)
 RUNTIME := $(VENV)/.runtime-$(call checksum,requirements.txt constraints.txt)
 DEV     := $(VENV)/.dev-$(call checksum,requirements.txt requirements-dev.txt constraints.txt)
 
-FUZZ    := $(VENV)/.fuzz-$(call checksum,requirements.txt requirements-dev.txt requirements-fuzz.txt constraints.txt)
+ATHERIS := $(VENV)/.atheris-$(call checksum,requirements.txt requirements-dev.txt requirements-fuzz.txt constraints.txt)
 
 export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -48,7 +48,7 @@ lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-atheris: $(FUZZ) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or FUZZ_SECONDS=..., whichever ends first)
+atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or FUZZ_SECONDS=..., whichever ends first)
 	mkdir -p runs/fuzz
 	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
@@ -95,7 +95,7 @@ $(DEV): $(RUNTIME)
 	$(PIP) -r requirements-dev.txt; \
 	touch $@
 
-$(FUZZ): $(DEV)
-	@$(LOCK); rm -f $(VENV)/.fuzz-*; \
+$(ATHERIS): $(DEV)
+	@$(LOCK); rm -f $(VENV)/.atheris-*; \
 	$(PIP) -r requirements-fuzz.txt; \
 	touch $@
