@@ -58,7 +58,7 @@ train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weight
 	$(BIN)/python -m train fit --config train/configs/skin22.yaml --data $(DATA) \
 		$(if $(INIT),--init $(INIT),--stride_in_1x1 false) $(if $(OUT),--output $(OUT))
 
-space: $(if $(strip $(REPO)),$(RUNTIME)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME
+space: $(if $(strip $(REPO)),$(RUNTIME)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME (CHECKPOINT=...)
 	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)
 	$(BIN)/python -m app.space $(REPO)
 

@@ -1,59 +1,40 @@
-"""Uploads the app to a Hugging Face Space: ``python -m app.space ORG/NAME``, ``make space REPO=ORG/NAME``."""
+"""Uploads the app to a Hugging Face Space: ``python -m app.space ORG/NAME``, ``make space REPO=ORG/NAME``.
+
+It serves what CHECKPOINT names: a folder travels along, ORG/NAME@REVISION on the Hub is fetched there.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import HfApi
 
-from model.checkpoint import FILES, load
+from app.settings import EMBEDDED_CHECKPOINT
+from model import hub
+from model.checkpoint import files as checkpoint_files
+from model.checkpoint import load
 from model.errors import ConfigError, SkinDiseaseNetError
-
-ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINT = "checkpoints/skin22"
-UPLOADED = (
-    "app/*.py",
-    "app/*.css",
-    "app/*.js",
-    "app/web/*",
-    "model/*.py",
-    "model/*.json",
-    "space_app.py",
-    "requirements.txt",
-    "README.md",
-    "LICENSE",
-    *(f"{CHECKPOINT}/{name}" for name in FILES),
-)
-"""What travels, as patterns: the app and its checkpoint; no tests, no training code, no data, no runs."""
-
-NOT_UPLOADED = ("*__pycache__*", "*/.*", "*.pyc")
+from model.hub import is_reference
+from model.shipping import ROOT, code_files, other_files
 
 _EXPECTED = {"sdk": "gradio", "app_file": "space_app.py"}
 _COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 
 
-def check(root: Path) -> None:
-    """Makes sure that the folder would run as a Space.
+def space_files(root: Path = ROOT) -> dict[str, Path]:
+    """What a Space needs apart from the checkpoint: path there → file here.
 
     Raises:
         ConfigError: the README's front matter does not fit, or a file is missing.
-        CheckpointError: the checkpoint is broken.
     """
-    missing = [
-        name for name in ("space_app.py", "requirements.txt", "README.md") if not (root / name).is_file()
-    ]
-    if missing:
-        raise ConfigError(
-            f"{', '.join(missing)} is missing in {root}.",
-            hint="Run this in a complete copy of the repository.",
-        )
-    check_front_matter((root / "README.md").read_text(encoding="utf-8"))
-    load(root / CHECKPOINT)
+    top = other_files("space_app.py", "requirements.txt", "README.md", "LICENSE", root=root)
+    check_front_matter(top["README.md"].read_text(encoding="utf-8"))
+    return {**code_files(root), **top}
 
 
 def check_front_matter(readme: str) -> None:
@@ -87,39 +68,32 @@ def check_front_matter(readme: str) -> None:
         )
 
 
-def push(repo_id: str, *, root: Path = ROOT) -> str:
-    """Uploads the app and its checkpoint, after checking both; the Space is made if needed.
+def push(repo_id: str, *, checkpoint: str, root: Path = ROOT) -> hub.Upload:
+    """Uploads the app, after checking it, and sets which checkpoint the Space serves; it is made if needed.
 
     Args:
         repo_id: ``ORG/NAME``.
+        checkpoint: a folder, which is uploaded; or ``ORG/NAME@REVISION``, which the Space will fetch.
         root: the repository.
 
-    Returns:
-        The new commit's address.
-
     Raises:
-        ConfigError, CheckpointError: something does not fit, or the Hub refuses it.
+        ConfigError, CheckpointError, HubError: something does not fit, or the Hub refuses it.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
-        raise ConfigError(f"{repo_id!r} is no name of a Space.", hint="Name it as ORG/NAME.")
-    check(root)
-    api = HfApi()
-    try:
-        api.create_repo(repo_id, repo_type="space", space_sdk="gradio", exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            repo_type="space",
-            folder_path=root,
-            allow_patterns=list(UPLOADED),
-            ignore_patterns=list(NOT_UPLOADED),
-            commit_message="Upload app and checkpoint",
-        )
-    except Exception as error:  # The client lets errors of its HTTP library and of its threads through.
-        raise ConfigError(
-            f"The Hub did not take the Space {repo_id} ({type(error).__name__}: {error}).",
-            hint="Check the name and the connection, and sign in with `hf auth login` or HF_TOKEN.",
-        ) from error
-    return str(commit)
+    files = dict(space_files(root))
+    loaded = load(checkpoint)
+    if is_reference(checkpoint):
+        served = f"{loaded.id}@{loaded.revision}"
+    else:
+        served = f"checkpoints/{loaded.id}"
+        files |= {f"{served}/{name}": file for name, file in checkpoint_files(loaded.folder).items()}
+    return hub.upload(
+        repo_id,
+        files,
+        kind="space",
+        message=f"Upload the app for {served}",
+        replaces=["app/*", "model/*", "checkpoints/*"],
+        variables={"CHECKPOINT": served},
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -128,10 +102,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("repo_id", metavar="ORG/NAME")
     options = parser.parse_args(arguments)
     try:
-        print(push(options.repo_id))
+        done = push(options.repo_id, checkpoint=os.environ.get("CHECKPOINT") or EMBEDDED_CHECKPOINT)
     except SkinDiseaseNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(f"Published: {done.url}", file=sys.stderr)
+    print(done)
     return 0
 
 

@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import HfApi, snapshot_download
 from safetensors import SafetensorError, safe_open
 
+from model import hub
 from model.config import ModelConfig
 from model.errors import CheckpointError, ConfigError
 
@@ -117,6 +117,7 @@ def load(reference: str | Path) -> Checkpoint:
 
     Raises:
         CheckpointError: a file is missing, damaged, not safetensors, or does not fit the others.
+        HubError: the Hub does not give it out.
     """
     checkpoint = find(reference)
     checkpoint.network  # noqa: B018 - read now, so that what is broken shows here
@@ -133,6 +134,14 @@ def find(reference: str | Path) -> Checkpoint:
     config = load_config(folder)
     _check_there(folder / WEIGHTS)
     return Checkpoint(config, name, commit or fingerprint(folder), folder)
+
+
+def pinned(reference: str) -> str:
+    """``ORG/NAME@COMMIT`` for a Hub reference with any revision; another text as it is. Raises ``HubError``."""
+    if not hub.is_reference(reference):
+        return reference
+    _, name, commit = _resolve(reference)
+    return f"{name}@{commit}"
 
 
 def load_config(folder: Path) -> ModelConfig:
@@ -184,13 +193,19 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     network.backbone.load_state_dict(kept, strict=False)
 
 
-def load_network_weights(network: SkinDiseaseNet, folder: str | Path, *, labels: Sequence[str]) -> None:
-    """Fills a whole network, head included, from a checkpoint folder, to be trained further.
+def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
+    """Fills a whole network, head included, from a checkpoint, to be trained further.
+
+    Args:
+        network: its backbone, head and sizes are the checkpoint's.
+        reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
+        labels: of the network, in their order.
 
     Raises:
-        CheckpointError: the folder is no checkpoint of such a network, or has other labels.
+        CheckpointError: it is no checkpoint of such a network, or has other labels.
+        HubError: the Hub does not give it out.
     """
-    folder = Path(folder)
+    folder = _resolve(str(reference))[0]
     if load_config(folder).labels != tuple(labels):
         raise CheckpointError(
             f"The checkpoint in {folder} has other labels, or the same in another order.",
@@ -199,34 +214,32 @@ def load_network_weights(network: SkinDiseaseNet, folder: str | Path, *, labels:
     network.load_state_dict(_load_weights(folder, network))
 
 
-def push(folder: str | Path, repo_id: str) -> str:
-    """Uploads a checkpoint folder to the Hub as a model repository, made if needed.
-
-    Only the checkpoint's own files travel. The folder is loaded first, so that nothing broken is published.
-
-    Returns:
-        The new commit's address.
+def files(folder: Path) -> dict[str, Path]:
+    """What travels: name → file. The three, and further safetensors files that ``config.json`` names.
 
     Raises:
-        CheckpointError: the folder is no valid checkpoint, or the Hub refuses it.
+        CheckpointError: one of them is not there, or is named by a path out of the folder.
     """
-    load(Path(folder))
-    api = HfApi()
-    try:
-        api.create_repo(repo_id, repo_type="model", exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
-            allow_patterns=list(FILES),
-            commit_message="Upload checkpoint",
-        )
-    except Exception as error:  # The client lets errors of its HTTP library and of its threads through.
-        one_line = " ".join(str(error).split())
+    found = {name: folder / name for name in (*FILES, *_further(folder))}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
         raise CheckpointError(
-            f"The Hub did not take {folder} as {repo_id} ({type(error).__name__}: {one_line}).",
-            hint="Check the name and the connection, and sign in with `hf auth login` or HF_TOKEN.",
-        ) from error
-    return str(commit)
+            f"{folder} lacks {', '.join(missing)}.",
+            hint="Publish whole checkpoints; `python -m train card` writes a missing README.md.",
+        )
+    return found
+
+
+def _further(folder: Path) -> list[str]:
+    """Names of safetensors files that are values in ``config.json``."""
+    values = dataclasses.asdict(load_config(folder)).values()
+    names = [value for value in values if isinstance(value, str) and value.endswith(".safetensors")]
+    if wrong := [name for name in names if Path(name).name != name]:
+        raise CheckpointError(
+            f"{folder / CONFIG} names {wrong[0]}, which is not a file beside it.",
+            hint="Correct the name in the configuration.",
+        )
+    return names
 
 
 def _resolve(reference: str) -> tuple[Path, str, str | None]:
@@ -234,24 +247,10 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
     folder = Path(reference)
     if folder.is_dir():
         return folder, folder.resolve().name, None
-    name, _, revision = reference.partition("@")
-    if reference.startswith(("/", ".")) or reference.count("/") != 1:
-        raise CheckpointError(
-            f"There is no folder {reference}.",
-            hint="Name a checkpoint folder, or a Hub repository as ORG/NAME@REVISION.",
-        )
-    if not revision:
-        raise CheckpointError(
-            f"There is no folder {reference}, and as a Hub repository it names no revision.",
-            hint=f"Pin what will be served: {reference}@COMMIT (a branch or tag name works, but can move).",
-        )
-    try:
-        path = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
-    except Exception as error:  # as in `push`
-        raise CheckpointError(
-            f"The Hub repository {name} at revision {revision} cannot be fetched ({type(error).__name__}).",
-            hint="Check the spelling, the revision and the connection; a private one needs HF_TOKEN.",
-        ) from error
+    name, revision = hub.parse(reference)
+    path = hub.download(name, revision, FILES)
+    if further := _further(path):
+        path = hub.download(name, path.name, [*FILES, *further])
     return path, name, path.name
 
 

@@ -49,6 +49,12 @@ class CheckpointError(SkinDiseaseNetError):
     code = "invalid_checkpoint"
 
 
+class HubError(SkinDiseaseNetError):
+    """The Hugging Face Hub refuses, or cannot be reached."""
+
+    code = "hub_error"
+
+
 class ConfigError(SkinDiseaseNetError):
     """A setting, an option or a name is wrong."""
 

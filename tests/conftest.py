@@ -20,7 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_hub import FakeHub
+from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
+from session import Session, session
 
 from app.predictor import Predictor
 from model import checkpoint
@@ -72,6 +75,44 @@ def predictor(tiny_checkpoint: Path) -> Predictor:
     return Predictor.from_checkpoint(str(tiny_checkpoint), device="cpu")
 
 
+@pytest.fixture(scope="session")
+def carded_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a card that states licence, library and results, as a published one must."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "carded"
+    shutil.copytree(tiny_checkpoint, folder)
+    result = EvalResult("image-classification", "made-up", "made-up", "accuracy", 0.5)
+    front = ModelCardData(license="other", library_name="timm", model_name="Carded", eval_results=[result])
+    (folder / "README.md").write_text(f"---\n{front.to_yaml()}\n---\n# Carded\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[FakeHub]:
+    """One small Hub for all tests; each uses repositories of its own."""
+    with FakeHub() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub_environment(hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a process needs to know that Hub and no other."""
+    return hub.environment(tmp_path_factory.mktemp("caches"))
+
+
+@pytest.fixture(scope="session")
+def online(hub_environment: dict[str, str]) -> Iterator[Session]:
+    """A process that runs our commands against that Hub."""
+    with session(hub_environment) as commands:
+        yield commands
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "photo.jpg"
+    path.write_bytes(encode(make_picture(seed=3)))
+    return path
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -87,12 +128,20 @@ def running(
     environment: dict[str, str],
     ready: str = "/",
     wait: float = 120,
+    folder: Path | None = None,
 ) -> Iterator[str]:
-    """Runs a server process until the block ends; yields its address once ``ready`` answers."""
+    """Runs a server process until the block ends; yields its address once ``ready`` answers.
+
+    With a ``folder`` it runs there and knows the given environment alone.
+    """
     address = f"http://127.0.0.1:{port}"
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=folder or ROOT,
+            env=environment if folder else {**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             deadline = time.monotonic() + wait

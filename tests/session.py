@@ -21,6 +21,16 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def assert_clear_error(result: Result, *words: str) -> None:
+    """It failed with one line for people, which holds these words, and showed no traceback."""
+    assert result.status == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "Traceback" not in result.err
+    for word in words:
+        assert word in last
+
+
 @dataclass(frozen=True)
 class Result:
     """What one command left behind."""

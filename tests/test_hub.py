@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import pytest
-from conftest import encode, free_port, make_picture
-from fake_hub import FakeHub
-from session import Result, Session, session
+from conftest import ROOT, encode, free_port, make_picture
+from datasets_made import make_parquet
+from fake_hub import GUEST, FakeHub
+from session import Session, assert_clear_error, session
 
 from model.checkpoint import FILES
 from model.labels import LABELS
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[FakeHub]:
-    with FakeHub() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture(scope="module")
-def online(hub: FakeHub, caches: Path) -> Iterator[Session]:
-    with session(hub.environment(caches)) as commands:
-        yield commands
-
-
-@pytest.fixture(scope="module")
-def offline(hub: FakeHub, caches: Path) -> Iterator[Session]:
+def offline(hub_environment: dict[str, str]) -> Iterator[Session]:
     """Another process with the same caches, for which the Hub is down."""
     nowhere = f"http://127.0.0.1:{free_port()}"
-    with session({**hub.environment(caches), "HF_ENDPOINT": nowhere, "HF_TOKEN": ""}) as commands:
+    with session({**hub_environment, "HF_ENDPOINT": nowhere, "HF_TOKEN": ""}) as commands:
         yield commands
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("photos") / "photo.jpg"
-    path.write_bytes(encode(make_picture(seed=3)))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -81,86 +60,6 @@ def _comparable(line: str) -> dict[str, object]:
     return {k: v for k, v in json.loads(line).items() if k not in ("checkpoint", "timings_ms")}
 
 
-def _assert_clear_error(result: Result, *words: str) -> None:
-    assert result.status == 1
-    assert result.err.splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in result.err
-    for word in words:
-        assert word in result.err
-
-
-def test_push_publishes_the_three_files_and_nothing_else(
-    hub: FakeHub, online: Session, tiny_checkpoint: Path, tmp_path: Path, photo: Path
-) -> None:
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(tiny_checkpoint, folder)
-    (folder / "optimizer.pt").write_bytes(b"\x80\x04N.")
-    (folder / ".git").mkdir()
-    (folder / ".git" / "config.json").write_text("secret")
-    (folder / "old").mkdir()
-    (folder / "old" / "model.safetensors").write_bytes(b"old")
-
-    result = online.run("train", "push", "--checkpoint", folder, "--repo-id", "org/pushed")
-
-    assert result.status == 0, result.err
-    files = hub.files("models", "org/pushed")
-    assert set(files) - {".gitattributes"} == set(FILES)
-    assert all(files[name] == (tiny_checkpoint / name).read_bytes() for name in FILES)
-    commit = result.out.strip().rpartition("/")[2]
-    served = online.run("app", "predict", photo, "--checkpoint", f"org/pushed@{commit}")
-    assert json.loads(served.out)["checkpoint"] == {"id": "org/pushed", "revision": commit}
-
-
-def test_pushing_again_replaces_the_files(
-    hub: FakeHub, online: Session, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(tiny_checkpoint, folder)
-    assert online.run("train", "push", "--checkpoint", folder, "--repo-id", "org/twice").status == 0
-    (folder / "README.md").write_text("---\nlicense: other\n---\n# Second\n")
-
-    assert online.run("train", "push", "--checkpoint", folder, "--repo-id", "org/twice").status == 0
-
-    assert b"# Second" in hub.files("models", "org/twice")["README.md"]
-
-
-def test_a_broken_folder_is_not_pushed(
-    hub: FakeHub, online: Session, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(tiny_checkpoint, folder)
-    (folder / "model.safetensors").write_bytes(b"cut off")
-
-    result = online.run("train", "push", "--checkpoint", folder, "--repo-id", "org/broken")
-
-    _assert_clear_error(result, "model.safetensors", "fetch or convert")
-    assert ("models", "org/broken") not in hub.repositories
-
-
-def test_push_to_an_impossible_name_says_so(online: Session, tiny_checkpoint: Path) -> None:
-    result = online.run("train", "push", "--checkpoint", tiny_checkpoint, "--repo-id", "org/a b")
-    _assert_clear_error(result, "org/a b", "Check the name")
-
-
-def test_push_without_signing_in_says_how(hub: FakeHub, online: Session, tiny_checkpoint: Path) -> None:
-    command = ["train", "push", "--checkpoint", tiny_checkpoint, "--repo-id", "org/mine"]
-    result = online.run(*command, HF_TOKEN="")
-    _assert_clear_error(result, "org/mine", "HF_TOKEN")
-    assert ("models", "org/mine") not in hub.repositories
-
-
-def test_an_upload_that_breaks_off_is_an_error_and_publishes_nothing(
-    hub: FakeHub, online: Session, tiny_checkpoint: Path
-) -> None:
-    hub.refuse_uploads = True
-    try:
-        result = online.run("train", "push", "--checkpoint", tiny_checkpoint, "--repo-id", "org/half")
-    finally:
-        hub.refuse_uploads = False
-    _assert_clear_error(result, "org/half")
-    assert set(hub.files("models", "org/half")) == {".gitattributes"}
-
-
 def test_the_hub_answers_as_the_folder_does(
     online: Session, published: str, tiny_checkpoint: Path, photo: Path
 ) -> None:
@@ -179,11 +78,11 @@ def test_the_hub_answers_as_the_folder_does(
     ("reference", "words"),
     [
         ("org/ready", ("names no revision", "org/ready@COMMIT")),
-        ("org/ready@v9", ("org/ready", "v9", "revision")),
-        ("org/ready@" + "0" * 40, ("org/ready", "revision")),
+        ("org/ready@v9", ("org/ready", "v9", "no such revision")),
+        ("org/ready@" + "0" * 40, ("org/ready", "no such revision")),
         ("org/absent@main", ("org/absent", "spelling")),
         ("org/set@main", ("org/set", "spelling")),
-        ("org/not a name@main", ("org/not a name", "spelling")),
+        ("org/not a name@main", ("org/not a name", "Check the name")),
         ("no-such-folder", ("There is no folder", "ORG/NAME@REVISION")),
         ("./org/ready", ("There is no folder", "ORG/NAME@REVISION")),
     ],
@@ -191,7 +90,7 @@ def test_the_hub_answers_as_the_folder_does(
 def test_a_wrong_reference_says_what_to_do(
     online: Session, published: str, published_set: str, photo: Path, reference: str, words: tuple[str, ...]
 ) -> None:
-    _assert_clear_error(online.run("app", "predict", photo, "--checkpoint", reference), *words)
+    assert_clear_error(online.run("app", "predict", photo, "--checkpoint", reference), *words)
 
 
 def test_a_repository_without_a_checkpoint_says_what_is_missing(
@@ -199,7 +98,7 @@ def test_a_repository_without_a_checkpoint_says_what_is_missing(
 ) -> None:
     hub.add("models", "org/other", {"pytorch_model.bin": b"pickle", "README.md": b"# Other\n"})
     result = online.run("app", "predict", photo, "--checkpoint", "org/other@main")
-    _assert_clear_error(result, "config.json")
+    assert_clear_error(result, "config.json")
 
 
 def test_with_the_hub_down_a_pinned_checkpoint_still_answers(
@@ -211,14 +110,69 @@ def test_with_the_hub_down_a_pinned_checkpoint_still_answers(
 
 
 def test_with_the_hub_down_fetching_and_pushing_say_so(
-    offline: Session, tiny_checkpoint: Path, photo: Path
+    offline: Session, carded_checkpoint: Path, photo: Path
 ) -> None:
-    unseen = "org/unseen@main"
-    _assert_clear_error(
-        offline.run("app", "predict", photo, "--checkpoint", unseen), unseen[:10], "connection"
+    fetch = offline.run("app", "predict", photo, "--checkpoint", "org/unseen@main")
+    assert_clear_error(fetch, "org/unseen", "cannot be reached", "connection")
+    push = offline.run("train", "push", "--checkpoint", carded_checkpoint, "--repo-id", "org/unseen")
+    assert_clear_error(push, "org/unseen", "nothing was published", "cannot be reached", "connection")
+
+
+def test_offline_mode_is_named() -> None:
+    code = "from model.hub import download; download('org/unseen', 'main', ['*'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    push = offline.run("train", "push", "--checkpoint", tiny_checkpoint, "--repo-id", "org/unseen")
-    _assert_clear_error(push, "org/unseen", "connection")
+    assert "HF_HUB_OFFLINE is set" in done.stderr.splitlines()[-1]
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+    hub: FakeHub, online: Session, tiny_checkpoint: Path, photo: Path
+) -> None:
+    commit = hub.add("models", "org/cut", {name: (tiny_checkpoint / name).read_bytes() for name in FILES})
+    hub.cut["GET"] = 1
+    result = online.run("app", "predict", photo, "--checkpoint", f"org/cut@{commit}")
+    assert hub.cut["GET"] == 0
+    assert result.status == 0, result.err
+
+
+def test_a_private_checkpoint_is_for_those_who_may(
+    hub: FakeHub, online: Session, tiny_checkpoint: Path, photo: Path
+) -> None:
+    hub.add("models", "org/secret", {name: (tiny_checkpoint / name).read_bytes() for name in FILES})
+    hub.repositories["models", "org/secret"].private = True
+    command = ["app", "predict", photo, "--checkpoint", "org/secret@main"]
+
+    assert_clear_error(online.run(*command, HF_TOKEN=""), "org/secret", "private", "hf auth login")
+    assert_clear_error(online.run(*command, HF_TOKEN=GUEST), "org/secret", "private", "has access")
+    assert_clear_error(online.run(*command, HF_TOKEN="hf_wrong"), "org/secret", "does not accept the token")
+    assert online.run(*command).status == 0
+
+
+def test_evaluation_and_training_record_the_commit_of_a_branch(
+    online: Session, published: str, published_set: str, tmp_path: Path
+) -> None:
+    data = make_parquet(tmp_path / "data", {"train": 44, "validation": 44})
+    options = ["--split", "validation", "--output", tmp_path, "--device", "cpu"]
+    measured = online.run("train", "evaluate", "--checkpoint", "org/ready@main", "--data", data, *options)
+    assert measured.status == 0, measured.err
+    commit = published.partition("@")[2]
+    assert json.loads((tmp_path / "metrics.json").read_text())["checkpoint"]["revision"] == commit
+    assert commit in measured.err
+
+    shape = ["--backbone", "resnet18", "--hidden_size", 16, "--input_size", 64, "--train_size", 32]
+    short = ["--epochs", 1, "--num_workers", 0, "--device", "cpu", "--batch_size", 44]
+    run = ["--data", data, "--output", tmp_path / "run", "--init", "org/ready@main", *shape, *short]
+    fitted = online.run("train", "fit", *run)
+    assert fitted.status == 0, fitted.err
+    assert commit in fitted.err + fitted.out
+    stored = json.loads((tmp_path / "run" / "train_config.json").read_text())
+    assert stored["init"] == f"org/ready@{commit}"
+    assert f"--init org/ready@{commit}" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
 
 
 def test_a_data_set_on_the_hub_is_mapped_by_label_name(
@@ -262,7 +216,7 @@ def test_a_wrong_data_set_says_what_to_do(
     words: tuple,
 ) -> None:
     options = ["--checkpoint", tiny_checkpoint, "--split", split, "--output", tmp_path, "--device", "cpu"]
-    _assert_clear_error(online.run("train", "evaluate", "--data", data, *options), *words)
+    assert_clear_error(online.run("train", "evaluate", "--data", data, *options), *words)
 
 
 def test_a_wrong_hub_id_of_out_of_distribution_pictures_says_what_to_do(
@@ -270,4 +224,4 @@ def test_a_wrong_hub_id_of_out_of_distribution_pictures_says_what_to_do(
 ) -> None:
     options = ["--checkpoint", tiny_checkpoint, "--split", "test", "--output", tmp_path, "--device", "cpu"]
     result = online.run("train", "ood", "--data", published_set, "--ood", "org/absent", *options)
-    _assert_clear_error(result, "org/absent", "spelling")
+    assert_clear_error(result, "org/absent", "spelling")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, free_port, running
 from fake_hub import FakeHub
 
 from app import space
-from model.errors import CheckpointError, ConfigError
+from model.checkpoint import FILES
+from model.errors import CheckpointError, ConfigError, HubError
 
 FRONT_MATTER = (
     "---\ntitle: SkinDiseaseNet\nemoji: 🔎\ncolorFrom: green\ncolorTo: blue\nsdk: gradio\n"
@@ -20,86 +23,115 @@ FRONT_MATTER = (
 )
 
 
+STRAYS = (
+    "tests/test_x.py",
+    "train/loop.py",
+    "runs/log.txt",
+    ".env",
+    "app/.env",
+    "data/a.parquet",
+    "app/__pycache__/x.cpython-311.pyc",
+    "model/photo.jpg",
+    "model/weights.bin",
+)
+
+
 @pytest.fixture
-def copy(tmp_path: Path, tiny_checkpoint: Path) -> Path:
-    """A copy of the repository with a small checkpoint, and with things that must stay at home."""
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository without checkpoints, and with things that must stay at home."""
     root = tmp_path / "copy"
-    leave = shutil.ignore_patterns("__pycache__")
-    for folder in ("app", "model"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=leave)
-    for name in ("space_app.py", "requirements.txt", "LICENSE"):
+    for name in tracked("app", "model", "space_app.py", "requirements.txt", "LICENSE"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
-    shutil.copytree(tiny_checkpoint, root / space.CHECKPOINT)
     (root / "README.md").write_text(FRONT_MATTER, encoding="utf-8")
-    for stray in (
-        "tests/test_x.py",
-        "train/loop.py",
-        "runs/log.txt",
-        ".env",
-        "app/.env",
-        "data/a.parquet",
-        "app/__pycache__/x.cpython-311.pyc",
-        "checkpoints/skin22/optimizer.pt",
-        "model/photo.jpg",
-    ):
+    for stray in STRAYS:
         (root / stray).parent.mkdir(parents=True, exist_ok=True)
         (root / stray).write_text("stays here")
     return root
 
 
-def test_app_and_checkpoint_travel_and_nothing_else(copy: Path, tmp_path: Path) -> None:
-    with FakeHub() as hub:
-        code = "import pathlib, sys; from app.space import push; "
-        code += "print(push('org/demo', root=pathlib.Path(sys.argv[1])))"
-        command = [sys.executable, "-c", code, str(copy)]
-        done = subprocess.run(
-            command, env=hub.environment(tmp_path), cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert "org/demo" in done.stdout
-        files = hub.files("spaces", "org/demo")
-    assert (
-        files["checkpoints/skin22/model.safetensors"]
-        == (copy / "checkpoints/skin22/model.safetensors").read_bytes()
-    )
-    assert {
-        "README.md",
-        "LICENSE",
-        "requirements.txt",
-        "space_app.py",
-        "app/gradio_ui.py",
-        "app/gradio.css",
-    } <= set(files)
-    assert {"model/conditions.json", "model/network.py", "checkpoints/skin22/config.json"} <= set(files)
-    tops = {
-        "app",
-        "model",
-        "checkpoints",
-        "README.md",
-        "LICENSE",
-        "requirements.txt",
-        "space_app.py",
-        ".gitattributes",
-    }
-    assert {name.split("/")[0] for name in files} <= tops
+def tracked(*names: str) -> list[str]:
+    """Files of the checkout under these names."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *names]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def make_space(root: Path, name: str, environment: dict[str, str]) -> str:
+    """`python -m app.space` in that folder; returns what it prints."""
+    command = [sys.executable, "-m", "app.space", name]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_space_starts_from_its_files_alone_and_answers(
+    hub: FakeHub,
+    hub_environment: dict[str, str],
+    copy: Path,
+    tiny_checkpoint: Path,
+    photo: Path,
+    tmp_path: Path,
+) -> None:
+    (tiny_checkpoint / "optimizer.pt").write_text("stays here")
+    try:
+        printed = make_space(copy, "org/demo", {**hub_environment, "CHECKPOINT": str(tiny_checkpoint)})
+    finally:
+        (tiny_checkpoint / "optimizer.pt").unlink()
+
+    space_there = hub.repositories["spaces", "org/demo"]
+    assert printed == f"org/demo@{space_there.main}"
+    assert hub.count("POST /api/spaces/org/demo/commit/") == 1
+    files = hub.files("spaces", "org/demo")
     assert not [name for name, content in files.items() if content == b"stays here"]
-
-
-def test_every_file_the_space_imports_is_on_the_list(copy: Path, tmp_path: Path) -> None:
-    """The uploaded files alone must start: import the page in a folder that holds nothing else."""
-    from huggingface_hub.utils import filter_repo_objects
+    needed = {*tracked("app", "model"), "space_app.py", "requirements.txt", "README.md", "LICENSE"}
+    needed |= {f"checkpoints/tiny/{name}" for name in FILES}
+    assert set(files) == {*needed, ".gitattributes"}
 
     alone = tmp_path / "alone"
-    names = [str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()]
-    for name in filter_repo_objects(
-        names, allow_patterns=list(space.UPLOADED), ignore_patterns=list(space.NOT_UPLOADED)
-    ):
+    for name, content in files.items():
         (alone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(copy / name, alone / name)
-    code = "import app.gradio_ui as ui; assert ui.CSS.is_file(); import space_app; print(ui.__file__)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=alone, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(alone))
+        (alone / name).write_bytes(content)
+    port = free_port()
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment |= {
+        "SPACE_ID": "org/demo",
+        "SYSTEM": "spaces",
+        "PORT": str(port),
+        "GRADIO_ANALYTICS_ENABLED": "0",
+    }
+    environment |= space_there.variables
+    log = tmp_path / "space.log"
+    command = [sys.executable, "space_app.py"]
+    with running(command, port=port, log=log, environment=environment, folder=alone) as address:
+        answer = predict(address, photo)
+    assert answer["checkpoint"]["id"] == "tiny"
+    assert answer["verdict"] in ("condition", "uncertain", "no_condition", "rejected")
+
+
+def predict(address: str, photo: Path) -> dict[str, Any]:
+    """What the Space answers to a client of its API."""
+    import gradio_client
+
+    client = gradio_client.Client(address, verbose=False)
+    result = client.predict(gradio_client.handle_file(str(photo)), api_name="/predict")
+    parts = result if isinstance(result, (tuple, list)) else [result]
+    return next(part for part in parts if isinstance(part, dict) and "verdict" in part)
+
+
+def test_a_checkpoint_on_the_hub_is_named_and_not_copied(
+    hub: FakeHub, hub_environment: dict[str, str], copy: Path, tiny_checkpoint: Path
+) -> None:
+    commit = hub.add("models", "org/served", {name: (tiny_checkpoint / name).read_bytes() for name in FILES})
+    hub.add("spaces", "org/named", {"checkpoints/old/model.safetensors": b"old", "app/old.py": b"old"})
+    hub.repositories["spaces", "org/named"].variables["CHECKPOINT"] = "checkpoints/old"
+
+    make_space(copy, "org/named", {**hub_environment, "CHECKPOINT": "org/served@main"})
+
+    assert hub.repositories["spaces", "org/named"].variables == {"CHECKPOINT": f"org/served@{commit}"}
+    files = hub.files("spaces", "org/named")
+    assert not [name for name in files if name.startswith("checkpoints/") or name == "app/old.py"]
 
 
 @pytest.mark.parametrize(
@@ -120,29 +152,28 @@ def test_front_matter_that_does_not_fit_is_named(change: tuple[str, str], named:
         space.check_front_matter(FRONT_MATTER.replace(*change, 1))
 
 
-def test_a_broken_checkpoint_stays_at_home(copy: Path) -> None:
-    (copy / space.CHECKPOINT / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError):
-        space.check(copy)
-
-
-def test_a_missing_file_is_named(copy: Path) -> None:
+def test_what_does_not_fit_is_named_and_nothing_is_sent(
+    hub: FakeHub, copy: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_checkpoint, broken)
+    (broken / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        space.push("org/none", checkpoint=str(broken), root=copy)
+    with pytest.raises(HubError, match="ORG/NAME"):
+        space.push("demo", checkpoint=str(tiny_checkpoint), root=copy)
     (copy / "requirements.txt").unlink()
     with pytest.raises(ConfigError, match=r"requirements\.txt is missing"):
-        space.check(copy)
+        space.push("org/none", checkpoint=str(tiny_checkpoint), root=copy)
+    assert ("spaces", "org/none") not in hub.repositories
 
 
-def test_a_name_without_an_owner_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert space.main(["demo"]) == 1
-    assert "ORG/NAME" in capsys.readouterr().err
-
-
-def test_the_hub_refuses_in_words(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refusing:
-        def create_repo(self, *arguments: object, **options: object) -> None:
-            raise OSError("no connection")
-
-    monkeypatch.setattr(space, "HfApi", Refusing)
-    with pytest.raises(ConfigError, match="no connection") as caught:
-        space.push("org/demo", root=copy)
-    assert "hf auth login" in caught.value.hint
+def test_without_signing_in_the_command_says_how(
+    hub_environment: dict[str, str], copy: Path, tiny_checkpoint: Path
+) -> None:
+    environment = {**hub_environment, "CHECKPOINT": str(tiny_checkpoint), "HF_TOKEN": ""}
+    command = [sys.executable, "-m", "app.space", "org/mine"]
+    done = subprocess.run(command, env=environment, cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "hf auth login" in done.stderr

@@ -8,6 +8,7 @@ import sys
 import jsonargparse
 
 from model.errors import SkinDiseaseNetError
+from model.hub import Upload
 from train import evaluate, submission
 from train.config import TrainConfig, add_fit_options
 from train.mapping import DERMOSCOPY_LABELS
@@ -100,8 +101,26 @@ def _parser() -> jsonargparse.ArgumentParser:
 
     push = jsonargparse.ArgumentParser(description="upload a checkpoint folder to the Hub")
     push.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
-    push.add_argument("--repo-id", required=True, type=str, help="ORG/NAME")
+    push.add_argument("--repo-id", required=True, type=str, help="ORG/NAME, made if needed")
+    push.add_argument("--private", action="store_true", help="make the repository private")
+    push.add_argument(
+        "--with-handler", action="store_true", help="add handler.py and the code, for an Inference Endpoint"
+    )
     commands.add_subcommand("push", push, help="upload a checkpoint folder to the Hub")
+
+    data = jsonargparse.ArgumentParser(
+        description="upload a data set to the Hub, private unless told otherwise"
+    )
+    data.add_argument("--data", required=True, type=os.fspath, help="folder with the data set")
+    data.add_argument("--repo-id", required=True, type=str, help="ORG/NAME, made if needed")
+    data.add_argument(
+        "--notes",
+        required=True,
+        type=str,
+        help="Markdown file on sources and terms; its front matter has the licence",
+    )
+    data.add_argument("--public", action="store_true", help="make the repository public")
+    commands.add_subcommand("push-data", data, help="upload a data set to the Hub")
     return parser
 
 
@@ -124,9 +143,20 @@ def main(arguments: list[str] | None = None) -> int:
             values.pop("config", None)
             cross_validate(TrainConfig(**values), folds=folds, views=views)
         elif chosen.command == "push":
-            from model.checkpoint import push
+            from train.push import push
 
-            print(push(options.checkpoint, options.repo_id))
+            _report(
+                push(
+                    options.checkpoint,
+                    options.repo_id,
+                    private=options.private,
+                    with_handler=options.with_handler,
+                )
+            )
+        elif chosen.command == "push-data":
+            from train.push_data import push_data
+
+            _report(push_data(**options.as_dict()))
         elif chosen.command == "calibrate":
             from train.calibrate import recalibrate
 
@@ -141,6 +171,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _report(upload: Upload) -> None:
+    print(f"Published: {upload.url}", file=sys.stderr)
+    print(upload)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ class TrainConfig:
     Attributes:
         data: folders or Hub ids; their splits are concatenated.
         output: folder of the run, made if needed.
-        init: a safetensors file for the backbone, a checkpoint folder to train further, "timm" for timm's
-            weights from the Hub, or "random".
+        init: a safetensors file for the backbone, a checkpoint (folder or ORG/NAME@REVISION) to train
+            further, "timm" for timm's weights from the Hub, or "random".
         resume: go on with the run in ``output``.
         labels: class names in the order of the logits.
         seed: of every random draw.

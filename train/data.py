@@ -50,6 +50,13 @@ def load_split(
     return datasets.concatenate_datasets(parts)
 
 
+def class_names(source: str) -> list[str]:
+    """The classes that any split of a source names, in its own order; raises like ``load_split``."""
+    splits = [load_rows(source, split, None) for split in split_names(source)]
+    named = [_names(rows, source) for rows in splits if "label" in rows.column_names]
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
 def train_and_validation(
     sources: Sequence[str], *, labels: Sequence[str], fraction: float, seed: int
 ) -> tuple[datasets.Dataset, datasets.Dataset]:
@@ -238,21 +245,22 @@ def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], stric
                 hint="Training and evaluation need a class a picture.",
             )
         return [NO_LABEL] * len(dataset)
-    feature, values = dataset.features["label"], list(dataset["label"])
-    if isinstance(feature, datasets.ClassLabel):
-        names = list(feature.names)
-    elif all(value is None or isinstance(value, str) for value in values):
-        names = sorted({value for value in values if value is not None})
-    else:
-        raise DataError(
-            f"The labels of {source} are bare numbers ({feature}), which say nothing about their order.",
-            hint="Store them as ClassLabel with names, or as text.",
-        )
+    feature, values, names = dataset.features["label"], list(dataset["label"]), _names(dataset, source)
     check_classes(names, labels, source=source, strict=strict)
     position = {name: number for number, name in enumerate(labels)}
     if isinstance(feature, datasets.ClassLabel):
         return [NO_LABEL if value is None or value < 0 else position[names[value]] for value in values]
     return [NO_LABEL if value is None else position[value] for value in values]
+
+
+def _names(dataset: datasets.Dataset, source: str) -> list[str]:
+    feature, values = dataset.features["label"], dataset["label"]
+    if isinstance(feature, datasets.ClassLabel):
+        return list(feature.names)
+    if all(value is None or isinstance(value, str) for value in values):
+        return sorted({value for value in values if value is not None})
+    problem = f"The labels of {source} are bare numbers ({feature}), which say nothing about their order."
+    raise DataError(problem, hint="Store them as ClassLabel with names, or as text.")
 
 
 def check_classes(found: Iterable[str], expected: Sequence[str], *, source: str, strict: bool = True) -> None:

@@ -6,6 +6,7 @@ Under a launcher every process computes a share of the pictures, and the main on
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,8 @@ def _load(reference: str, device: str) -> Checkpoint:
     """The checkpoint, its network where this process computes."""
     loaded = load(reference)
     loaded.network.to(own_device(trusted_device(device, loaded.network, size=loaded.config.input_size)))
+    if is_main():
+        print(f"Checkpoint {loaded.id} ({loaded.revision}).", file=sys.stderr)
     return loaded
 
 

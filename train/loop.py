@@ -21,6 +21,7 @@ from model.calibration import softmax
 from model.config import ModelConfig
 from model.device import trusted_device
 from model.errors import ConfigError, DataError
+from model.hub import is_reference
 from model.network import SkinDiseaseNet
 from model.transforms import Transform, train_decode_side, train_transform
 from train.calibrate import calibrate
@@ -44,13 +45,15 @@ def fit(config: TrainConfig) -> Path:
         The checkpoint's folder, ``OUTPUT/checkpoint``.
 
     Raises:
-        ConfigError, DataError, CheckpointError: an option, a data set or the initial weights are wrong.
+        ConfigError, DataError, CheckpointError, HubError: an option, a data set or the initial weights are
+            wrong.
     """
     if not config.data:
         raise ConfigError(
             "No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like."
         )
     torch.manual_seed(config.seed)
+    config = dataclasses.replace(config, init=checkpoint.pinned(config.init))
     model_config, network = create_network(config)
     accelerator = _create_accelerator(config, network)
     with accelerator.local_main_process_first():
@@ -59,6 +62,8 @@ def fit(config: TrainConfig) -> Path:
         )
     if accelerator.is_main_process:
         open_run(config)
+        if is_reference(config.init):
+            tqdm.write(f"The weights come from {config.init}.")
     accelerator.wait_for_everyone()
     folder = Path(config.output)
     train, validation = _readable(accelerator, folder, config, train=train, validation=validation)
@@ -219,7 +224,7 @@ def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
             hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
         )
     network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
-    if Path(config.init).is_dir():
+    if Path(config.init).is_dir() or is_reference(config.init):
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):
         checkpoint.load_backbone_weights(network, config.init)

@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
+from model.hub import is_reference
 from model.malignancy import malignant_labels
 from model.preprocess import resized_side
 from train.config import TrainConfig
@@ -268,7 +269,11 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
     """
     defaults = dataclasses.asdict(TrainConfig())
     # The card travels; folders of the machine that trained do not.
-    places = {"data": [Path(name).name for name in options["data"]], "init": Path(options["init"]).name}
+    init = options["init"]
+    places = {
+        "data": [Path(name).name for name in options["data"]],
+        "init": init if is_reference(init) else Path(init).name,
+    }
     words = ["python", "-m", "train", "fit"]
     for name, value in {**options, **places}.items():
         if name not in ("output", "resume") and value != defaults[name]:
