@@ -35,6 +35,7 @@ def add_limits(app: Flask, settings: Settings) -> None:
     def who() -> str:
         return f"key:{g.key}" if "key" in g else address()
 
+    shared = settings.rate_limit_storage != "memory://"
     try:
         limiter = Limiter(
             who,
@@ -42,9 +43,10 @@ def add_limits(app: Flask, settings: Settings) -> None:
             application_limits=[settings.rate_limit] if settings.rate_limit else [],
             application_limits_exempt_when=lambda: request.method in ("GET", "HEAD", "OPTIONS"),
             storage_uri=settings.rate_limit_storage,
+            storage_options={"socket_timeout": 1, "socket_connect_timeout": 1} if shared else {},
             strategy="moving-window",
             headers_enabled=True,
-            in_memory_fallback_enabled=settings.rate_limit_storage != "memory://",
+            in_memory_fallback_enabled=shared,
         )
     except (ConfigurationError, ImportError) as error:
         raise ConfigError(
