@@ -1,8 +1,8 @@
 """How fast ``fit`` trains, against timm's own training step: ``python -m benchmarks.train --data DIR``.
 
 One run on one machine. ``fit`` itself and timm's step (its loader, transform, optimizer, loss and clipping,
-put together as its train.py does) take turns on the same network, pictures, batch size, augmentation and number
-of loader workers; ratios are taken within a round. Then timm's step once in each precision and layout.
+put together as its train.py does) take turns on the same network, pictures, batch size, augmentation and
+number of loader workers; ratios are taken within a round. Then timm's step once in each precision and layout.
 """
 
 from __future__ import annotations
