@@ -137,7 +137,7 @@ def find(reference: str | Path) -> Checkpoint:
 
 
 def pinned(reference: str) -> str:
-    """``ORG/NAME@COMMIT`` for a Hub reference with any revision; another text as it is. Raises ``HubError``."""
+    """``ORG/NAME@COMMIT`` for a Hub reference with any revision; other text as it is. Raises ``HubError``."""
     if not hub.is_reference(reference):
         return reference
     _, name, commit = _resolve(reference)
