@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browsing import NO_PICTURE, PHOTO, Open, Recorder, Serve, upload
 from conftest import encode, make_picture
 
+from app.access import add_key
 from app.predictor import Predictor
 
 pytestmark = pytest.mark.browser
@@ -37,6 +39,25 @@ def test_axe_sees_a_fault_where_there_is_one(open_page: Open, flask_address: str
     page.evaluate("document.querySelector('h1').style.width = '500px'")
     found = " ".join(faults(page))
     assert all(fault in found for fault in ("label", "color-contrast", "pixels wide"))
+
+
+def test_the_sign_in_page_has_none_either(
+    open_page: Open, serve: Serve, predictor: Predictor, tmp_path: Path
+) -> None:
+    key = add_key(tmp_path / "keys.json", "someone")
+    address = serve(predictor, access="keys", keys_file=tmp_path / "keys.json", secret_key="s" * 64)
+    for scheme in ("light", "dark"):
+        page = open_page(address, color_scheme=scheme, viewport=PHONE)
+        assert page.url.endswith("/sign-in")
+        assert faults(page) == []
+        page.get_by_label("Your key").fill(key[:-1])
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector("#wrong")
+        assert faults(page) == []
+    page.get_by_label("Your key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    upload(page)
+    assert faults(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
