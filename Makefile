@@ -13,7 +13,7 @@ TORCH_INDEX_OF_VENV := $(shell cat $(VENV)/.torch-index 2>/dev/null)
 TORCH_INDEX ?= $(TORCH_INDEX_OF_VENV)
 
 checksum = $(shell { cat $(1); echo '$(TORCH_INDEX)'; } | cksum | tr ' ' -)
-RUNTIME := $(VENV)/.runtime-$(call checksum,requirements.txt constraints.txt)
+INSTALLED := $(VENV)/.runtime-$(call checksum,requirements.txt constraints.txt)
 DEV     := $(VENV)/.dev-$(call checksum,requirements.txt requirements-dev.txt constraints.txt)
 
 ATHERIS := $(VENV)/.atheris-$(call checksum,requirements.txt requirements-dev.txt requirements-fuzz.txt constraints.txt)
@@ -22,16 +22,16 @@ export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz atheris soak lint train space clean
+.PHONY: help demo serve test fuzz atheris soak lint bench train space clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 	@echo 'Any of them: TORCH_INDEX=URL takes torch and torchvision from another package index, PYTHON=python3.12 names the Python.'
 
-demo: $(RUNTIME) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
+demo: $(INSTALLED) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
 	PORT=$${PORT:-7860} $(BIN)/python space_app.py
 
-serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
+serve: $(INSTALLED) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
 	$(BIN)/gunicorn flask_app:app
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
@@ -53,12 +53,15 @@ atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=10
 	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
 
-train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
+bench: $(DEV) ## measure serving against what else one could build; ten minutes on a quiet machine (ARGS=--quick)
+	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme docs/serving.md $(ARGS)
+
+train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
 	$(BIN)/python -m train fit --config train/configs/skin22.yaml --data $(DATA) \
 		$(if $(INIT),--init $(INIT),--stride_in_1x1 false) $(if $(OUT),--output $(OUT))
 
-space: $(if $(strip $(REPO)),$(RUNTIME)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME (CHECKPOINT=...)
+space: $(if $(strip $(REPO)),$(INSTALLED)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME (CHECKPOINT=...)
 	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)
 	$(BIN)/python -m app.space $(REPO)
 
@@ -82,7 +85,7 @@ $(VENV)/.made:
 	@touch $@
 
 # torch and torchvision alone come from TORCH_INDEX (such an index need not hold their dependencies), the rest follows.
-$(RUNTIME): | $(VENV)/.made
+$(INSTALLED): | $(VENV)/.made
 	@$(LOCK); rm -f $(VENV)/.runtime-*; \
 	$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url '$(TORCH_INDEX)' \
 		$(if $(filter $(TORCH_INDEX),$(TORCH_INDEX_OF_VENV)),,--force-reinstall) $$(grep '^torch' requirements.txt);) \
@@ -90,7 +93,7 @@ $(RUNTIME): | $(VENV)/.made
 	$(PIP) -r requirements.txt; \
 	touch $@
 
-$(DEV): $(RUNTIME)
+$(DEV): $(INSTALLED)
 	@$(LOCK); rm -f $(VENV)/.dev-*; \
 	$(PIP) -r requirements-dev.txt; \
 	touch $@

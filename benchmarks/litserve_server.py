@@ -18,6 +18,9 @@ from timm.data import create_transform
 
 from model.checkpoint import find
 
+# LitServe 0.2.19 takes an installed `mcp` for `fastmcp`, and then fails to start.
+litserve.server._MCP_AVAILABLE = False
+
 
 class SkinAPI(litserve.LitAPI):
     """Decodes, computes batch by batch, ranks."""
@@ -39,7 +42,7 @@ class SkinAPI(litserve.LitAPI):
             crop_mode=self.config.crop_mode,
         )
 
-    def decode_request(self, request: Any) -> np.ndarray:
+    def decode_request(self, request):  # an annotation here would be taken for the type of the body
         picture = ImageOps.exif_transpose(Image.open(request["image"].file)).convert("RGB")
         return self.transform(picture).numpy()
 
