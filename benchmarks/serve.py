@@ -66,13 +66,19 @@ def load(server: Server, seconds: float, *more: str, **options: object) -> dict[
     }
 
 
-def choose(environment: dict[str, str], seconds: float, say: Any) -> tuple[list[Server], dict[str, Any]]:
-    """Starts every server in each of its sizings, and keeps the one with the highest throughput running."""
+def choose(
+    environment: dict[str, str], seconds: float, say: Any, running: list[Server]
+) -> tuple[list[Server], dict[str, Any]]:
+    """Starts every server in each of its sizings, and keeps the one with the highest throughput running.
+
+    Whatever it starts is added to ``running``, for the caller to stop, come what may.
+    """
     chosen, tried = [], {}
     for name, sizings in CANDIDATES.items():
         best: tuple[float, Server] | None = None
         for sizing in sizings:
             server = Server(name, sizing, environment)
+            running.append(server)
             server.start()
             load(server, 1.0, clients=CLIENTS)  # warm
             got = load(server, seconds, clients=CLIENTS)
@@ -145,9 +151,9 @@ def main() -> None:
             "BENCH_GRAPH": str(graph),
         }
         common = {"checkpoint": checkpoint, "graph": graph, "photo": photo}
-        servers: list[Server] = []
+        running: list[Server] = []
         try:
-            servers, tried = choose(environment, seconds / 2, say)
+            servers, tried = choose(environment, seconds / 2, say, running)
             done = []
             for number in range(rounds):
                 done.append(one_round(number, servers, common, seconds))
@@ -160,7 +166,7 @@ def main() -> None:
                 servers[0].start()
                 starts.append(servers[0].start_seconds)
         finally:
-            for server in servers:
+            for server in running:
                 server.stop()
         memory = call("bare", "memory", **common)
     figures = {
