@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,32 @@ def test_nothing_keeps_anyone_out(scheme: Any, gradio_address: str, open_tab: Ca
         page.goto(f"{gradio_address}/{path}")
         page.locator("#sdn-footer").wait_for()
         assert violations(page) == {}, path
+
+
+def answer_with(status: int | None, route: Any) -> None:
+    """Answers with an HTTP status, or not at all, in place of the server."""
+    route.abort() if status is None else route.fulfill(status=status, body="{}")
+
+
+def test_a_cut_line_is_said_and_the_next_try_works(
+    gradio_address: str, open_tab: Callable[..., Page]
+) -> None:
+    page = open_tab(gradio_address)
+    for path, status, words in (
+        ("upload", None, "could not be reached"),
+        ("upload", 413, "too much at once"),
+        ("queue/join", None, "could not be reached"),
+        ("queue/join", 503, "busy just now"),
+    ):
+        pattern = f"**/gradio_api/{path}?**"
+
+        page.route(pattern, partial(answer_with, status))
+        page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+        page.get_by_text(words).wait_for()
+        page.unroute(pattern)
+    page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+    page.locator(HEADLINE).wait_for()
+    assert page.locator(".sdn-trouble:visible").count() == 0
 
 
 def test_a_server_that_starts_anew_is_said_and_the_next_try_works(
