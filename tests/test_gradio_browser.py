@@ -28,6 +28,17 @@ pytestmark = pytest.mark.browser
 CHOOSER = "#sdn-input input[type=file]"
 HEADLINE = ".sdn-headline"
 SLOW = 120_000
+WIDE_CARD = f"""---
+license: other
+---
+# Strict
+
+    python -m train fit {" ".join(f"--option-{number} {number}" for number in range(20))}
+
+| {" | ".join(f"A-measured-figure-{number}" for number in range(8))} |
+|{" --- |" * 8}
+| {" | ".join("0.123456789" for number in range(8))} |
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +47,7 @@ def strict(tiny_config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("strict")
     config = dataclasses.replace(tiny_config, min_max_probability=0.999, max_normalized_entropy=0.001)
     torch.manual_seed(0)
-    checkpoint.save(folder / "checkpoint", SkinDiseaseNet(config), config, card="---\nlicense: other\n---\n")
+    checkpoint.save(folder / "checkpoint", SkinDiseaseNet(config), config, card=WIDE_CARD)
     port = free_port()
     environment = {
         "CHECKPOINT": str(folder / "checkpoint"),
@@ -81,7 +92,7 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     page.goto(gradio_address)
     page.set_default_timeout(SLOW)
     page.locator(CHOOSER).wait_for(state="attached")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
     assert page.get_by_text(wording.NOTICE).count() == 1
     choose(page, photo)
 
@@ -94,7 +105,7 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     assert page.locator(".sdn-ranking li").count() == 22
     assert page.locator(".sdn-soon").is_visible()
     assert page.get_by_text("Answered in").is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
     assert picture(page, ".sdn-photo img").size == (320, 240)
 
     layer = page.locator(".sdn-layer")
@@ -128,6 +139,28 @@ def test_a_rejected_photo_is_explained(
     assert left(cache) == []
 
 
+def test_several_pictures_leave_nothing_on_disk(
+    strict: tuple[str, Path], photo: Path, tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    address, cache = strict
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    page = open_page(address + "/several")
+    page.set_default_timeout(SLOW)
+    page.locator("#sdn-files input[type=file]").set_input_files([photo, broken, photo])
+    page.locator(HEADLINE).wait_for()
+    assert page.locator(".sdn-several tbody tr").count() == 3
+    assert left(cache) == []
+
+
+def test_a_wide_card_fits_a_phone(strict: tuple[str, Path], open_page: Callable[..., Page]) -> None:
+    page = open_page(strict[0] + "/about", viewport={"width": 360, "height": 740})
+    page.locator(".sdn-card-text").wait_for(timeout=SLOW)
+    assert page.locator(".card-table").evaluate("table => table.scrollWidth") > 360
+    for part in ("main", "#sdn-header", ".sdn-card-text"):
+        assert page.locator(part).bounding_box()["width"] <= 360  # type: ignore[index]
+
+
 def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(
     strict: tuple[str, Path], photo: Path, tmp_path: Path, open_page: Callable[..., Page]
 ) -> None:
@@ -155,6 +188,7 @@ def video(path: Path, frame: Image.Image) -> None:
 def test_the_camera_is_not_mirrored(
     strict: tuple[str, Path], tmp_path: Path, open_page: Callable[..., Page]
 ) -> None:
+    """The picture in the answer is made by the server, of the bytes that it received."""
     address, cache = strict
     still = Image.new("RGB", (640, 480), (0, 0, 220))
     still.paste((220, 0, 0), (0, 0, 320, 480))

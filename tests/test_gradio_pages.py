@@ -82,7 +82,7 @@ def test_several_pictures_become_a_table_that_can_be_saved(
         "condition",
     ]
     assert "not a JPEG" in rows.nth(1).inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
     lines = list(csv.DictReader(io.StringIO(saved(page, "Save as CSV"))))
     answers = json.loads(saved(page, "Save as JSON"))
     assert [line["verdict"] for line in lines] == ["condition", "error", "condition"]
