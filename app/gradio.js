@@ -26,6 +26,8 @@
       return response;
     } catch (error) {
       say("sdn-unreachable");
+      // After this one Gradio loads the page anew, as soon as the server can be reached.
+      if (address.includes("/queue/join")) sessionStorage.setItem("sdn-trouble", "sdn-unreachable");
       throw error;
     }
   };
@@ -48,5 +50,10 @@
     }
   };
   window.addEventListener("hashchange", toAnchor);
-  setTimeout(toAnchor, 300);
+  setTimeout(() => {
+    toAnchor();
+    const trouble = sessionStorage.getItem("sdn-trouble");
+    sessionStorage.removeItem("sdn-trouble");
+    if (trouble) say(trouble);
+  }, 300);
 }

@@ -149,28 +149,34 @@ def answer_with(status: int | None, route: Any) -> None:
     route.abort() if status is None else route.fulfill(status=status, body="{}")
 
 
-def test_a_cut_line_is_said_and_the_next_try_works(
+def test_a_cut_line_and_a_full_queue_are_said_and_the_next_try_works(
     gradio_address: str, open_tab: Callable[..., Page]
 ) -> None:
     page = open_tab(gradio_address)
-    for path, status, words in (
-        ("upload", None, "could not be reached"),
-        ("upload", 413, "too much at once"),
-        ("queue/join", None, "could not be reached"),
-        ("queue/join", 503, "busy just now"),
-    ):
-        pattern = f"**/gradio_api/{path}?**"
-
-        page.route(pattern, partial(answer_with, status))
+    upload, join = "**/gradio_api/upload?**", "**/gradio_api/queue/join?**"
+    for address, status, trouble in ((upload, None, "#sdn-unreachable"), (join, 503, "#sdn-busy")):
+        page.route(address, partial(answer_with, status))
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-        page.get_by_text(words).wait_for()
-        page.unroute(pattern)
+        page.locator(trouble).wait_for()
+        page.unroute(address)
+    # Gradio loads the page anew after this one.
+    page.route(join, partial(answer_with, None))
+    with page.expect_event("load"):
+        page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+    page.locator("#sdn-unreachable").wait_for()
+    page.unroute(join)
     page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
     page.locator(HEADLINE).wait_for()
     assert page.locator(".sdn-trouble:visible").count() == 0
 
 
-def test_a_server_that_starts_anew_is_said_and_the_next_try_works(
+def throttle(page: Page, upload: int) -> None:
+    """Bounds what the browser sends, in bytes a second; -1 for no bound."""
+    network = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)
+
+
+def test_a_server_that_starts_anew_during_an_upload_is_said_and_the_next_try_works(
     tiny_checkpoint: Path, tmp_path: Path, open_tab: Callable[..., Page]
 ) -> None:
     port = free_port()
@@ -181,12 +187,17 @@ def test_a_server_that_starts_anew_is_said_and_the_next_try_works(
     }
     options: dict[str, Any] = {"port": port, "environment": environment, "wait": 300}
     command = [sys.executable, "space_app.py"]
+    large = {**PHOTO, "buffer": encode(make_picture(1000, 1000), "BMP")}
     with running(command, log=tmp_path / "first.log", **options) as address:
         page = open_tab(address)
-        page.locator(CHOOSER).wait_for(state="attached")
-    page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+        throttle(page, 50_000)
+        with page.expect_request("**/gradio_api/upload?**"):
+            page.locator(CHOOSER).set_input_files(large)  # type: ignore[arg-type]
+        page.wait_for_timeout(500)
+        assert page.locator(".sdn-trouble:visible").count() == 0
     page.locator("#sdn-unreachable").wait_for()
+    throttle(page, -1)
     with running(command, log=tmp_path / "second.log", **options):
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
         page.locator(HEADLINE).wait_for()
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+        assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
