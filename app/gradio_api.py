@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from app.gradio_guard import key_name
 from app.gradio_uploads import received
 from app.predictor import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
@@ -69,11 +70,11 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
     """Adds ``/predict`` to the Blocks being built.
 
     Args:
-        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        look: a picture's bytes, whether to draw the heat map, and the name of the key, to the prediction.
         folder: of the uploads.
     """
 
-    def predict(image: str, heatmap: bool = False, request: gr.Request | None = None) -> Any:
+    def predict(image: str, request: gr.Request, heatmap: bool = False) -> Any:
         """Looks at one photo of skin. Education and decision support, never a diagnosis.
 
         Args:
@@ -88,12 +89,12 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
         """
         try:
             with received(image, folder) as data:
-                answer = look(data, heatmap=bool(heatmap)).to_json()
+                answer = look(data, heatmap=bool(heatmap), key=key_name(request)).to_json()
         except ImageError as error:
             raise gr.Error(str(error), print_exception=False, title="The picture cannot be used") from None
         except SkinDiseaseNetError as error:
             raise gr.Error(str(error), print_exception=False, title="Not now") from None
-        over_mcp = request is not None and request.url.path.startswith(_MCP)
+        over_mcp = request.url.path.startswith(_MCP)
         # Gradio hands over an object as Python would print it.
         return json.dumps(answer) if over_mcp else answer
 

@@ -124,14 +124,25 @@ class Guard:
                 token, name = bearer
                 gradio.tokens[token] = name
                 _set_cookies(scope, {**request.cookies, cookies[0]: token})
+                request.state.key = name
                 return True
         else:
             for token in filter(None, map(request.cookies.get, cookies)):
                 if token in gradio.tokens and sessions.holds(token, gradio.tokens[token]):
+                    request.state.key = gradio.tokens[token]
                     return True
         # Gradio itself would still know the session of a revoked key.
         _set_cookies(scope, {name: text for name, text in request.cookies.items() if name not in cookies})
         return False
+
+
+def key_name(request: Any) -> str | None:
+    """The name of the key with which a request came, for the audit trail; None where none was asked for.
+
+    Args:
+        request: as Gradio hands it to a function, or Starlette's, which it hands on from its MCP server.
+    """
+    return getattr(request.state, "key", None)
 
 
 def _set_cookies(scope: Scope, cookies: dict[str, str]) -> None:

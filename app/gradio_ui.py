@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app.access import KeyStore
+from app.audit import AuditLog
 from app.examples import load_examples
 from app.gradio_api import Turns, add_api
 from app.gradio_guard import Guard, Sessions
@@ -52,16 +54,29 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
         settings: what the operator chose.
 
     Raises:
-        ConfigError: the examples cannot be used.
+        ConfigError: the examples cannot be used, or the audit log cannot be written.
     """
     folder = private_folder()
     examples = load_examples(settings.examples)
     turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
     lent = _on_gpu(predictor.predict)
+    audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool) -> Prediction:
-        with turns.take():
-            return lent(data, heatmap=heatmap)
+    def look(data: bytes, *, heatmap: bool, key: str | None) -> Prediction:
+        started, verdicts = time.perf_counter(), []
+        try:
+            with turns.take():
+                answer = lent(data, heatmap=heatmap)
+            verdicts.append(answer.verdict)
+            return answer
+        finally:
+            audit.write(
+                endpoint="gradio",
+                milliseconds=round((time.perf_counter() - started) * 1e3, 1),
+                key=key,
+                verdicts=verdicts,
+                checkpoint={"id": predictor.id, "revision": predictor.revision},
+            )
 
     labels = predictor.config.labels
     signed = settings.access == "keys"

@@ -13,6 +13,7 @@ from app.batch import MAX_BATCH, predict_all
 from app.examples import Example
 from app.gradio_api import uploads_only
 from app.gradio_batch import table_html
+from app.gradio_guard import key_name
 from app.gradio_pages import examples_html, known_html
 from app.gradio_result import error_html, result_html
 from app.gradio_uploads import MAX_TOTAL, received, received_all
@@ -77,32 +78,33 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
     """One picture: the way in, and the answer in its place.
 
     Args:
-        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        look: a picture's bytes, whether to draw the heat map, and the name of the key, to the prediction.
         folder: of the uploads.
         examples: pictures to try.
         labels: of the checkpoint.
     """
 
-    def show(image: dict[str, Any] | None) -> list[Any]:
+    def show(image: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         if image is None:
             return [gr.skip()] * 4
         try:
             with received(image, folder) as data:
-                return _answered(data)
+                return _answered(data, request)
         except SkinDiseaseNetError as error:
             return [None, error_html(error), *_SHOWN]
 
-    def show_example(event: gr.EventData) -> list[Any]:
+    def show_example(event: gr.EventData, request: gr.Request) -> list[Any]:
         number = getattr(event, "number", None)
         if not isinstance(number, int) or not 0 <= number < len(examples):
             return [gr.skip()] * 4
         try:
-            return _answered(examples[number].data)
+            return _answered(examples[number].data, request)
         except SkinDiseaseNetError as error:
             return [None, error_html(error), *_SHOWN]
 
-    def _answered(data: bytes) -> list[Any]:
-        return [None, result_html(look(data, heatmap=True), data), *_SHOWN]
+    def _answered(data: bytes, request: gr.Request) -> list[Any]:
+        prediction = look(data, heatmap=True, key=key_name(request))
+        return [None, result_html(prediction, data), *_SHOWN]
 
     def start_again() -> list[Any]:
         return [None, "", gr.update(visible=True), gr.update(visible=False)]
@@ -141,6 +143,7 @@ def several_page(look: Look, folder: Path, labels: Sequence[str]) -> None:
 
     def show(
         files: list[dict[str, Any]] | None,
+        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way
     ) -> list[Any]:
         if not files:
@@ -152,7 +155,7 @@ def several_page(look: Look, folder: Path, labels: Sequence[str]) -> None:
             nonlocal done
             done += 1
             progress((done, len(pictures)), desc="Looking at the pictures", unit="pictures")
-            return look(data, heatmap=False)
+            return look(data, heatmap=False, key=key_name(request))
 
         try:
             outcomes = predict_all(look_at_one, pictures)
