@@ -1,9 +1,13 @@
-"""A running Gradio app that asks for keys, and its MCP server: who gets in, and what a tool call brings."""
+"""A running Gradio app that asks for keys, and its MCP server: who gets in, and what a tool call brings.
+
+Its checkpoint has the seven labels of dermoscopy.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -12,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 from conftest import encode, free_port, make_picture, running
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AuthenticationError
@@ -21,8 +26,12 @@ from mcp.types import CallToolResult, Tool
 
 from app.access import add_key, revoke_key
 from app.predictor import Predictor
+from model import checkpoint
+from model.config import ModelConfig
+from model.network import SkinDiseaseNet
 
 PHOTO = encode(make_picture())
+DERMOSCOPY = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 URI = "data:image/jpeg;base64," + base64.b64encode(PHOTO).decode()
 
 
@@ -31,6 +40,7 @@ class Served:
 
     def __init__(self, address: str, folder: Path, key: str) -> None:
         self.address, self.keys, self.cache, self.key = address, folder / "keys", folder / "cache", key
+        self.audit = folder / "audit.log"
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         return httpx.post(self.address + path, timeout=60, **options)
@@ -41,13 +51,31 @@ class Served:
     def left(self) -> list[Path]:
         return [path for path in self.cache.rglob("*") if path.is_file()]
 
+    def audited(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.audit.read_text().splitlines()]
+
 
 @pytest.fixture(scope="module")
-def served(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def dermoscopy(tiny_config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints") / "dermoscopy"
+    config = dataclasses.replace(tiny_config, labels=DERMOSCOPY)
+    torch.manual_seed(0)
+    checkpoint.save(folder, SkinDiseaseNet(config), config, card="---\nlicense: other\n---\n# Dermoscopy\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(dermoscopy: Path) -> Predictor:
+    return Predictor.from_checkpoint(str(dermoscopy), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def served(dermoscopy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("keys")
     key, port = add_key(folder / "keys", "ward-7"), free_port()
     environment = {
-        "CHECKPOINT": str(tiny_checkpoint),
+        "CHECKPOINT": str(dermoscopy),
+        "AUDIT_LOG": str(folder / "audit.log"),
         "PORT": str(port),
         "GRADIO_TEMP_DIR": str(folder / "cache"),
         "ACCESS": "keys",
@@ -60,6 +88,19 @@ def served(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+def look_on_the_page(served: Served) -> str:
+    """Signs in, uploads the photo, and asks as the page does; returns the events that come back."""
+    with httpx.Client(base_url=served.address, timeout=60) as http:
+        http.post("/login", data={"username": "ward-7", "password": served.key})
+        http.headers["Cookie"] = "; ".join(f"{name}={text}" for name, text in http.cookies.items())
+        asked = http.get("/config").json()["dependencies"]
+        number = next(one["id"] for one in asked if any(event == "input" for _, event in one["targets"]))
+        path = http.post("/gradio_api/upload", files={"files": ("a.jpg", PHOTO)}).json()[0]
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
+        http.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": "a1"})
+        return http.get("/gradio_api/queue/data", params={"session_hash": "a1"}).text
 
 
 def use_tool(served: Served, *calls: dict[str, Any]) -> tuple[list[Tool], list[CallToolResult]]:
@@ -97,6 +138,7 @@ def test_a_key_opens_the_api(served: Served, predictor: Predictor, tmp_path: Pat
     path = tmp_path / "a.jpg"
     path.write_bytes(PHOTO)
     expected = predictor.predict(PHOTO).to_json()["conditions"]
+    assert {condition["name"] for condition in expected} == set(DERMOSCOPY)
     signed_in = Client(served.address, verbose=False, auth=("ward-7", served.key))
     assert signed_in.predict(handle_file(path), api_name="/predict")["conditions"] == expected
     with_token = Client(served.address, verbose=False, headers=bearer(served.key))
@@ -132,6 +174,30 @@ def test_the_tool_is_documented_and_answers(served: Served, predictor: Predictor
     assert no_picture.isError
     assert "not a JPEG" in no_picture.content[0].text  # type: ignore[union-attr]
     assert served.left() == []
+
+
+def test_each_picture_leaves_an_audit_line_with_the_name_of_the_key(
+    served: Served, predictor: Predictor
+) -> None:
+    before = len(served.audited())
+    signed_in = Client(served.address, verbose=False, auth=("ward-7", served.key))
+    signed_in.predict(URI, api_name="/predict")
+    use_tool(served, {"image": URI}, {"image": "data:image/png;base64,bm8="})
+    assert "sdn-headline" in look_on_the_page(served)
+    lines = served.audited()[before:]
+    verdict = predictor.predict(PHOTO).verdict
+    assert [line["verdicts"] for line in lines] == [[verdict], [verdict], [], [verdict]]
+    for line in lines:
+        assert set(line) == {"time", "endpoint", "milliseconds", "key", "verdicts", "checkpoint"}
+        assert line["key"] == "ward-7"
+        assert line["milliseconds"] > 0
+        assert line["checkpoint"] == {"id": predictor.id, "revision": predictor.revision}
+
+
+def test_the_pages_name_the_checkpoints_own_labels(served: Served) -> None:
+    config = json.dumps(httpx.get(served.address + "/config", headers=bearer(served.key), timeout=60).json())
+    assert "The 7 groups that this model tells apart" in config
+    assert "Psoriasis" not in config
 
 
 def test_too_much_is_refused_before_it_is_read(served: Served) -> None:
