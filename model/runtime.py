@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
-from model.export import FEATURES, IMAGES, LOGITS, graph_file
+from model.export import FEATURES, IMAGES, LOGITS, graph_file, import_openvino
 
 Array = NDArray[np.float32]
 
@@ -109,9 +109,7 @@ class OpenVINORuntime:
         streams = max(1, min(streams, threads))
         with graph_file(checkpoint, graph_cache) as path:
             try:
-                import openvino
-
-                core = openvino.Core()
+                core = import_openvino().Core()
                 graph = core.read_model(path)
                 graph.reshape({IMAGES: [1, 3, side, side]})
                 options = {
