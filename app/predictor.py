@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from app.heatmap import data_uri, overlay
-from app.quality import SIDE, QualityWarning, check_quality
+from app.quality import QualityWarning, check_quality
 from app.settings import Settings
 from app.wording import reason
 from model.calibration import softmax
@@ -166,7 +166,7 @@ class Predictor:
                 f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
             )
         started = time.perf_counter()
-        picture = read_image(data, target_side=max(decode_side(self.config), SIDE))
+        picture = read_image(data, target_side=decode_side(self.config))
         decoded = time.perf_counter()
         image = preprocess(picture, config=self.config)[None]
         transformed = time.perf_counter()

@@ -17,7 +17,9 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-SIDE = 256
+from model.preprocess import QUALITY_SIDE
+
+SIDE = QUALITY_SIDE
 """Short side of the copy that is measured, pixels; decode with at least this ``target_side``."""
 
 SMALLEST = 192

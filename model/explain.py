@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.cam import evidence
 from model.checkpoint import WEIGHTS, Checkpoint, read_weights
 from model.heads import apply_head, create_head
 
@@ -63,7 +64,4 @@ def grad_cam(network: HasHead, features: Tensor, class_index: int) -> NDArray[np
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         score = network.forward_head(features)[0, class_index]
         (gradient,) = torch.autograd.grad(score, features)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)  # (1, C, 1, 1)
-    evidence = (weights * features).sum(dim=1).clamp(min=0)[0].detach()  # (1, C, h, w) → (h, w)
-    peak = evidence.max()
-    return (evidence / peak if peak > 0 else evidence).cpu().numpy()
+    return evidence(features.detach().cpu().numpy(), gradient.cpu().numpy())

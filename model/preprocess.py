@@ -8,6 +8,9 @@ from PIL import Image
 
 from model.config import ModelConfig
 
+QUALITY_SIDE = 256
+"""Short side of the copy on which ``app.quality`` judges a photo, pixels."""
+
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -40,8 +43,11 @@ def resized_side(config: ModelConfig) -> int:
 
 
 def decode_side(config: ModelConfig) -> int:
-    """The ``target_side`` for ``read_image``: twice what is needed, so that the resize can average."""
-    return 2 * resized_side(config)
+    """The ``target_side`` for ``read_image``, in use and in evaluation alike.
+
+    Twice what is needed, so that the resize can average, and enough to judge the photo's quality by.
+    """
+    return max(2 * resized_side(config), QUALITY_SIDE)
 
 
 def seen_share(size: tuple[int, int], *, config: ModelConfig) -> tuple[float, float]:

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoint import Checkpoint
+from model.bilstm_gradient import BiLSTMGradient
+from model.cam import evidence
+from model.checkpoint import WEIGHTS, Checkpoint
 from model.errors import ConfigError, ExportError
 from model.export import FEATURES, IMAGES, LOGITS, graph_file, import_openvino
 
@@ -140,7 +142,12 @@ class OpenVINORuntime:
             self._idle.put(request)
 
     def grad_cam(self, features: Array, class_index: int) -> Array:
-        """As ``model.explain.grad_cam``. The first call imports PyTorch and reads the head."""
+        """As ``model.explain.grad_cam``. The first call reads the head, in PyTorch if it is no BiLSTM."""
+        if self._checkpoint.config.head == "bilstm":
+            with self._lock:
+                if self._head is None:
+                    self._head = BiLSTMGradient(self._checkpoint.folder / WEIGHTS)
+            return evidence(features, self._head(features, class_index))
         import torch
 
         from model.explain import CheckpointHead, grad_cam

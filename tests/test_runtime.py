@@ -89,11 +89,11 @@ def test_threads_at_once_get_their_own_answers(tiny_checkpoint: Path) -> None:
 # What serves
 
 
-def test_a_server_on_the_cpu_does_without_pytorch(tiny_checkpoint: Path) -> None:
+def test_a_server_on_the_cpu_does_without_pytorch_even_for_a_heat_map(tiny_checkpoint: Path) -> None:
     code = (
         "import sys, app.web; from app.predictor import Predictor\n"
         f"predictor = Predictor.from_checkpoint({str(tiny_checkpoint)!r}, device='cpu')\n"
-        "predictor.predict(open(sys.argv[1], 'rb').read())\n"
+        "predictor.predict(open(sys.argv[1], 'rb').read(), heatmap=True)\n"
         "print(predictor.describe(), sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )
     photo = tiny_checkpoint.parent / "photo.jpg"
