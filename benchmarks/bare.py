@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint import find
+from model.export import import_openvino
 
 Forward = Callable[[np.ndarray], object]
 
@@ -108,8 +109,7 @@ def memory(options: argparse.Namespace) -> list[tuple[str, float]]:
     import PIL.Image  # noqa: F401
 
     step("NumPy and Pillow")
-    import openvino  # noqa: F401
-
+    import_openvino()
     step("OpenVINO")
     import app.web  # noqa: F401
 

@@ -94,6 +94,7 @@ def test_a_server_on_the_cpu_does_without_pytorch_even_for_a_heat_map(tiny_check
         "import sys, app.web; from app.predictor import Predictor\n"
         f"predictor = Predictor.from_checkpoint({str(tiny_checkpoint)!r}, device='cpu')\n"
         "predictor.predict(open(sys.argv[1], 'rb').read(), heatmap=True)\n"
+        "assert sys.modules['openvino_telemetry'] is None, 'OpenVINO would report to its makers'\n"
         "print(predictor.describe(), sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )
     photo = tiny_checkpoint.parent / "photo.jpg"
