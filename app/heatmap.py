@@ -11,12 +11,19 @@ from PIL import Image
 
 from model.image import read_image
 
-MAX_SIDE = 640
+MAX_SIDE = 512
 STRENGTH = 0.65
 # Dark violet over orange to pale yellow: rises evenly in lightness, also for colour-blind eyes.
 _COLOURS = np.array(
     [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64
 )
+# By evidence from 0 to 255: the colour's red, green and blue, and how much of it is laid on.
+_LEVELS = np.linspace(0, 1, 256)
+_CHANNELS = [
+    np.interp(_LEVELS, np.linspace(0, 1, len(_COLOURS)), channel).round().astype(int).tolist()
+    for channel in _COLOURS.T
+]
+_OPACITY = (255 * STRENGTH * _LEVELS).round().astype(int).tolist()
 
 
 def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[float, float]) -> Image.Image:
@@ -32,13 +39,10 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[
     width, height = round(base.width * seen[0]), round(base.height * seen[1])
     left, top = (base.width - width) // 2, (base.height - height) // 2
     smooth = Image.fromarray(evidence.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
-    heat = np.zeros((base.height, base.width))
-    heat[top : top + height, left : left + width] = np.asarray(smooth, dtype=np.float64).clip(0, 1)
-    stops = np.linspace(0, 1, len(_COLOURS))
-    colour = np.stack([np.interp(heat, stops, channel) for channel in _COLOURS.T], axis=-1)
-    alpha = (STRENGTH * heat)[..., None]
-    blended = np.asarray(base, dtype=np.float64) * (1 - alpha) + colour * alpha
-    return Image.fromarray(blended.round().astype(np.uint8))
+    heat = Image.new("L", base.size)
+    heat.paste(Image.fromarray((255 * np.asarray(smooth).clip(0, 1)).round().astype(np.uint8)), (left, top))
+    colour = Image.merge("RGB", [heat.point(channel) for channel in _CHANNELS])
+    return Image.composite(colour, base, heat.point(_OPACITY))
 
 
 def preview(data: bytes, *, side: int = MAX_SIDE) -> str:
