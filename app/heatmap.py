@@ -12,6 +12,7 @@ from PIL import Image
 from model.image import read_image
 
 MAX_SIDE = 512
+PREVIEW_SIDE = 640
 STRENGTH = 0.65
 # Dark violet over orange to pale yellow: rises evenly in lightness, also for colour-blind eyes.
 _COLOURS = np.array(
@@ -45,7 +46,7 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[
     return Image.composite(colour, base, heat.point(_OPACITY))
 
 
-def preview(data: bytes, *, side: int = MAX_SIDE) -> str:
+def preview(data: bytes, *, side: int = PREVIEW_SIDE) -> str:
     """What ``preview_jpeg`` gives, as a data URI."""
     return _jpeg_uri(preview_jpeg(data, side=side))
 
