@@ -101,11 +101,15 @@ class Cable:
                     threading.Thread(target=self._carry, args=pair, daemon=True).start()
 
     def _carry(self, source: socket.socket, target: socket.socket, piece: int) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := source.recv(piece):
                 target.sendall(data)
                 time.sleep(len(data) / 2_000_000)
             target.shutdown(socket.SHUT_WR)
+        except OSError:  # one end broke: the other is to notice
+            for end in (source, target):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
         """Breaks what is under way; whoever calls again gets through."""
