@@ -17,15 +17,19 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import flask
 import numpy as np
 import pytest
 import torch
 from fake_hub import FakeHub
+from flask.testing import FlaskClient
 from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
 from session import Session, session
 
 from app.predictor import Predictor
+from app.settings import Settings
+from app.web import create_app
 from model import checkpoint
 from model.config import ModelConfig
 from model.labels import LABELS
@@ -111,6 +115,16 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "photo.jpg"
     path.write_bytes(encode(make_picture(seed=3)))
     return path
+
+
+@pytest.fixture(scope="module")
+def app(predictor: Predictor) -> flask.Flask:
+    return create_app(Settings(port=8000), predictor)
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> FlaskClient:
+    return app.test_client()
 
 
 def free_port() -> int:

@@ -26,16 +26,6 @@ from model.torch_runtime import TorchRuntime
 JPEG = encode(make_picture())
 
 
-@pytest.fixture(scope="module")
-def app(predictor: Predictor) -> flask.Flask:
-    return create_app(Settings(port=8000), predictor)
-
-
-@pytest.fixture
-def client(app: flask.Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def form(data: bytes = JPEG, *, field: str = "image", name: str = "photo.jpg") -> dict[str, object]:
     return {"data": {field: (io.BytesIO(data), name)}, "content_type": "multipart/form-data"}
 

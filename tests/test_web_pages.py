@@ -6,7 +6,6 @@ import dataclasses
 import re
 from pathlib import Path
 
-import flask
 import pytest
 import torch
 from conftest import encode, make_picture
@@ -24,16 +23,6 @@ from model.labels import DERMOSCOPY, LABELS, URGENCY, condition
 from model.network import SkinDiseaseNet
 
 JPEG = encode(make_picture())
-
-
-@pytest.fixture(scope="module")
-def app(predictor: Predictor) -> flask.Flask:
-    return create_app(Settings(port=8000), predictor)
-
-
-@pytest.fixture
-def client(app: flask.Flask) -> FlaskClient:
-    return app.test_client()
 
 
 def text_of(page: str) -> str:
