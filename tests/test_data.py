@@ -41,7 +41,8 @@ def test_a_parquet_folder_by_split_in_several_shards_with_data_in_a_subfolder(tm
 
     assert split_names(str(tmp_path)) == ["extra-clinic", "holdout", "train"]
     train = load(tmp_path)
-    assert set(train.column_names) == {"image", "label", "id", "source", "group", "skin_type"}
+    known = {"image", "label", "id", "source", "group", "diagnosis", "skin_type"}
+    assert set(train.column_names) == known
     assert names(train) == expected(rows, "label")
     assert list(train["source"]) == expected(rows, "source")
     assert list(train["group"]) == expected(rows, "group")
@@ -189,6 +190,15 @@ def test_skin_types_are_whole_numbers_from_1_to_6_or_unknown(tmp_path: Path) -> 
     features = datasets.Features({"image": datasets.Image(), "skin_type": datasets.Value("float32")})
     datasets.Dataset.from_dict(data, features=features).to_parquet(tmp_path / "train.parquet")
     assert list(load(tmp_path, labels=None)["skin_type"]) == [3, None, None, 6]
+
+
+def test_diagnoses_are_carried_through_in_the_sources_own_words(tmp_path: Path) -> None:
+    rows = [{**row, "diagnosis": "Tinea pedis"} for row in make_rows(3, labels=SOME)]
+    rows[1]["diagnosis"] = None
+    write_parquet(tmp_path / "a.parquet", rows, names=SOME, columns=("image", "label", "diagnosis"))
+    write_parquet(tmp_path / "b.parquet", rows, names=SOME)
+    assert list(load(tmp_path, "a", strict=False)["diagnosis"]) == ["Tinea pedis", None, "Tinea pedis"]
+    assert list(load(tmp_path, "b", strict=False)["diagnosis"]) == [None] * 3
 
 
 def test_groups_come_from_lesions_where_no_column_is_called_group(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Data sets of every source that ``train/sources.py`` reads, mapped by label name to one common form.
 
 Every split comes out as a ``datasets.Dataset`` with the columns ``image`` (encoded, not decoded), ``label``
-(position in the wanted labels, -1 where there is none), ``id``, ``source``, ``group`` and ``skin_type``
-(Fitzpatrick, 1 to 6, None where it is not known).
+(position in the wanted labels, -1 where there is none), ``id``, ``source``, ``group``, ``diagnosis`` (in the
+source's own words) and ``skin_type`` (Fitzpatrick, 1 to 6); the last four are None where they are not known.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def _canonical(
         "id": _ids(dataset),
         "source": _texts(dataset, "source", rows),
         "group": _texts(dataset, "group" if "group" in dataset.column_names else "lesion_id", rows),
+        "diagnosis": _texts(dataset, "diagnosis", rows),
         "skin_type": _skin_types(dataset),
     }
     types = {"label": "int64", "skin_type": "int64"}
