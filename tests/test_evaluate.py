@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import ROOT, encode, make_picture
 from datasets_made import class_picture, make_image_folder, make_parquet, make_rows, write_parquet
+from sklearn.metrics import confusion_matrix
 
 from app.predictor import Predictor
 from model import checkpoint
@@ -159,13 +160,18 @@ def test_evaluate_agrees_with_the_probabilities_and_labels(outputs: Path, opinio
     assert 0 < figures["ece"] < 1
     assert {name: entry["recall"] for name, entry in figures["per_class"].items()} == pytest.approx(recalls)
     assert [entry["n"] for entry in figures["per_class"].values()] == list(np.bincount(labels))
-    assert all(set(entry) == {"n", "recall", "precision"} for entry in figures["per_class"].values())
+    assert figures["labels"] == list(LABELS)
+    assert figures["confusion"] == confusion_matrix(labels, predicted, labels=range(22)).tolist()
     config = checkpoint.load_config(opinionated)
     rejected = (probabilities.max(axis=1) < config.min_max_probability) | (
         normalized_entropy(probabilities) > config.max_normalized_entropy
     )
     assert 0.2 < figures["rejected"] < 0.8
     assert figures["rejected"] == pytest.approx(rejected.mean())
+    detected = rejected | (predicted == LABELS.index(NO_CONDITION))
+    for number, source in enumerate(("clinic", "atlas")):
+        found = figures["per_source"][source]
+        assert (found["n"], found["detected"]) == (24, detected[number::2].sum())
     assert figures["unreadable"] == []
 
 

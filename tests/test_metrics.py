@@ -149,7 +149,8 @@ def test_accuracy_by_source_counts_each_on_its_own() -> None:
     probabilities, labels = drawn(3, rows=120)
     keys = ["big"] * 80 + ["small"] * 30 + [None] * 10
     groups = [f"g{row // 4}" for row in range(120)]
-    found = accuracy_by(keys, probabilities, labels, groups)
+    detected = np.arange(120) % 8 == 0
+    found = accuracy_by(keys, probabilities, labels, groups, detected)
     assert set(found) == {"big", "small"}
     right = probabilities.argmax(axis=1) == labels
     assert found["big"]["accuracy"] == pytest.approx(right[:80].mean())
@@ -160,3 +161,7 @@ def test_accuracy_by_source_counts_each_on_its_own() -> None:
     assert found["small"]["balanced_accuracy"] == pytest.approx(expected)
     assert found["small"]["groups"] == 8
     assert found["small"]["interval"] is None, "eight groups allow no interval"
+    assert (found["big"]["detected"], found["small"]["detected"]) == (10, 4)
+    low, high = found["big"]["detected_interval"]
+    assert low < 10 / 80 < high
+    assert found["small"]["detected_interval"] is None

@@ -32,6 +32,7 @@ from train.metrics import (
     detection_metrics,
     warning_metrics,
 )
+from train.per_class import confusion, malignant_sensitivity, per_class_metrics
 from train.processes import is_main, own_device
 from train.submission import CHALLENGES, check_fits, columns, write_csv
 
@@ -92,16 +93,30 @@ def evaluate(
         return
     metrics = {
         **about,
-        **classification_metrics(probabilities, labels, config),
-        "intervals": bootstrap_intervals(probabilities, labels, rows["group"]),
-        "per_source": accuracy_by(rows["source"], probabilities, labels, rows["group"]),
-        "per_skin_type": accuracy_by(rows["skin_type"], probabilities, labels, rows["group"]),
-        "malignant_warning": warning_metrics(probabilities, labels, config),
+        **_figures(rows, probabilities, labels, config),
         "unreadable": unreadable,
     }
     _write_json(Path(output) / "metrics.json", metrics)
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
     print(json.dumps({name: metrics[name] for name in short}))
+
+
+def _figures(
+    rows: datasets.Dataset, probabilities: Floats, labels: NDArray[np.int64], config: ModelConfig
+) -> dict[str, Any]:
+    groups = list(rows["group"])
+    detected = np.maximum(dual_margin(probabilities, config), unknown_margin(probabilities, config)) > 0
+    return {
+        **classification_metrics(probabilities, labels, config),
+        "labels": list(config.labels),
+        "confusion": confusion(probabilities, labels),
+        "per_class": per_class_metrics(probabilities, labels, groups, config),
+        "intervals": bootstrap_intervals(probabilities, labels, groups),
+        "per_source": accuracy_by(rows["source"], probabilities, labels, groups, detected),
+        "per_skin_type": accuracy_by(rows["skin_type"], probabilities, labels, groups, detected),
+        "malignant_warning": warning_metrics(probabilities, labels, config),
+        "malignant_sensitivity": malignant_sensitivity(probabilities, labels, groups, config),
+    }
 
 
 def predict(

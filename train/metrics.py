@@ -12,6 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_a
 from model.config import ModelConfig
 from model.malignancy import malignant_labels, malignant_probability
 from model.rejection import dual_margin
+from train.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,22 +70,14 @@ def bootstrap_intervals(
     Returns:
         ``[low, high]`` for ``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``.
     """
-    names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
-    _, group_of = np.unique(names, return_inverse=True)
-    count = int(group_of.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = draws[:, group_of].astype(np.float64)  # (resamples, N)
+    weights = draw_weights(number_groups(groups), resamples=resamples, seed=seed)
     member = labels[:, None] == np.unique(labels)  # (N, classes present)
     right = probabilities.argmax(axis=1) == labels
-    top3 = _in_top3(probabilities, labels)
-    drawn = weights @ member
-    recall = np.divide(
-        weights @ (member & right[:, None]), drawn, where=drawn > 0, out=np.full(drawn.shape, np.nan)
-    )
+    recall = ratio(weights @ (member & right[:, None]), weights @ member)
     figures = {
         "accuracy": weights @ right / weights.sum(axis=1),
         "balanced_accuracy": np.nanmean(recall, axis=1),
-        "top3_accuracy": weights @ top3 / weights.sum(axis=1),
+        "top3_accuracy": weights @ _in_top3(probabilities, labels) / weights.sum(axis=1),
     }
     return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
 
@@ -109,41 +102,50 @@ def warning_metrics(probabilities: Floats, labels: Ints, config: ModelConfig) ->
 
 
 def accuracy_by(
-    keys: Sequence[object], probabilities: Floats, labels: Ints, groups: Sequence[str | None]
+    keys: Sequence[object],
+    probabilities: Floats,
+    labels: Ints,
+    groups: Sequence[str | None],
+    detected: NDArray[np.bool_],
 ) -> dict[str, dict[str, Any]]:
-    """Accuracy of the rows that share a key, such as a source or a skin type; rows without one are left out.
+    """Figures of the rows that share a key, such as a source or a skin type; rows without one are left out.
 
     Args:
         keys: one a row, or None.
         probabilities: (N, K). labels: true class numbers, (N,). groups: as for ``bootstrap_intervals``.
+        detected: which rows are turned away, rejected or called no condition, (N,).
 
     Returns:
-        Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present)
-        and ``interval``, the 95 % bootstrap interval of the accuracy, or None under ten groups, where it
-        would mean nothing.
+        Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present),
+        ``detected`` (a count), and the 95 % bootstrap intervals ``interval`` of the accuracy and
+        ``detected_interval`` of the share detected, both None under ten groups.
     """
-    names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
+    group_of = number_groups(groups)
+    predicted = probabilities.argmax(axis=1)
+    names = np.array(["" if key is None else str(key) for key in keys])
     result = {}
-    for key in sorted({str(key) for key in keys if key is not None}):
-        rows = [row for row, own in enumerate(keys) if str(own) == key]
-        own_groups = [names[row] for row in rows]
-        right = probabilities[rows].argmax(axis=1) == labels[rows]
-        count = len(set(own_groups))
-        intervals = bootstrap_intervals(probabilities[rows], labels[rows], own_groups) if count >= 10 else {}
-        result[key] = {
-            "n": len(rows),
+    for key in sorted(set(names) - {""}):
+        rows = names == key
+        right = predicted[rows] == labels[rows]
+        count = len(np.unique(group_of[rows]))
+        weights = draw_weights(group_of[rows])
+        accuracy, share = (weights @ hits / weights.sum(axis=1) for hits in (right, detected[rows]))
+        result[str(key)] = {
+            "n": int(rows.sum()),
             "groups": count,
             "accuracy": float(right.mean()),
             "balanced_accuracy": float(
                 recall_score(
                     labels[rows],
-                    probabilities[rows].argmax(axis=1),
+                    predicted[rows],
                     average="macro",
                     labels=np.unique(labels[rows]),
                     zero_division=0.0,
                 )
             ),
-            "interval": intervals.get("accuracy"),
+            "detected": int(detected[rows].sum()),
+            "interval": interval(accuracy) if count >= MIN_GROUPS else None,
+            "detected_interval": interval(share) if count >= MIN_GROUPS else None,
         }
     return result
 

@@ -1,0 +1,44 @@
+"""95 % percentile intervals that draw whole groups of related pictures (Efron and Tibshirani 1993)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MIN_GROUPS = 10
+"""Under so many groups an interval would mean nothing, and counts stand in its place."""
+
+
+def number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
+    """Each row's group as a number from 0 on, (N,); None is a group of its own."""
+    names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def draw_weights(group_of: NDArray[np.int64], *, resamples: int = 1000, seed: int = 0) -> Floats:
+    """How often each row is in each resample of the groups, (resamples, N).
+
+    Args:
+        group_of: as ``number_groups`` gives it; the numbers need not be without gaps.
+    """
+    drawn, group_of = np.unique(group_of, return_inverse=True)
+    count = len(drawn)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    return draws[:, group_of].astype(np.float64)
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """The quotient, NaN where a resample holds nothing to divide by."""
+    return np.divide(
+        numerator, denominator, where=denominator > 0, out=np.full(np.shape(denominator), np.nan)
+    )
+
+
+def interval(values: Floats) -> list[float] | None:
+    """The middle 95 % of a figure's resamples, ``[low, high]``; None if no resample has it."""
+    known = values[~np.isnan(values)]
+    return [float(q) for q in np.quantile(known, (0.025, 0.975))] if len(known) else None
