@@ -26,7 +26,7 @@ from model.network import SkinDiseaseNet
 from model.rejection import max_probability, normalized_entropy
 from train.__main__ import main
 from train.data import load_split
-from train.inference import predict_logits
+from train.inference import predict_outputs
 
 DETECTORS = {"max_probability", "normalized_entropy", "dual_criterion", "dual_criterion_or_unknown"}
 ROWS = make_rows(48, group_size=1)
@@ -65,9 +65,9 @@ def opinionated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.Temp
     rows = load_split([str(data / "skin")], "test", labels=None)
 
     def logits() -> np.ndarray:
-        return predict_logits(
+        return predict_outputs(
             loaded.network, rows, loaded.config, device=torch.device("cpu"), what="test", num_workers=0
-        )
+        ).logits
 
     first, classifier = logits(), loaded.network.head.classifier
     with torch.no_grad():

@@ -161,6 +161,10 @@ def main(arguments: list[str] | None = None) -> int:
             from train.calibrate import recalibrate
 
             recalibrate(**options.as_dict())
+        elif chosen.command == "ood":
+            from train.ood import ood
+
+            ood(**options.as_dict())
         elif chosen.command == "card":
             write_card(**options.as_dict())
         elif chosen.command == "score":

@@ -21,7 +21,7 @@ from model.network import SkinDiseaseNet
 from model.rejection import choose_thresholds, choose_uncertain_bound, dual_margin
 from train.config import TrainConfig
 from train.data import load_split
-from train.inference import predict_logits
+from train.inference import predict_outputs
 
 
 def calibrate(
@@ -42,12 +42,12 @@ def calibrate(
     """
     stored = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
     network.load_state_dict(stored)
-    logits = predict_logits(
+    outputs = predict_outputs(
         network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
     )
     labels = np.asarray(validation["label"])
     return fit_rule(
-        logits,
+        outputs.logits,
         labels,
         model_config,
         keep=config.keep,
@@ -77,9 +77,9 @@ def recalibrate(
     loaded = load(Path(checkpoint))
     rows = load_split(data, split, labels=loaded.config.labels, strict=False)
     chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
-    logits = predict_logits(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
+    outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
     config = fit_rule(
-        logits,
+        outputs.logits,
         np.asarray(rows["label"]),
         loaded.config,
         keep=keep,

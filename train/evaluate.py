@@ -1,13 +1,8 @@
-"""``evaluate``, ``predict`` and ``ood``: a checkpoint's figures, its probabilities, its rejection.
-
-Under a launcher every process computes a share of the pictures, and the main one writes.
-"""
+"""``evaluate`` and ``predict``: a checkpoint's figures on labelled pictures, and its probabilities."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +10,16 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import softmax
-from model.checkpoint import Checkpoint, load
 from model.config import ModelConfig
-from model.device import trusted_device
-from model.errors import DataError
-from model.labels import NO_CONDITION
-from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
-from train.data import NO_LABEL, drop_unreadable, load_split, split_names, with_truth
-from train.inference import predict_logits
+from model.rejection import dual_margin, unknown_margin
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
-from train.metrics import (
-    accuracy_by,
-    bootstrap_intervals,
-    classification_metrics,
-    detection_metrics,
-    warning_metrics,
-)
+from train.measure import labelled_rows, open_checkpoint, probabilities_of, read_rows, write_json
+from train.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.per_class import confusion, malignant_sensitivity, per_class_metrics
-from train.processes import is_main, own_device
+from train.processes import is_main
 from train.submission import CHALLENGES, check_fits, columns, write_csv
 
 Floats = NDArray[np.float64]
-
-# Every score grows with how much a picture looks out of place.
-DETECTORS: dict[str, Callable[[Floats, ModelConfig], Floats]] = {
-    "max_probability": lambda probabilities, config: -max_probability(probabilities),
-    "normalized_entropy": lambda probabilities, config: normalized_entropy(probabilities),
-    "dual_criterion": dual_margin,
-    "dual_criterion_or_unknown": lambda probabilities, config: np.maximum(
-        dual_margin(probabilities, config), unknown_margin(probabilities, config)
-    ),
-}
 
 
 def evaluate(
@@ -70,14 +43,13 @@ def evaluate(
     Raises:
         DataError: rows without a label, among others.
     """
-    loaded = _load(checkpoint, device)
+    loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     if map is not None:
         check_mappable(config)
     of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
-    rows, probabilities, unreadable = _probabilities(
-        loaded, data, split, max_unreadable, labels=of_data, truth=truth
-    )
+    rows, unreadable = labelled_rows(data, split, of_data, max_unreadable, truth)
+    probabilities = probabilities_of(loaded, rows)
     if not is_main():
         return
     labels = np.asarray(rows["label"], dtype=np.int64)
@@ -88,7 +60,7 @@ def evaluate(
     }
     if map is not None:
         mapped = mapped_metrics(probabilities, labels, rows["group"], config, truth_labels=of_data)
-        _write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
+        write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
         print(json.dumps(mapped))
         return
     metrics = {
@@ -96,7 +68,7 @@ def evaluate(
         **_figures(rows, probabilities, labels, config),
         "unreadable": unreadable,
     }
-    _write_json(Path(output) / "metrics.json", metrics)
+    write_json(Path(output) / "metrics.json", metrics)
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
     print(json.dumps({name: metrics[name] for name in short}))
 
@@ -134,13 +106,13 @@ def predict(
     Args:
         format: csv, or a key of ``train.submission.CHALLENGES``, where every picture must be readable.
     """
-    loaded = _load(checkpoint, device)
+    loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     if format != "csv":
         check_fits(config, format)
         max_unreadable = 0
-    rows, _ = _read(data, split, None, max_unreadable)
-    probabilities = _calibrated(loaded, rows)
+    rows, _ = read_rows(data, split, None, max_unreadable)
+    probabilities = probabilities_of(loaded, rows)
     if not is_main():
         return
     if format == "csv":
@@ -150,95 +122,3 @@ def predict(
         values = columns(probabilities, config, format)
         write_csv(Path(output), ["image", *CHALLENGES[format]], names, values)
     print(f"{len(rows)} rows in {output}")
-
-
-def ood(
-    *, checkpoint: str, data: str, split: str, ood: str, output: str, device: str, max_unreadable: float
-) -> None:
-    """Writes ``OUTPUT/ood.json``: how many pictures of each source are detected, how well each score tells.
-
-    Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
-    ``rejected`` and ``no_condition``.
-    """
-    loaded = _load(checkpoint, device)
-    config = loaded.config
-    rows, probabilities, _ = _probabilities(loaded, data, split, max_unreadable, labels=config.labels)
-    unknown = config.labels.index(NO_CONDITION) if NO_CONDITION in config.labels else None
-    skin = probabilities[[label != unknown for label in rows["label"]]]
-    others = datasets.concatenate_datasets(
-        [_read(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
-    )
-    other = _calibrated(loaded, others)
-    if not is_main():
-        return
-    names = np.asarray([source or "all" for source in others["source"]])
-    scores = {name: (score(skin, config), score(other, config)) for name, score in DETECTORS.items()}
-    decided = scores["dual_criterion_or_unknown"]
-    result = {
-        "checkpoint": {"id": loaded.id, "revision": loaded.revision},
-        "data": Path(data).name,
-        "split": split,
-        "skin": {"n": len(skin), "detected": int((decided[0] > 0).sum())},
-        "sources": {
-            str(name): {
-                "n": int((names == name).sum()),
-                "detected": int((decided[1][names == name] > 0).sum()),
-            }
-            for name in np.unique(names)
-        },
-        "detectors": {
-            detector: {str(name): detection_metrics(ours, theirs[names == name]) for name in np.unique(names)}
-            for detector, (ours, theirs) in scores.items()
-        },
-    }
-    _write_json(Path(output) / "ood.json", result)
-    print(json.dumps({"skin": result["skin"], "sources": result["sources"]}))
-
-
-def _probabilities(
-    loaded: Checkpoint,
-    data: str,
-    split: str,
-    max_unreadable: float,
-    *,
-    labels: Sequence[str],
-    truth: str | None = None,
-) -> tuple[datasets.Dataset, Floats, list[dict[str, Any]]]:
-    """Of a split that has one of ``labels`` in every row."""
-    rows, unreadable = _read(data, split, labels, max_unreadable, truth)
-    unlabelled = list(rows["label"]).count(NO_LABEL)
-    if unlabelled:
-        raise DataError(
-            f"{unlabelled} of {len(rows)} rows of {data} ({split}) have no label.",
-            hint="Use `python -m train predict` for pictures without labels, or add --truth FILE.csv.",
-        )
-    return rows, _calibrated(loaded, rows), unreadable
-
-
-def _read(
-    data: str, split: str, labels: Sequence[str] | None, max_unreadable: float, truth: str | None = None
-) -> tuple[datasets.Dataset, list[dict[str, Any]]]:
-    rows = load_split([data], split, labels=None if truth else labels, strict=False)
-    if truth and labels is not None:
-        rows = with_truth(rows, Path(truth), labels)
-    return drop_unreadable(rows, limit=max_unreadable, what=split)
-
-
-def _load(reference: str, device: str) -> Checkpoint:
-    """The checkpoint, its network where this process computes."""
-    loaded = load(reference)
-    loaded.network.to(own_device(trusted_device(device, loaded.network, size=loaded.config.input_size)))
-    if is_main():
-        print(f"Checkpoint {loaded.id} ({loaded.revision}).", file=sys.stderr)
-    return loaded
-
-
-def _calibrated(loaded: Checkpoint, rows: datasets.Dataset) -> Floats:
-    chosen = next(loaded.network.parameters()).device
-    logits = predict_logits(loaded.network, rows, loaded.config, device=chosen, what="predict")
-    return softmax(logits, loaded.config.temperature)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,8 @@
-"""A network's logits for a whole data set."""
+"""What a network gives for a whole data set."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -14,8 +16,20 @@ from train.loader import eval_loader
 from train.processes import gather_rows, is_main, own_rows
 
 
+class Outputs(NamedTuple):
+    """One row a picture.
+
+    Attributes:
+        logits: uncalibrated, (N, K).
+        features: the backbone's last map averaged over its places, (N, C).
+    """
+
+    logits: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+
 @torch.no_grad()
-def predict_logits(
+def predict_outputs(
     network: SkinDiseaseNet,
     rows: datasets.Dataset,
     config: ModelConfig,
@@ -25,8 +39,8 @@ def predict_logits(
     batch_size: int = 32,
     num_workers: int = 2,
     bf16: bool = False,
-) -> NDArray[np.float64]:
-    """Uncalibrated logits (N, K) of every row, in order.
+) -> Outputs:
+    """Of every row, in order.
 
     Every process of a launcher must call it: each computes its share, and all get the whole result.
 
@@ -39,10 +53,16 @@ def predict_logits(
     network.to(device).eval()
     share = rows.select(own_rows(len(rows)))
     loader = eval_loader(share, config, batch_size=batch_size, num_workers=num_workers)
-    logits = [np.empty((0, len(config.labels)))]
+    own: list[tuple[NDArray[np.float64], NDArray[np.float32]]] = []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for images, _ in tqdm(loader, desc=what, unit="batch", leave=False, disable=not is_main()):
             images = images.to(device).to(memory_format=torch.channels_last)
-            logits.append(network(images).float().cpu().numpy().astype(np.float64))
-    gathered = gather_rows(len(rows), list(np.concatenate(logits)))
-    return np.asarray(gathered).reshape(len(rows), len(config.labels))
+            features = network.forward_features(images)  # (B, C, h, w)
+            logits = network.forward_head(features).float()
+            pooled = features.float().mean(dim=(2, 3))
+            own += zip(logits.cpu().numpy().astype(np.float64), pooled.cpu().numpy(), strict=True)
+    gathered = gather_rows(len(rows), own)
+    return Outputs(
+        np.asarray([logits for logits, _ in gathered]).reshape(len(rows), len(config.labels)),
+        np.asarray([features for _, features in gathered], dtype=np.float32),
+    )

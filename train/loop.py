@@ -27,7 +27,7 @@ from model.transforms import Transform, train_decode_side, train_transform
 from train.calibrate import calibrate
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
-from train.inference import predict_logits
+from train.inference import predict_outputs
 from train.loader import class_weights, epoch_batches, train_loader
 from train.metrics import classification_metrics
 from train.optim import create_optimizer, create_schedule, freeze, train_mode
@@ -283,7 +283,7 @@ def _validate(
 ) -> dict:
     """Metrics on the validation split, of the network as the main process would save it."""
     broadcast(list(network.buffers()))  # each process has seen other pictures, and has its own statistics
-    logits = predict_logits(
+    outputs = predict_outputs(
         network,
         validation,
         model_config,
@@ -292,4 +292,4 @@ def _validate(
         num_workers=config.num_workers,
         bf16=accelerator.mixed_precision == "bf16",
     )
-    return classification_metrics(softmax(logits, 1.0), np.asarray(validation["label"]), model_config)
+    return classification_metrics(softmax(outputs.logits, 1.0), np.asarray(validation["label"]), model_config)
