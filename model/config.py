@@ -26,6 +26,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_normalized_entropy": (0.0, 1.0),
     "uncertain_below": (0.0, 1.0),
     "malignant_from": (0.0, 1.0),
+    "set_quantile": (0.0, 1.0),
     "input_size": (32, 2048),
     "hidden_size": (1, 8192),
 }
@@ -55,6 +56,8 @@ class ModelConfig:
         uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
         malignant_from: a picture whose labels that may be cancer reach this summed calibrated probability is
             answered with the advice to see a doctor first, 0 to 1; 1 never.
+        set_quantile: conformal quantile of the prediction sets, see ``model.conformal``, 0 to 1; 1, which
+            would rule nothing out, means that there are none.
         format_version: the layout of this file.
     """
 
@@ -75,6 +78,7 @@ class ModelConfig:
     max_normalized_entropy: float = 1.0
     uncertain_below: float = 0.0
     malignant_from: float = 1.0
+    set_quantile: float = 1.0
     format_version: int = 1
 
     def __post_init__(self) -> None:

@@ -90,8 +90,10 @@ def choose_thresholds(probabilities: Array, *, keep: float) -> tuple[float, floa
         keep: share to keep, 0 to 1.
 
     Returns:
-        ``(min_max_probability, max_normalized_entropy)``.
+        ``(min_max_probability, max_normalized_entropy)``; without pictures those that reject nothing.
     """
+    if not len(probabilities):
+        return 0.0, 1.0
     confidence, entropy = max_probability(probabilities), normalized_entropy(probabilities)
     rising, falling = np.sort(confidence), np.sort(entropy)[::-1]
     allowed = int(np.floor((1.0 - keep) * len(probabilities) + 1e-9))

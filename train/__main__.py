@@ -73,6 +73,7 @@ def _parser() -> jsonargparse.ArgumentParser:
     calibrate.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
     calibrate.add_argument("--data", required=True, nargs="+", type=str, help="folders or Hub ids")
     calibrate.add_argument("--split", default="validation", type=str, help="name of the split")
+    calibrate.add_argument("--output", default=None, type=os.fspath, help="folder for calibration.json")
     for name in ("keep", "uncertain_accuracy", "malignant_sensitivity", "device"):
         value = getattr(TrainConfig(), name)
         calibrate.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")

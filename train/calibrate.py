@@ -1,27 +1,31 @@
-"""What the validation split teaches a checkpoint: temperature, rejection thresholds, bounds for wording."""
+"""What the validation split teaches a checkpoint, written with figures of how well it holds."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import datasets
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from model.calibration import fit_temperature, softmax
-from model.checkpoint import CONFIG, load
+from model.checkpoint import CONFIG, fingerprint, load
 from model.config import ModelConfig
 from model.device import trusted_device
-from model.labels import NO_CONDITION
-from model.malignancy import choose_malignant_bound
 from model.network import SkinDiseaseNet
-from model.rejection import choose_thresholds, choose_uncertain_bound, dual_margin
 from train.config import TrainConfig
+from train.conformal import INSTALL, has_mapie, require_mapie
+from train.crossfit import cross_fitted
 from train.data import load_split
 from train.inference import predict_outputs
+from train.processes import is_main
+from train.rule import Aims, Answers, fit_rule
+
+FIGURES = "calibration.json"
 
 
 def calibrate(
@@ -30,14 +34,14 @@ def calibrate(
     model_config: ModelConfig,
     config: TrainConfig,
     device: torch.device,
-) -> ModelConfig:
-    """The model configuration, completed with what the validation split teaches.
+) -> tuple[ModelConfig, dict[str, Any] | None]:
+    """The model configuration, completed with what the validation split teaches, and cross-fitted figures.
 
     Args:
         network: its weights are rounded to float16, as the checkpoint stores them.
         validation: as ``train.data`` loads it.
         model_config: belongs to the network.
-        config: gives ``keep``, ``uncertain_accuracy``, ``malignant_sensitivity`` and ``num_workers``.
+        config: gives the aims and ``num_workers``.
         device: where to compute.
     """
     stored = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
@@ -45,15 +49,15 @@ def calibrate(
     outputs = predict_outputs(
         network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
     )
-    labels = np.asarray(validation["label"])
-    return fit_rule(
-        outputs.logits,
-        labels,
-        model_config,
-        keep=config.keep,
-        accuracy=config.uncertain_accuracy,
-        sensitivity=config.malignant_sensitivity,
-    )
+    if is_main() and not has_mapie():
+        print(
+            f"The checkpoint gets no prediction sets, since MAPIE is not installed. {INSTALL} and run "
+            "`python -m train calibrate` on it to add them.",
+            file=sys.stderr,
+        )
+    answers = Answers.of(validation, outputs)
+    aims = Aims(config.keep, config.uncertain_accuracy, config.malignant_sensitivity)
+    return fit_rule(answers, model_config, aims), cross_fitted(answers, model_config, aims)
 
 
 def recalibrate(
@@ -65,61 +69,62 @@ def recalibrate(
     uncertain_accuracy: float,
     malignant_sensitivity: float,
     device: str,
+    output: str | None,
 ) -> None:
-    """Fits temperature, thresholds and bounds of a checkpoint folder anew and writes its ``config.json``.
+    """Fits all that a checkpoint learns from validation anew and writes its ``config.json``.
 
     Args:
         checkpoint: the folder; its weights stay as they are.
         data, split: labelled pictures that the weights were not trained on.
         keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
         device: as in ``TrainConfig``.
+        output: folder for ``calibration.json``, the cross-fitted figures; None writes none.
+
+    Raises:
+        ConfigError: MAPIE is not installed.
     """
+    require_mapie()
+    aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
     loaded = load(Path(checkpoint))
     rows = load_split(data, split, labels=loaded.config.labels, strict=False)
     chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
     outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
-    config = fit_rule(
-        outputs.logits,
-        np.asarray(rows["label"]),
-        loaded.config,
-        keep=keep,
-        accuracy=uncertain_accuracy,
-        sensitivity=malignant_sensitivity,
-    )
-    (loaded.folder / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    answers = Answers.of(rows, outputs)
+    config = fit_rule(answers, loaded.config, aims)
+    figures = cross_fitted(answers, loaded.config, aims)
+    _write(loaded.folder / CONFIG, config.to_json())
     for name, value in dataclasses.asdict(config).items():
         if value != getattr(loaded.config, name):
             print(f"{name}: {getattr(loaded.config, name):.4g} → {value:.4g}")
+    if output is not None:
+        write_figures(Path(output), loaded.folder, figures, data=data, split=split)
     print("Figures measured before belong to the old configuration; run evaluate and card again.")
 
 
-def fit_rule(
-    logits: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    model_config: ModelConfig,
-    *,
-    keep: float,
-    accuracy: float,
-    sensitivity: float,
-) -> ModelConfig:
-    """Temperature first, then both rejection thresholds, then the bounds that decide how it is worded.
+def write_figures(
+    folder: Path, checkpoint: Path, figures: dict[str, Any] | None, *, data: Sequence[str], split: str
+) -> None:
+    """Writes cross-fitted figures to ``calibration.json``.
 
     Args:
-        logits: (N, K). labels: true class numbers, (N,).
-        model_config: belongs to the logits.
-        keep: share of pictures with a condition that the rejection rule keeps, 0 to 1.
-        accuracy: wanted of the answers that are not called uncertain, 0 to 1.
-        sensitivity: share of the pictures that may be cancer for which the advice to see a doctor comes
-            first, 0 to 1.
+        folder: made if needed.
+        checkpoint: the folder that they belong to.
+        figures: from ``cross_fitted``; where there are none, a line says so instead.
+        data, split: what they were measured on.
     """
-    temperature = fit_temperature(logits, labels)
-    probabilities = softmax(logits, temperature)
-    names = np.asarray(model_config.labels)[labels]
-    low, high = choose_thresholds(probabilities[names != NO_CONDITION], keep=keep)
-    rule = dataclasses.replace(
-        model_config, temperature=temperature, min_max_probability=low, max_normalized_entropy=high
-    )
-    accepted = dual_margin(probabilities, rule) <= 0
-    bound = choose_uncertain_bound(probabilities[accepted], labels[accepted], accuracy=accuracy)
-    malignant = choose_malignant_bound(probabilities, labels, model_config, sensitivity=sensitivity)
-    return dataclasses.replace(rule, uncertain_below=bound, malignant_from=malignant)
+    if figures is None:
+        print(f"No {FIGURES}: too few pictures to be divided for cross-fitting.", file=sys.stderr)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)},
+        "data": [Path(name).name for name in data],
+        "split": split,
+    }
+    _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -24,7 +24,7 @@ from model.errors import ConfigError, DataError
 from model.hub import is_reference
 from model.network import SkinDiseaseNet
 from model.transforms import Transform, train_decode_side, train_transform
-from train.calibrate import calibrate
+from train.calibrate import calibrate, write_figures
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_outputs
@@ -197,13 +197,14 @@ def fit(config: TrainConfig) -> Path:
 
     accelerator.wait_for_everyone()
     bare.load_state_dict(read(folder / BEST))
-    calibrated = calibrate(bare, validation, model_config, config, accelerator.device)
+    calibrated, figures = calibrate(bare, validation, model_config, config, accelerator.device)
     if writer is not None:
         writer.close()
         options = dataclasses.asdict(config)
         training = training_section(options, progress.history)
         card = model_card(calibrated, options=options, training=training)
         checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
+        write_figures(folder, folder / "checkpoint", figures, data=config.data, split="validation")
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()
     return folder / "checkpoint"
