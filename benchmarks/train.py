@@ -189,7 +189,7 @@ def run_timm(options: argparse.Namespace) -> dict[str, float]:
     from timm.utils import dispatch_clip_grad
 
     from train.data import load_split
-    from train.loop import create_network
+    from train.recipe import create_network
 
     config = dataclasses.replace(recipe(options, ""), data=[str(options.data)])
     model_config, network = create_network(config)

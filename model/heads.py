@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,21 +27,58 @@ class PoolHead(nn.Module):
 class BiLSTMHead(nn.Module):
     """The paper's head: a two-layer bidirectional LSTM reads the tokens row by row.
 
-    Its outputs are averaged over the sequence, so that every token has a short path to the classifier.
+    Args:
+        channels, classes, hidden_size, dropout: as for ``create_head``.
+        pooling: what the classifier sees of the outputs: their ``mean`` over the sequence, which gives every
+            token a short path to it; their ``max``; the ``last`` state of either direction; or their mean
+            with learned weights (``attention``, as Yang et al. 2016).
+        serpentine: read every other row backwards, so that neighbours in the sequence touch in the picture.
     """
 
-    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        classes: int,
+        hidden_size: int,
+        dropout: float,
+        pooling: Literal["mean", "max", "last", "attention"] = "mean",
+        serpentine: bool = False,
+    ) -> None:
         super().__init__()
+        self.pooling, self.serpentine = pooling, serpentine
         self.norm = nn.LayerNorm(channels)
         self.lstm = nn.LSTM(
             channels, hidden_size, num_layers=2, bidirectional=True, batch_first=True, dropout=dropout
         )
         self.dropout = nn.Dropout(dropout)
+        if pooling == "attention":
+            self.score = nn.Linear(2 * hidden_size, 1)
         self.classifier = nn.Linear(2 * hidden_size, classes)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        if self.serpentine:
+            tokens = tokens[:, _serpentine(grid)]
         outputs, _ = self.lstm(self.norm(tokens))  # (B, N, C) → (B, N, 2 * hidden)
-        return self.classifier(self.dropout(outputs.mean(dim=1)))
+        return self.classifier(self.dropout(self._pool(outputs)))
+
+    def _pool(self, outputs: Tensor) -> Tensor:
+        """(B, N, 2 * hidden) → (B, 2 * hidden)."""
+        if self.pooling == "max":
+            return outputs.amax(dim=1)
+        if self.pooling == "last":
+            onwards, back = outputs.chunk(2, dim=2)
+            return torch.cat([onwards[:, -1], back[:, 0]], dim=1)
+        if self.pooling == "attention":
+            return (self.score(outputs).softmax(dim=1) * outputs).sum(dim=1)
+        return outputs.mean(dim=1)
+
+
+def _serpentine(grid: tuple[int, int]) -> Tensor:
+    """The places of a grid (h, w) in the order in which a serpentine visits them, (h * w,)."""
+    order = torch.arange(grid[0] * grid[1]).reshape(grid)
+    order[1::2] = order[1::2].flip(1)
+    return order.flatten()
 
 
 class AttentionHead(nn.Module):
@@ -134,6 +173,10 @@ def apply_head(head: nn.Module, features: Tensor) -> Tensor:
 
 HEADS: dict[str, Callable[..., nn.Module]] = {
     "bilstm": BiLSTMHead,
+    "bilstm_max": partial(BiLSTMHead, pooling="max"),
+    "bilstm_last": partial(BiLSTMHead, pooling="last"),
+    "bilstm_attention": partial(BiLSTMHead, pooling="attention"),
+    "bilstm_serpentine": partial(BiLSTMHead, serpentine=True),
     "attention": AttentionHead,
     "pool": PoolHead,
     "convlstm": ConvLSTMHead,

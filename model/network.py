@@ -36,9 +36,10 @@ class SkinDiseaseNet(nn.Module):
             self.backbone.eval()
             probe = self.forward_features(torch.zeros(1, 3, config.input_size, config.input_size))
             self.backbone.train()
+        self.channels = probe.shape[1]
         self.head = create_head(
             config.head,
-            channels=probe.shape[1],
+            channels=self.channels,
             classes=len(config.labels),
             hidden_size=config.hidden_size,
             dropout=config.dropout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 from collections.abc import Callable
@@ -56,6 +57,26 @@ class RandomDownscale:
         return image.resize(small, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BICUBIC)
 
 
+class RandomCompression:
+    """Stores a picture as JPEG with some probability, so that a source's compression tells nothing.
+
+    Args:
+        probability: how often, 0 to 1.
+        lowest: the lowest quality, 1 to 95.
+    """
+
+    def __init__(self, *, probability: float, lowest: int) -> None:
+        self.probability = probability
+        self.lowest = lowest
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        if random.random() >= self.probability:
+            return image
+        stored = io.BytesIO()
+        image.save(stored, "JPEG", quality=random.randint(self.lowest, 95))
+        return Image.open(stored).convert("RGB")
+
+
 class RandomQuarterTurn:
     """Turns a picture by 0, 90, 180 or 270 degrees, each equally often, where ``on``."""
 
@@ -89,6 +110,7 @@ def train_transform(
     grayscale: float,
     blur: float,
     downscale: float,
+    compress: float,
     erase: float,
     quarter_turns: bool,
 ) -> Transform:
@@ -102,7 +124,7 @@ def train_transform(
             objects of random crops (Touvron et al. 2019).
         min_scale: smallest area of the random crop, 0 to 1.
         color_jitter: strength of brightness, contrast and saturation changes, 0 to 1.
-        grayscale, blur, downscale, erase: probability of each, 0 to 1.
+        grayscale, blur, downscale, compress, erase: probability of each, 0 to 1.
         quarter_turns: also turn pictures by multiples of 90 degrees.
     """
     geometry, colour, tensor = create_transform(
@@ -127,6 +149,7 @@ def train_transform(
             geometry,
             RandomDownscale(probability=downscale, smallest=0.4),
             colour,
+            RandomCompression(probability=compress, lowest=30),
             tensor,
         ]
     )

@@ -52,7 +52,7 @@ def test_parts_that_are_no_whole_last_stages_are_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(data, tmp_path / "all", "--trainable", '["*"]')) == 1
-    assert "whole stages up to the last" in capsys.readouterr().err
+    assert "whole blocks up to the last" in capsys.readouterr().err
     assert (
         main(command(data, tmp_path / "vgg", "--backbone", "vgg11", "--trainable", '["features.18.*"]')) == 1
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from conftest import ROOT
-from datasets_made import make_parquet
+from datasets_made import make_parquet, make_rows, write_parquet
 
 from model.checkpoint import load, load_backbone_weights, save
 from model.config import ModelConfig
@@ -79,7 +79,7 @@ def command(config: TrainConfig, *more: str) -> list[str]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return read(run / STATE)["network"]
+    return read(run / STATE)["learner"]
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor], *, tolerance: float = 0.0) -> bool:
@@ -118,6 +118,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
         sampler_power=0.5,
         class_weight_power=0.25,
         ema_decay=0.9,
+        diagnosis_weight=0.5,
     )
     subprocess.run(command(recipe), cwd=ROOT, check=True, capture_output=True, timeout=300)
 
@@ -182,6 +183,25 @@ def test_a_checkpoint_is_trained_further(six_classes: Path, tmp_path: Path) -> N
         fit(dataclasses.replace(still, labels=SIX[::-1], output=str(tmp_path / "turned")))
 
 
+def test_diagnoses_teach_the_backbone_and_leave_nothing_behind(tmp_path: Path) -> None:
+    """With a head that does not learn, the auxiliary layer alone changes the backbone another way."""
+    rows = [{**row, "diagnosis": row["label"]} for row in make_rows(96, labels=SIX)]
+    columns = ("image", "label", "group", "diagnosis")
+    for split, part in (("train", rows[:72]), ("validation", rows[72:])):
+        write_parquet(tmp_path / "data" / f"{split}.parquet", part, columns=columns, names=SIX)
+    still = options(tmp_path / "data", tmp_path / "still", head_lr=0.0, weight_decay=0.0, epochs=2)
+    fit(still)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    folder = fit(dataclasses.replace(still, output=str(tmp_path / "aided"), diagnosis_weight=1.0))
+    name = "network.backbone.layer4.1.conv2.weight"
+    aided, alone = weights(tmp_path / "aided"), weights(tmp_path / "still")
+    assert not torch.equal(aided[name], alone[name])
+    assert aided["diagnosis.weight"].shape == (6, 512)
+    assert set(load(folder).network.state_dict()) == {
+        key.removeprefix("network.") for key in aided if not key.startswith("diagnosis.")
+    }
+
+
 def test_early_stopping_keeps_the_best_epoch(six_classes: Path, tmp_path: Path) -> None:
     """With learning rates of zero nothing gets better after the first epoch."""
     recipe = options(
@@ -197,7 +217,7 @@ def test_the_checkpoint_holds_the_moving_average_of_the_weights(six_classes: Pat
     folder = fit(recipe)
     saved = read(tmp_path / "run" / STATE)
     name = "head.classifier.weight"
-    assert not torch.allclose(saved["averaged"][name], saved["network"][name], atol=1e-4)
+    assert not torch.allclose(saved["averaged"][name], saved["learner"][f"network.{name}"], atol=1e-4)
     assert torch.equal(load(folder).network.state_dict()[name], saved["averaged"][name].half().float())
 
 

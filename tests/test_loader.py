@@ -20,6 +20,7 @@ from model.config import ModelConfig
 from model.image import read_image
 from model.labels import LABELS
 from model.transforms import (
+    RandomCompression,
     RandomDownscale,
     RandomQuarterTurn,
     Transform,
@@ -28,7 +29,15 @@ from model.transforms import (
     train_transform,
 )
 from train.data import load_split, picture_bytes
-from train.loader import Draw, Pictures, class_weights, epoch_batches, eval_loader, train_loader
+from train.loader import (
+    Draw,
+    Pictures,
+    class_weights,
+    epoch_batches,
+    eval_loader,
+    sampling_weights,
+    train_loader,
+)
 
 SOME = LABELS[:3]
 UNEVEN = np.repeat([0, 1, 2], [900, 90, 10])
@@ -38,14 +47,20 @@ ALL_AUGMENTATION = {
     "grayscale": 0.2,
     "blur": 0.3,
     "downscale": 0.5,
+    "compress": 0.5,
     "erase": 0.5,
     "quarter_turns": True,
 }
 
 
 def batches(labels: np.ndarray = UNEVEN, **options: Any) -> list[list[Draw]]:
-    defaults = {"classes": 3, "sampler_power": 0.5, "batch_size": 10, "seed": 0, "epoch": 0}
-    return epoch_batches(labels, **{**defaults, **options})
+    how = {
+        "sampler_power": options.pop("sampler_power", 0.5),
+        "source_power": options.pop("source_power", 0.0),
+    }
+    sources = options.pop("sources", [None] * len(labels))
+    weights = sampling_weights(labels, sources, classes=3, **how)
+    return epoch_batches(weights, **{"batch_size": 10, "seed": 0, "epoch": 0, **options})
 
 
 def flat(parts: list[list[Draw]]) -> list[Draw]:
@@ -108,6 +123,21 @@ def test_the_sampler_balances_classes_by_a_power_of_their_size(power: float, sha
     assert max(within.values()) < 1.5 * min(within.values())
 
 
+def test_within_a_class_the_sampler_balances_sources_and_leaves_the_classes_as_they_are() -> None:
+    sources = np.where(np.arange(1000) % 10 < 9, "clinic", "phone")  # nine to one in every class
+    sources[990:] = "clinic"
+    drawn = [
+        draw.row
+        for epoch in range(20)
+        for draw in flat(batches(sampler_power=0.0, source_power=1.0, sources=sources, epoch=epoch))
+    ]
+    counts = np.bincount(UNEVEN[drawn], minlength=3)
+    assert (np.abs(counts - [18_000, 1_800, 200]) < 5 * np.sqrt([1_800, 1_640, 196])).all()
+    for label, share in ((0, 0.5), (1, 0.5), (2, 0.0)):
+        own = sources[[row for row in drawn if UNEVEN[row] == label]]
+        assert (own == "phone").mean() == pytest.approx(share, abs=0.06)
+
+
 def test_without_the_sampler_every_row_comes_once() -> None:
     drawn = [draw.row for draw in flat(batches(sampler_power=0.0))]
     assert sorted(drawn) == list(range(1000))
@@ -137,15 +167,13 @@ def test_augmentation_is_the_same_with_any_number_of_workers(
     drawn = batches(np.asarray(rows["label"]), batch_size=3)
     alone = loaded(rows, augment, drawn, 0)
     assert [images.shape for images, _ in alone] == [(3, 3, 40, 40)] * 4
-    assert [targets.tolist() for _, targets in alone] == [
-        [rows[draw.row]["label"] for draw in batch] for batch in drawn
-    ]
+    assert [numbers.tolist() for _, numbers in alone] == [[draw.row for draw in batch] for batch in drawn]
     for workers in (1, 2):
-        for (images, targets), (same, same_targets) in zip(
+        for (images, numbers), (same, same_numbers) in zip(
             loaded(rows, augment, drawn, workers), alone, strict=True
         ):
             assert torch.equal(images, same)
-            assert torch.equal(targets, same_targets)
+            assert torch.equal(numbers, same_numbers)
 
 
 def test_a_run_that_starts_in_the_middle_of_an_epoch_sees_the_same_pictures(
@@ -200,8 +228,8 @@ def test_the_eval_loader_gives_every_row_once_in_order(rows: datasets.Dataset) -
     config = ModelConfig(labels=SOME, input_size=64)
     transform = eval_transform(config=config)
     loader = eval_loader(rows, config, batch_size=5, num_workers=1)
-    images, targets = (torch.cat(parts) for parts in zip(*loader, strict=True))
-    assert targets.tolist() == list(rows["label"])
+    images, numbers = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    assert numbers.tolist() == list(range(12))
     for image, row in zip(images, rows, strict=True):
         assert torch.equal(image, transform(read_image(picture_bytes(row))))
 
@@ -284,3 +312,13 @@ def test_random_downscale_blurs_with_its_probability_and_keeps_the_size() -> Non
     assert all(result.size == fine.size for result in results)
     always = RandomDownscale(probability=1.0, smallest=0.3)(fine)
     assert np.asarray(always).std() < np.asarray(fine).std() - 5
+
+
+def test_compression_changes_a_picture_only_as_a_jpeg_would() -> None:
+    picture = make_picture(64, 48)
+    random.seed(0)
+    compressed = RandomCompression(probability=1.0, lowest=30)(picture)
+    assert (compressed.size, compressed.mode) == (picture.size, "RGB")
+    difference = np.abs(np.asarray(compressed).astype(int) - np.asarray(picture))
+    assert 0 < difference.mean() < 20
+    assert RandomCompression(probability=0.0, lowest=30)(picture) is picture

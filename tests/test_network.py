@@ -166,6 +166,10 @@ def test_an_unknown_head_lists_the_valid_ones() -> None:
 GOLDEN = {
     "attention": [6.34727, 2.44549, 1.46067],
     "bilstm": [-0.43474, 0.39233, 0.88147],
+    "bilstm_attention": [-0.41466, 0.40864, 0.88958],
+    "bilstm_last": [-0.56338, 0.33793, 0.69662],
+    "bilstm_max": [-0.27053, 0.67037, 1.10018],
+    "bilstm_serpentine": [-0.44135, 0.3865, 0.87418],
     "convlstm": [0.20521, 1.22333, 2.08183],
     "pool": [-0.02296, 0.54837, 1.77197],
     "network": [-0.92767, -1.0007, -1.93416],
@@ -200,7 +204,7 @@ def test_only_pooling_ignores_where_things_are(name: str) -> None:
         # The neighbours are others on another grid, although the sequence is the same.
         other_grid = (head(tokens, (3, 4)) - head(tokens, (4, 3))).abs().max()
     assert (difference > 1e-4) == (name != "pool")
-    assert (other_grid > 1e-5) == (name in ("attention", "convlstm"))
+    assert (other_grid > 1e-5) == (name in ("attention", "convlstm", "bilstm_serpentine"))
 
 
 def test_under_bfloat16_the_logits_are_float32(resnet18: SkinDiseaseNet) -> None:

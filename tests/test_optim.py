@@ -14,6 +14,7 @@ from model.errors import ConfigError
 from model.labels import LABELS
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
+from train.objective import Learner
 from train.optim import create_optimizer, create_schedule, freeze, train_mode
 
 BATCH = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -61,7 +62,7 @@ def test_a_pattern_that_matches_nothing_lists_the_parts(network: SkinDiseaseNet)
 
 
 def steps(network: SkinDiseaseNet, config: TrainConfig, count: int = 2) -> None:
-    optimizer = create_optimizer(network, config)
+    optimizer = create_optimizer(Learner(network, diagnoses=0), config)
     for _ in range(count):
         network(BATCH).square().sum().backward()
         optimizer.step()
@@ -101,7 +102,8 @@ def test_with_everything_trained_every_batch_norm_counts(network: SkinDiseaseNet
 
 def test_head_and_backbone_have_their_rates_and_norms_and_biases_no_decay(network: SkinDiseaseNet) -> None:
     freeze(network, ["layer4.*"])
-    optimizer = create_optimizer(network, TrainConfig(head_lr=0.5, backbone_lr=0.25, weight_decay=0.125))
+    config = TrainConfig(head_lr=0.5, backbone_lr=0.25, weight_decay=0.125)
+    optimizer = create_optimizer(Learner(network, diagnoses=0), config)
     assert isinstance(optimizer, torch.optim.AdamW)
     names = {parameter: name for name, parameter in network.named_parameters()}
     seen = set()
@@ -118,7 +120,7 @@ def test_head_and_backbone_have_their_rates_and_norms_and_biases_no_decay(networ
 
 def test_an_all_frozen_backbone_leaves_the_head_to_train(network: SkinDiseaseNet) -> None:
     freeze(network, [])
-    optimizer = create_optimizer(network, TrainConfig(head_lr=0.5))
+    optimizer = create_optimizer(Learner(network, diagnoses=3), TrainConfig(head_lr=0.5))
     assert {group["lr"] for group in optimizer.param_groups} == {0.5}
 
 

@@ -30,6 +30,15 @@ def _parser() -> jsonargparse.ArgumentParser:
     crossval.add_argument("--views", default=2, type=int, help="augmented views of each picture")
     commands.add_subcommand("crossval", crossval, help="cross-validate a recipe on maps of its frozen stages")
 
+    ablate = jsonargparse.ArgumentParser(description="compare recipes under one small budget, by a plan")
+    ablate.add_argument("--plan", required=True, type=str, help="YAML file, such as train/ablations.yaml")
+    ablate.add_argument("--data", nargs="+", type=os.fspath, required=True, help="folders or Hub ids")
+    ablate.add_argument("--init", required=True, type=str, help="initial weights, as for fit")
+    ablate.add_argument("--output", required=True, type=str, help="folder for maps and figures")
+    ablate.add_argument("--report", required=True, type=str, help="Markdown file for the table")
+    ablate.add_argument("--only", default="", type=str, help='train just the rows whose "TITLE/ROW" match')
+    commands.add_subcommand("ablate", ablate, help="compare recipes under one small budget, by a plan")
+
     for name, output, text in (
         ("evaluate", "folder for metrics.json", "measure a checkpoint on a labelled split"),
         ("predict", "CSV file", "write calibrated probabilities for every picture of a split"),
@@ -143,6 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
             folds, views = values.pop("folds"), values.pop("views")
             values.pop("config", None)
             cross_validate(TrainConfig(**values), folds=folds, views=views)
+        elif chosen.command == "ablate":
+            from train.ablation import ablate
+
+            ablate(**options.as_dict())
         elif chosen.command == "push":
             from train.push import push
 

@@ -24,7 +24,7 @@ class TrainConfig:
         labels: class names in the order of the logits.
         seed: of every random draw.
         backbone: a timm model name, or torchvision/NAME.
-        head: bilstm, attention, pool or convlstm.
+        head: bilstm, attention, pool or convlstm; see ``model.heads.HEADS`` for variants of the first.
         hidden_size: width of the head.
         dropout: of the head, 0 to 1.
         stride_in_1x1: original ResNet strides, as the weights in Caffe and Keras have them.
@@ -45,14 +45,21 @@ class TrainConfig:
             off, and the last weights of an epoch count.
         sampler_power: WeightedRandomSampler draws a picture with weight n ** -power, n its class's pictures;
             1 balances the classes, 0 turns it off.
+        source_power: within a class, the sampler draws a picture with weight m ** -power, m the class's
+            pictures from its source; 1 balances the sources, 0 turns it off.
         class_weight_power: the loss weighs a class by n ** -power; 0 turns it off. The two powers together
             should not exceed 1, or the classes are balanced twice.
+        logit_adjustment: the loss adds this multiple of a class's log frequency, as drawn, to its logit
+            (Menon et al. 2021); 1 makes the logits those of balanced classes, 0 turns it off.
         label_smoothing: 0 to 1.
+        diagnosis_weight: weight of an auxiliary loss: a linear layer on the averaged map that names the
+            diagnosis, where the data has one, and is not kept; 0 turns it off.
         min_scale: smallest area of a random crop, 0 to 1.
         color_jitter: strength, 0 to 1.
         grayscale: probability, 0 to 1.
         blur: probability, 0 to 1.
         downscale: probability, 0 to 1.
+        compress: probability of a JPEG compression of random strength, 0 to 1.
         erase: probability, 0 to 1.
         quarter_turns: turn pictures by multiples of 90 degrees, for pictures without an upright side.
         validation_fraction: kept back from train where a data set has no validation split.
@@ -96,14 +103,18 @@ class TrainConfig:
     clip_norm: float = 1.0
     ema_decay: float = 0.0
     sampler_power: float = 0.5
+    source_power: float = 0.0
     class_weight_power: float = 0.0
+    logit_adjustment: float = 0.0
     label_smoothing: float = 0.1
+    diagnosis_weight: float = 0.0
 
     min_scale: float = 0.35
     color_jitter: float = 0.3
     grayscale: float = 0.05
     blur: float = 0.1
     downscale: float = 0.3
+    compress: float = 0.0
     erase: float = 0.1
     quarter_turns: bool = False
 

@@ -7,7 +7,7 @@ of workers, sees the very pictures that it would have seen.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Rows of a data set as (tensor (3, S, S), label).
+    """Rows of a data set as (tensor (3, S, S), number of the row).
 
     Args:
         rows: as ``train.data.load_split`` gives them.
@@ -73,7 +73,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         record = self.rows[row]
         with seeded(seed):
             picture = read_image(picture_bytes(record), target_side=self.target_side)
-            return self.transform(picture), record["label"]
+            return self.transform(picture), row
 
 
 def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
@@ -83,36 +83,53 @@ def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
     return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
 
 
-def epoch_batches(
+def sampling_weights(
     labels: np.ndarray,
+    sources: Sequence[str | None],
     *,
     classes: int,
     sampler_power: float,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    rank: int = 0,
-    world: int = 1,
-) -> list[list[Draw]]:
-    """The batches of one epoch for one process; an incomplete last batch is left out.
-
-    The rows are drawn once for all processes (``WeightedRandomSampler`` with replacement, or a permutation if
-    ``sampler_power`` is 0) and dealt out, so that no two processes share a place in the epoch.
+    source_power: float,
+) -> Tensor:
+    """How often each row is drawn, relative to the others: (N,), mean 1.
 
     Args:
         labels: class number a row, (N,).
+        sources: where each picture comes from, (N,).
         classes: number of classes.
-        sampler_power: a row's weight is n ** -power, n the rows of its class.
+        sampler_power: a class is drawn in proportion to n ** (1 - power), n its rows.
+        source_power: within a class a source is drawn in proportion to m ** (1 - power), m its rows there.
+    """
+    _, cells = np.unique(
+        [f"{label} {source}" for label, source in zip(labels, sources, strict=True)], return_inverse=True
+    )
+    within = np.bincount(cells)[cells].astype(np.float64) ** -source_power
+    within /= (np.bincount(labels, within, classes) / np.maximum(np.bincount(labels, minlength=classes), 1))[
+        labels
+    ]
+    weights = class_weights(labels, classes=classes, power=sampler_power)[torch.from_numpy(labels)]
+    return weights * torch.from_numpy(within).float()
+
+
+def epoch_batches(
+    weights: Tensor, *, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
+) -> list[list[Draw]]:
+    """The batches of one epoch for one process; an incomplete last batch is left out.
+
+    The rows are drawn once for all processes and dealt out, so that no two processes share a place in the
+    epoch: with ``WeightedRandomSampler``, with replacement, or, if all weights are equal, each row once.
+
+    Args:
+        weights: of the rows, (N,), see ``sampling_weights``.
         batch_size: pictures a batch and process.
         seed, epoch: decide every draw.
         rank, world: number of this process, and of all.
     """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    if sampler_power > 0:
-        weights = class_weights(labels, classes=classes, power=sampler_power)[torch.from_numpy(labels)]
-        order = list(WeightedRandomSampler(weights.tolist(), len(labels), generator=generator))
+    if bool((weights == weights[0]).all()):
+        order = torch.randperm(len(weights), generator=generator).tolist()
     else:
-        order = torch.randperm(len(labels), generator=generator).tolist()
+        order = list(WeightedRandomSampler(weights.tolist(), len(weights), generator=generator))
     seeds = torch.randint(2**31, (len(order),), generator=generator).tolist()
     draws = [Draw(row, seed) for row, seed in zip(order, seeds, strict=True)]
     step = batch_size * world

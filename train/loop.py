@@ -23,14 +23,16 @@ from model.device import trusted_device
 from model.errors import ConfigError, DataError
 from model.hub import is_reference
 from model.network import SkinDiseaseNet
-from model.transforms import Transform, train_decode_side, train_transform
+from model.transforms import train_decode_side
 from train.calibrate import calibrate, write_figures
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_outputs
-from train.loader import class_weights, epoch_batches, train_loader
+from train.loader import epoch_batches, sampling_weights, train_loader
 from train.metrics import classification_metrics
-from train.optim import create_optimizer, create_schedule, freeze, train_mode
+from train.objective import create_objective
+from train.optim import create_optimizer, create_schedule, train_mode
+from train.recipe import augmentation, create_network
 from train.report import model_card, training_section
 from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
 
@@ -73,20 +75,25 @@ def fit(config: TrainConfig) -> Path:
         if unlabelled:
             raise DataError(f"{unlabelled} rows of {name} have no label.", hint="Label or remove them.")
     labels = np.asarray(train["label"])
-    classes = len(config.labels)
-    weights = class_weights(labels, classes=classes, power=config.class_weight_power)
-    loss_of = torch.nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
+    learner, loss_of = create_objective(network, train, config)
     loss_of.to(accelerator.device)
-    optimizer = create_optimizer(network, config)
+    weights = sampling_weights(
+        labels,
+        train["source"],
+        classes=len(config.labels),
+        sampler_power=config.sampler_power,
+        source_power=config.source_power,
+    )
+    optimizer = create_optimizer(learner, config)
     progress = Progress()
     saved = read(folder / STATE) if (folder / STATE).is_file() else None
     if saved:
-        network.load_state_dict(saved["network"])
+        learner.load_state_dict(saved["learner"])
         optimizer.load_state_dict(saved["optimizer"])
         progress = Progress(**saved["progress"])
-    network.to(memory_format=torch.channels_last)
-    network, optimizer = accelerator.prepare(network, optimizer)
-    bare = accelerator.unwrap_model(network)
+    learner.to(memory_format=torch.channels_last)
+    trained, optimizer = accelerator.prepare(learner, optimizer)
+    bare = learner.network
     averaged = ModelEmaV3(bare, decay=config.ema_decay, use_warmup=True) if config.ema_decay > 0 else None
     kept = averaged.module if averaged else bare  # what is validated and ends up in the checkpoint
     if averaged and saved:
@@ -110,7 +117,7 @@ def fit(config: TrainConfig) -> Path:
     def save() -> None:
         if accelerator.is_main_process:
             state = {
-                "network": bare.state_dict(),
+                "learner": learner.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "progress": dataclasses.asdict(progress),
             }
@@ -119,11 +126,9 @@ def fit(config: TrainConfig) -> Path:
             write_atomically(folder / STATE, state)
 
     while not progress.exhausted(config):
-        train_mode(bare)
+        train_mode(learner)
         batches = epoch_batches(
-            labels,
-            classes=classes,
-            sampler_power=config.sampler_power,
+            weights,
             batch_size=config.batch_size // world,
             seed=config.seed,
             epoch=progress.epoch,
@@ -148,17 +153,17 @@ def fit(config: TrainConfig) -> Path:
             leave=False,
             disable=not accelerator.is_main_process,
         )
-        for images, targets in bar:
+        for images, rows in bar:
             step = progress.epoch * steps + progress.step
             schedule.step_update(step)
             # Dropout is a function of the step alone, so nothing random has to be saved.
             torch.manual_seed(config.seed * 1_000_003 + step * world + rank)
             images = images.to(accelerator.device).to(memory_format=torch.channels_last)
             with accelerator.autocast():
-                logits = network(images)
-            loss = loss_of(logits.float(), targets.to(accelerator.device))
+                outputs = trained(images)
+            loss = loss_of(outputs, rows.to(accelerator.device))
             accelerator.backward(loss)
-            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
+            accelerator.clip_grad_norm_(trained.parameters(), config.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             if averaged:
@@ -208,44 +213,6 @@ def fit(config: TrainConfig) -> Path:
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()
     return folder / "checkpoint"
-
-
-def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
-    """The network of a recipe with its initial weights, frozen as the recipe says.
-
-    Raises:
-        ConfigError, CheckpointError: an option or the initial weights are wrong.
-    """
-    shared = {field.name for field in dataclasses.fields(ModelConfig)}
-    values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
-    model_config = ModelConfig.from_dict(values)
-    if config.init == "timm" and config.stride_in_1x1:
-        raise ConfigError(
-            "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
-            hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
-        )
-    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
-    if Path(config.init).is_dir() or is_reference(config.init):
-        checkpoint.load_network_weights(network, config.init, labels=config.labels)
-    elif config.init not in ("timm", "random"):
-        checkpoint.load_backbone_weights(network, config.init)
-    freeze(network, config.trainable)
-    return model_config, network
-
-
-def augmentation(config: TrainConfig, model_config: ModelConfig) -> Transform:
-    """The augmentation of a recipe: RGB picture → tensor (3, train_size, train_size)."""
-    return train_transform(
-        config=model_config,
-        size=config.train_size,
-        min_scale=config.min_scale,
-        color_jitter=config.color_jitter,
-        grayscale=config.grayscale,
-        blur=config.blur,
-        downscale=config.downscale,
-        erase=config.erase,
-        quarter_turns=config.quarter_turns,
-    )
 
 
 def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Accelerator:

@@ -11,6 +11,7 @@ from torch import nn
 from model.errors import ConfigError
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
+from train.objective import Learner
 
 
 def freeze(network: SkinDiseaseNet, patterns: list[str]) -> None:
@@ -43,11 +44,12 @@ def train_mode(network: nn.Module) -> None:
             module.eval()
 
 
-def create_optimizer(network: SkinDiseaseNet, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with one learning rate for the head and one for the backbone; no decay on biases and norms."""
+def create_optimizer(learner: Learner, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW with one learning rate for the heads and one for the backbone; no decay on biases and norms."""
+    backbone = {id(parameter) for parameter in learner.network.backbone.parameters()}
     groups = []
-    for part, lr in ((network.backbone, config.backbone_lr), (network.head, config.head_lr)):
-        trained = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    for inside, lr in ((True, config.backbone_lr), (False, config.head_lr)):
+        trained = [p for p in learner.parameters() if p.requires_grad and (id(p) in backbone) == inside]
         for decay, members in (
             (config.weight_decay, [p for p in trained if p.ndim > 1]),
             (0.0, [p for p in trained if p.ndim <= 1]),

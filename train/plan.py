@@ -1,0 +1,67 @@
+"""The plan of an ablation: a YAML file with the recipe that all rows share, and sections of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """Rows that are compared with each other.
+
+    Attributes:
+        title: heading. text: what was asked and what came out.
+        rows: name → the options that it changes.
+        leave_out: sources; a row is then trained without each of them in turn, and measured on it.
+        options: what all rows of the section change.
+        seeds: each row is trained once with each.
+    """
+
+    title: str
+    rows: dict[str, dict[str, Any]]
+    text: str = ""
+    leave_out: tuple[str, ...] = ()
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A plan for ``ablate``.
+
+    Attributes:
+        text: what stands above the tables.
+        options: the shared recipe, as ``TrainConfig`` names it.
+        views: augmented views that are cached of each training picture.
+        not_skin: sources of pictures that the rejection rule should turn away.
+        sections: see ``Section``.
+    """
+
+    text: str
+    options: dict[str, Any]
+    views: int
+    not_skin: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def read_plan(path: Path) -> Plan:
+    """Reads a plan; raises ``ConfigError`` if it is none."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        sections = tuple(Section(**section) for section in values.pop("sections"))
+        return Plan(**values, sections=sections)
+    except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{path} is no plan ({error}).", hint="See train/ablations.yaml.") from error
+
+
+def figures_path(output: Path, section: Section, name: str, seed: int) -> Path:
+    """Where the figures of a row stand."""
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{section.title} {name}".lower()).strip("-")
+    return output / f"{slug}-{seed}.json"
