@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from train.plan import Plan, Section, figures_path
 
 Figures = dict[str, Any]
-Column = Callable[[Figures], float]
 
 
 def write_table(plan: Plan, output: Path, report: Path) -> None:
@@ -41,7 +40,7 @@ def _table(section: Section, output: Path) -> str:
     columns = _left_out_columns(first) if section.leave_out else _validation_columns(first)
     lines = [_row(["Recipe", *columns, "Runs", "Minutes a run"]), _row(["---"] * (len(columns) + 3))]
     for name, runs in done.items():
-        cells = [_cell([column(run) for run in runs]) for column in columns.values()]
+        cells = [_cell([_value(run, path) for run in runs]) for path in columns.values()]
         minutes = sum(run["minutes"] for run in runs) / len(runs)
         lines.append(_row([name, *cells, str(len(runs)), f"{minutes:.0f}"]))
     budgets = list(dict.fromkeys(run["budget"] for runs in done.values() for run in runs))
@@ -53,27 +52,37 @@ def _table(section: Section, output: Path) -> str:
     return "\n".join(lines)
 
 
-def _validation_columns(first: Figures) -> dict[str, Column]:
-    columns: dict[str, Column] = {
-        "Balanced accuracy": lambda run: run["validation"]["all"]["balanced_accuracy"],
-        "Accuracy": lambda run: run["validation"]["all"]["accuracy"],
-        "Top-3": lambda run: run["validation"]["all"]["top3_accuracy"],
+def _validation_columns(first: Figures) -> dict[str, Sequence[str | int]]:
+    columns: dict[str, Sequence[str | int]] = {
+        "Balanced accuracy": ("validation", "all", "balanced_accuracy"),
+        "Accuracy": ("validation", "all", "accuracy"),
+        "Top-3": ("validation", "all", "top3_accuracy"),
     }
     for source in first["validation"]:
         if source != "all":
-            columns[f"`{source}`"] = lambda run, source=source: run["validation"][source]["balanced_accuracy"]
-    columns["ECE"] = lambda run: run["ece"]
-    columns["ECE, scaled"] = lambda run: run["ece_scaled"]
-    columns["AUROC, not skin"] = lambda run: run["rejection"]["auroc"]
-    return columns
+            columns[f"`{source}`"] = ("validation", source, "balanced_accuracy")
+    return {
+        **columns,
+        "ECE": ("ece",),
+        "ECE, scaled": ("ece_scaled",),
+        "AUROC, not skin": ("rejection", "auroc"),
+    }
 
 
-def _left_out_columns(first: Figures) -> dict[str, Column]:
-    columns: dict[str, Column] = {"Validation, mean": lambda run: run["validation_mean"]}
-    columns["Test, mean"] = lambda run: run["mean"]
+def _left_out_columns(first: Figures) -> dict[str, Sequence[str | int]]:
+    columns: dict[str, Sequence[str | int]] = {
+        "Validation, mean": ("validation_mean",),
+        "Test, mean": ("mean",),
+    }
     for place, row in enumerate(first["rows"]):
-        columns[f"`{row['source']}`"] = lambda run, place=place: run["rows"][place]["balanced_accuracy"]
+        columns[f"`{row['source']}`, test"] = ("rows", place, "balanced_accuracy")
     return columns
+
+
+def _value(figures: Any, path: Sequence[str | int]) -> float:
+    for step in path:
+        figures = figures[step]
+    return float(figures)
 
 
 def _cell(values: Sequence[float]) -> str:

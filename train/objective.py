@@ -54,6 +54,10 @@ class Objective(nn.Module):
         config: weights, smoothing and adjustment.
     """
 
+    adjustment: Tensor
+    labels: Tensor
+    diagnoses: Tensor
+
     def __init__(self, labels: Ints, diagnoses: Ints | None, config: TrainConfig) -> None:
         super().__init__()
         classes = len(config.labels)
@@ -89,5 +93,5 @@ def create_objective(
     labels = np.asarray(rows["label"])
     if config.diagnosis_weight == 0:
         return Learner(network, diagnoses=0), Objective(labels, None, config)
-    named = diagnosis_labels(rows["diagnosis"], labels, minimum=_FEWEST)
+    named = diagnosis_labels(rows["diagnosis"], labels.tolist(), minimum=_FEWEST)
     return Learner(network, diagnoses=len(named.classes)), Objective(labels, named.numbers, config)
