@@ -180,12 +180,14 @@ def fingerprint(folder: Path) -> str:
 
 
 def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
-    """Fills the backbone from a safetensors file with timm's names; a classifier in the file is left out.
+    """Fills the backbone from a safetensors file: one with timm's names, or the weights of a checkpoint.
+
+    A classifier or a head in the file is left out.
 
     Raises:
         CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
     """
-    weights = read_weights(Path(path))
+    weights = read_weights(Path(path), prefix="backbone.") or read_weights(Path(path))
     wanted = network.backbone.state_dict()
     missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
     _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)

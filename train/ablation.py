@@ -68,8 +68,9 @@ def ablate(*, plan: str, data: Sequence[str], init: str, output: str, report: st
                 path = figures_path(Path(output), section, name, seed)
                 if path.is_file():
                     continue
-                values = {**chosen.options, **section.options, **options}
-                recipe = TrainConfig(**values, data=list(data), init=init, seed=seed)
+                values = {"init": init, **chosen.options, **section.options, **options}
+                train_sources = values.pop("train_sources", None)
+                recipe = TrainConfig(**values, data=list(data), seed=seed)
                 if not splits:
                     splits = {
                         split: load_split(data, split, labels=recipe.labels, strict=split == "train")
@@ -78,7 +79,11 @@ def ablate(*, plan: str, data: Sequence[str], init: str, output: str, report: st
                 tqdm.write(f"{section.title}: {name}, seed {seed}")
                 started = time.monotonic()
                 bench = _Bench(recipe, splits, Path(output), chosen)
-                figures = bench.leave_out(section.leave_out) if section.leave_out else bench.validation()
+                figures = (
+                    bench.leave_out(section.leave_out)
+                    if section.leave_out
+                    else bench.validation(train_sources)
+                )
                 figures |= {
                     "options": {**section.options, **options},
                     "seed": seed,
@@ -117,10 +122,11 @@ class _Bench:
         self.labels = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
         self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
 
-    def validation(self) -> dict[str, Any]:
-        """Figures on the validation split after training on the whole train split, over all and by source."""
+    def validation(self, train_sources: Sequence[str] | None) -> dict[str, Any]:
+        """Figures on the validation split after training on some sources (None: all)."""
         trainer = MapTrainer(self.recipe, name=self.recipe.head)
-        trainer.train(self._views(), self.splits["train"], np.arange(len(self.labels["train"])))
+        own = np.isin(self.sources["train"], train_sources or self.sources["train"])
+        trainer.train(self._views(), self.splits["train"], np.flatnonzero(own))
         logits = trainer.logits(self._as_in_use("validation"), np.arange(len(self.labels["validation"])))
         labels, sources = self.labels["validation"], self.sources["validation"]
         raw = softmax(logits, 1.0)

@@ -18,7 +18,7 @@ class Section:
 
     Attributes:
         title: heading. text: what was asked and what came out.
-        rows: name → the options that it changes.
+        rows: name → the options that it changes; ``train_sources`` lists the sources to train on, if not all.
         leave_out: sources; a row is then trained without each of them in turn, and measured on it.
         options: what all rows of the section change.
         seeds: each row is trained once with each.
