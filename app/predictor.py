@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.wording import reason
 from model.calibration import softmax
 from model.checkpoint import Checkpoint, find
+from model.conformal import prediction_set
 from model.errors import ConfigError
 from model.image import read_image
 from model.labels import condition
@@ -46,7 +47,8 @@ class Prediction:
         criteria: the rejection rule's values and thresholds.
         malignancy: whether the labels that may be cancer matter here; None where the checkpoint has none.
         quality: what about the photo could be better; a warning, never a block.
-        prediction_set: names that cannot be ruled out, or None where the checkpoint has no quantile for it.
+        prediction_set: names that cannot be ruled out, most probable first; None where the checkpoint has no
+            quantile for it, and for a rejected picture, of which it would promise nothing.
         checkpoint: ``id`` and ``revision``.
         timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
         heatmap: the overlay as a data URI, if it was asked for.
@@ -192,7 +194,7 @@ class Predictor:
             criteria=fired,
             malignancy=malignancy(probabilities, self.config),
             quality=check_quality(picture),
-            prediction_set=None,
+            prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),
             checkpoint={"id": self.id, "revision": self.revision},
             timings_ms={
                 "decode": round((decoded - started) * 1e3, 2),

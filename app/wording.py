@@ -139,8 +139,6 @@ def set_sentence(prediction: Prediction) -> str | None:
         return None
     titles = [condition(name).title for name in names]
     known = len(prediction.conditions)
-    if not titles:
-        return "None of the conditions the model knows fits this picture well."
     if len(titles) == 1:
         return (
             f"Of the {known} labels it knows, the model finds only {titles[0]} plausible. That is no proof."

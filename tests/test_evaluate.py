@@ -80,6 +80,7 @@ def opinionated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.Temp
         temperature=2.0,
         min_max_probability=middle(max_probability(probabilities)),
         max_normalized_entropy=middle(normalized_entropy(probabilities)),
+        set_quantile=1 - middle(np.sort(probabilities, axis=1)[:, -2]),
     )
     folder = tmp_path_factory.mktemp("opinionated") / "opinionated"
     checkpoint.save(folder, loaded.network, config, card="# Opinionated\n")
@@ -173,6 +174,23 @@ def test_evaluate_agrees_with_the_probabilities_and_labels(outputs: Path, opinio
         found = figures["per_source"][source]
         assert (found["n"], found["detected"]) == (24, detected[number::2].sum())
     assert figures["unreadable"] == []
+
+
+def test_the_curves_agree_with_the_predictors_answers(outputs: Path, answers: dict[str, list[Any]]) -> None:
+    figures = json.loads((outputs / "figures" / "new" / "metrics.json").read_text())
+    assert sum(entry["n"] for entry in figures["reliability"]["bins"]) == 48
+    assert figures["reliability"]["ece"] == figures["ece"] != figures["reliability"]["ece_uncalibrated"]
+    assert figures["risk_coverage"]["coverage"][-1] == 1.0
+    assert figures["risk_coverage"]["risk"][-1] == pytest.approx(1 - figures["accuracy"])
+    assert len(figures["decision_curve"]["net_benefit"]) == len(figures["decision_curve"]["thresholds"])
+
+    told = [(answer.prediction_set, row["label"]) for answer, row in zip(answers["skin"], ROWS, strict=True)]
+    given = [(names, label) for names, label in told if names is not None]
+    found = figures["prediction_sets"]
+    assert found["n"] == len(given) == round(48 * (1 - figures["rejected"]))
+    assert found["coverage"] == pytest.approx(np.mean([label in names for names, label in given]))
+    assert found["mean_size"] == pytest.approx(np.mean([len(names) for names, _ in given]), abs=0.05)
+    assert sum(entry["n"] for entry in found["per_source"].values()) == len(given)
 
 
 def test_ood_has_the_promised_shape(outputs: Path) -> None:

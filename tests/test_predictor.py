@@ -79,6 +79,22 @@ def test_a_prediction_has_the_keys_of_the_contract(predictor: Predictor, checkpo
     assert got["heatmap"] is None
 
 
+def test_what_cannot_be_ruled_out_is_named_most_probable_first(checkpoint: Checkpoint) -> None:
+    ranked = answer(changed(checkpoint))["conditions"]
+    third = 1 - ranked[2]["probability"]
+    assert answer(changed(checkpoint, set_quantile=third))["prediction_set"] == [
+        row["name"] for row in ranked[:3]
+    ]
+    assert answer(changed(checkpoint, set_quantile=0.0))["prediction_set"] == [ranked[0]["name"]]
+    unsure = answer(changed(checkpoint, set_quantile=third, uncertain_below=1.0))
+    assert (unsure["verdict"], len(unsure["prediction_set"])) == ("uncertain", 3)
+
+
+def test_of_a_rejected_picture_nothing_is_said_to_be_ruled_out(checkpoint: Checkpoint) -> None:
+    rejected = answer(changed(checkpoint, set_quantile=0.5, min_max_probability=1.0))
+    assert (rejected["verdict"], rejected["prediction_set"]) == ("rejected", None)
+
+
 def test_the_timings_add_up(predictor: Predictor) -> None:
     timings = answer(predictor, heatmap=True)["timings_ms"]
     assert list(timings) == ["decode", "transform", "forward", "total"]

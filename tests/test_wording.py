@@ -104,7 +104,6 @@ def test_a_checkpoint_without_a_label_that_may_be_cancer_says_nothing(tiny_check
 def test_what_cannot_be_ruled_out_is_said_plainly(answered: Prediction) -> None:
     assert wording.set_sentence(answered) is None
     for names, words in (
-        ((), "None of the conditions"),
         (("Acne",), "finds only Acne plausible"),
         (("Acne", "Rosacea", "SkinCancer"), "cannot rule out Acne, Rosacea and Skin cancer."),
         (LABELS[:15], "15 of the 22"),

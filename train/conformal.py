@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from model.conformal import SET_LEVEL
 from model.errors import ConfigError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 INSTALL = "Install requirements-eval.txt"
 
@@ -21,13 +25,13 @@ class _Known(ClassifierMixin, BaseEstimator):
     def __init__(self, classes: int) -> None:
         self.classes_ = np.arange(classes)
 
-    def fit(self, X: NDArray[np.float64], y: NDArray[np.int64]) -> _Known:
+    def fit(self, X: Floats, y: Ints) -> _Known:
         return self
 
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict_proba(self, X: Floats) -> Floats:
         return X
 
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+    def predict(self, X: Floats) -> Ints:
         return X.argmax(axis=1)
 
 
@@ -42,7 +46,7 @@ def require_mapie() -> None:
         raise ConfigError("Prediction sets are fitted by MAPIE, which is not installed.", hint=f"{INSTALL}.")
 
 
-def fit_set_quantile(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def fit_set_quantile(probabilities: Floats, labels: Ints) -> float:
     """The quantile with which sets hold the true label of ``SET_LEVEL`` of the pictures.
 
     Args:
@@ -55,17 +59,40 @@ def fit_set_quantile(probabilities: NDArray[np.float64], labels: NDArray[np.int6
         ConfigError: MAPIE is not installed.
     """
     require_mapie()
-    from mapie.classification import SplitConformalClassifier
     from mapie.conformity_scores import LACConformityScore
 
     if len(labels) * (1 - SET_LEVEL) < 1:
         return 1.0
     score = LACConformityScore()
+    _sets(score, probabilities, labels, probabilities[:1])  # the quantile comes with the first sets
+    return float(score.quantiles_[0])
+
+
+def adaptive_sets(probabilities: Floats, labels: Ints, others: Floats) -> NDArray[np.bool_] | None:
+    """Adaptive prediction sets (Romano et al. 2020), which the least ambiguous ones are held against.
+
+    Args:
+        probabilities, labels: as for ``fit_set_quantile``, N at least 1 / (1 - ``SET_LEVEL``).
+        others: calibrated, (M, K), of the pictures that get the sets.
+
+    Returns:
+        (M, K); the most probable label is always in. None where the pictures are of two classes or one, for
+        which MAPIE has no such sets.
+    """
+    if len(np.unique(labels)) < 3:
+        return None
+    from mapie.conformity_scores import APSConformityScore
+
+    return _sets(APSConformityScore(), probabilities, labels, others)
+
+
+def _sets(score: Any, probabilities: Floats, labels: Ints, others: Floats) -> NDArray[np.bool_]:
+    from mapie.classification import SplitConformalClassifier
+
     fitted = SplitConformalClassifier(
-        _Known(probabilities.shape[1]), confidence_level=SET_LEVEL, conformity_score=score
+        _Known(probabilities.shape[1]), confidence_level=SET_LEVEL, conformity_score=score, random_state=0
     )
     with warnings.catch_warnings():  # a split without a picture of some class is no mistake
         warnings.filterwarnings("ignore", message=".*your conformalization dataset has less labels")
         fitted.conformalize(probabilities, labels)
-        fitted.predict_set(probabilities[:1])  # the quantile is only now computed
-    return float(score.quantiles_[0])
+        return fitted.predict_set(others)[1][:, :, 0]

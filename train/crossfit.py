@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from model.calibration import softmax
 from model.config import ModelConfig
 from model.conformal import in_prediction_set
 from model.rejection import dual_margin, max_probability
+from train.conformal import adaptive_sets
 from train.curves import members, set_metrics
 from train.metrics import expected_calibration_error, warning_metrics
 from train.rule import Aims, Answers, fit_rule
 
 FOLDS = 5
+Bools = NDArray[np.bool_]
+
+
+class _Held(NamedTuple):
+    """Pictures of one part, or of all, under rules that were fitted without them.
+
+    Attributes:
+        probabilities: calibrated, (n, K).
+        kept, certain: not rejected; not below the bound of an uncertain answer; (n,).
+        inside: which labels are in the prediction set, (n, K).
+    """
+
+    probabilities: NDArray[np.float64]
+    kept: Bools
+    certain: Bools
+    inside: Bools
 
 
 def cross_fitted(answers: Answers, model_config: ModelConfig, aims: Aims) -> dict[str, Any] | None:
@@ -34,62 +52,89 @@ def cross_fitted(answers: Answers, model_config: ModelConfig, aims: Aims) -> dic
         ``n``; ``folds``; ``ece``: ``before`` and ``after`` the temperature, also ``by_source``; ``rejected``,
         share of all; ``not_uncertain``: ``n`` and ``accuracy`` of the answers neither rejected nor called
         uncertain; ``malignant_warning``, as ``warning_metrics`` counts; ``prediction_sets``, as
-        ``set_metrics`` has them, of the pictures not rejected, None where MAPIE is not installed or the
-        pictures are too few. None in all where they are too few to be divided.
+        ``set_metrics`` has them, of the pictures not rejected, and ``adaptive_sets``, the same of the sets
+        that were not chosen; None where MAPIE is not installed or the pictures or classes are too few. None
+        in all where the pictures are too few to be divided.
     """
-    labels = answers.labels
-    folds = min(FOLDS, len(set(answers.groups)), int(np.bincount(labels).max()))
+    folds = min(FOLDS, len(set(answers.groups)), int(np.bincount(answers.labels).max()))
     if folds < 2:
         return None
-    probabilities = np.empty_like(answers.logits)
-    inside = np.empty(answers.logits.shape, dtype=bool)
-    kept, certain = (np.empty(len(labels), dtype=bool) for _ in range(2))
-    quantiles: list[float] = []
-    warned: Counter[str] = Counter()
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=0)
     with warnings.catch_warnings():  # a class with fewer pictures than parts is in as many as it can be
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = list(splitter.split(labels, labels, answers.groups))
+        parts = list(splitter.split(answers.labels, answers.labels, answers.groups))
+    rules, judged, adaptive = [], [], []
+    warned: Counter[str] = Counter()
     for fitted, held in parts:
         rule = fit_rule(answers.take(fitted), model_config, aims)
-        probabilities[held] = softmax(answers.logits[held], rule.temperature)
-        kept[held] = dual_margin(probabilities[held], rule) <= 0
-        certain[held] = max_probability(probabilities[held]) >= rule.uncertain_below
-        inside[held] = in_prediction_set(probabilities[held], rule)
-        quantiles.append(rule.set_quantile)
-        warned.update(warning_metrics(probabilities[held], labels[held], rule) or {})
-    certain &= kept
-    right = probabilities.argmax(axis=1) == labels
+        part = _judge(rule, answers.take(held))
+        warned.update(warning_metrics(part.probabilities, answers.labels[held], rule) or {})
+        adaptive.append(_adaptive(rule, answers.take(fitted), part.probabilities))
+        rules.append(rule)
+        judged.append(part)
+    every = _Held(*(np.concatenate(arrays) for arrays in zip(*judged, strict=True)))
+    answers = answers.take(np.concatenate([held for _, held in parts]))
+    certain = every.kept & every.certain
+    right = every.probabilities.argmax(axis=1) == answers.labels
+    sets = every.inside if all(rule.set_quantile < 1 for rule in rules) else None
     return {
-        "n": len(labels),
+        "n": len(right),
         "folds": folds,
-        "ece": _calibration_errors(answers, probabilities),
-        "rejected": float((~kept).mean()),
+        "ece": _calibration_errors(answers, every.probabilities),
+        "rejected": float((~every.kept).mean()),
         "not_uncertain": {
             "n": int(certain.sum()),
             "accuracy": float(right[certain].mean()) if certain.any() else None,
         },
         "malignant_warning": dict(warned) or None,
-        "prediction_sets": set_metrics(
-            inside[kept], labels[kept], answers.sources[kept], answers.skin_types[kept]
-        )
-        if kept.any() and max(quantiles) < 1
-        else None,
+        "prediction_sets": _set_figures(answers, every.kept, sets),
+        "adaptive_sets": _set_figures(answers, every.kept, _joined(adaptive)),
     }
 
 
-def _calibration_errors(answers: Answers, probabilities: np.ndarray) -> dict[str, Any]:
-    before, after = softmax(answers.logits, 1.0), probabilities
+def _judge(rule: ModelConfig, held: Answers) -> _Held:
+    probabilities = softmax(held.logits, rule.temperature)
+    return _Held(
+        probabilities=probabilities,
+        kept=dual_margin(probabilities, rule) <= 0,
+        certain=max_probability(probabilities) >= rule.uncertain_below,
+        inside=in_prediction_set(probabilities, rule),
+    )
 
-    def errors(own: np.ndarray) -> dict[str, float]:
+
+def _adaptive(rule: ModelConfig, fitted: Answers, held: NDArray[np.float64]) -> Bools | None:
+    """The sets of another score that the same pictures teach."""
+    if rule.set_quantile >= 1:
+        return None
+    probabilities = softmax(fitted.logits, rule.temperature)
+    kept = dual_margin(probabilities, rule) <= 0
+    return adaptive_sets(probabilities[kept], fitted.labels[kept], held)
+
+
+def _joined(parts: list[Bools | None]) -> Bools | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if len(there) == len(parts) else None
+
+
+def _set_figures(answers: Answers, kept: Bools, inside: Bools | None) -> dict[str, Any] | None:
+    if inside is None or not kept.any():
+        return None
+    own = answers.take(np.flatnonzero(kept))
+    return set_metrics(inside[kept], own.labels, own.sources, own.skin_types)
+
+
+def _calibration_errors(answers: Answers, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    uncalibrated = softmax(answers.logits, 1.0)
+
+    def errors(own: Bools) -> dict[str, float]:
         labels = answers.labels[own]
         return {
-            "before": expected_calibration_error(before[own], labels),
-            "after": expected_calibration_error(after[own], labels),
+            "before": expected_calibration_error(uncalibrated[own], labels),
+            "after": expected_calibration_error(probabilities[own], labels),
         }
 
     return {
-        **errors(np.ones(len(after), dtype=bool)),
+        **errors(np.ones(len(probabilities), dtype=bool)),
         "by_source": {
             source: {"n": int(own.sum()), **errors(own)} for source, own in members(answers.sources)
         },

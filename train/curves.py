@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.calibration import softmax
 from model.config import ModelConfig
-from model.conformal import SET_LEVEL
+from model.conformal import SET_LEVEL, in_prediction_set
 from model.malignancy import malignant_labels, malignant_probability
+from model.rejection import dual_margin
 from train.metrics import expected_calibration_error
 
 Floats = NDArray[np.float64]
@@ -20,6 +22,37 @@ Bools = NDArray[np.bool_]
 BINS = 15
 POINTS = 100
 ACTION_THRESHOLDS = np.arange(1, 51) / 100
+
+
+def curve_metrics(
+    logits: Floats,
+    labels: Ints,
+    sources: Iterable[str | None],
+    skin_types: Iterable[int | None],
+    config: ModelConfig,
+) -> dict[str, Any]:
+    """All figures of this file, as ``metrics.json`` names them.
+
+    Args:
+        logits: (N, K). labels: true class numbers, (N,). sources, skin_types: of the pictures, or None, (N,).
+        config: of the checkpoint.
+
+    Returns:
+        ``reliability``, ``risk_coverage``, ``decision_curve``, and ``prediction_sets`` of the pictures that
+        are not rejected, None where the checkpoint has no sets or every picture is rejected.
+    """
+    probabilities = softmax(logits, config.temperature)
+    kept = dual_margin(probabilities, config) <= 0
+    inside = in_prediction_set(probabilities, config)
+    own_sources, own_types = (np.asarray(list(keys), dtype=object) for keys in (sources, skin_types))
+    return {
+        "reliability": reliability(probabilities, softmax(logits, 1.0), labels, own_sources),
+        "risk_coverage": risk_coverage(probabilities, labels),
+        "decision_curve": decision_curve(probabilities, labels, config),
+        "prediction_sets": set_metrics(inside[kept], labels[kept], own_sources[kept], own_types[kept])
+        if kept.any() and config.set_quantile < 1
+        else None,
+    }
 
 
 def reliability(

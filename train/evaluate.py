@@ -10,10 +10,12 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
+from model.calibration import softmax
 from model.config import ModelConfig
 from model.rejection import dual_margin, unknown_margin
+from train.curves import curve_metrics
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
-from train.measure import labelled_rows, open_checkpoint, probabilities_of, read_rows, write_json
+from train.measure import labelled_rows, open_checkpoint, outputs_of, probabilities_of, read_rows, write_json
 from train.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.per_class import confusion, malignant_sensitivity, per_class_metrics
 from train.processes import is_main
@@ -49,9 +51,10 @@ def evaluate(
         check_mappable(config)
     of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
     rows, unreadable = labelled_rows(data, split, of_data, max_unreadable, truth)
-    probabilities = probabilities_of(loaded, rows)
+    logits = outputs_of(loaded, rows).logits
     if not is_main():
         return
+    probabilities = softmax(logits, config.temperature)
     labels = np.asarray(rows["label"], dtype=np.int64)
     about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
@@ -66,6 +69,7 @@ def evaluate(
     metrics = {
         **about,
         **_figures(rows, probabilities, labels, config),
+        **curve_metrics(logits, labels, rows["source"], rows["skin_type"], config),
         "unreadable": unreadable,
     }
     write_json(Path(output) / "metrics.json", metrics)

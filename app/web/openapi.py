@@ -140,7 +140,8 @@ _SCHEMAS = {
             "prediction_set": {
                 "type": ["array", "null"],
                 "items": _STRING,
-                "description": "Names that cannot be ruled out; null where the checkpoint has no set.",
+                "description": "Names that cannot be ruled out, most probable first; null for a rejected "
+                "picture, or where the checkpoint has no such sets.",
             },
             "checkpoint": _ref("Checkpoint"),
             "timings_ms": _object(
