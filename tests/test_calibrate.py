@@ -157,7 +157,7 @@ def test_calibrate_writes_the_rule_and_its_cross_fitted_figures(words: list[str]
     assert figures["checkpoint"] == {"id": "checkpoint", "revision": fingerprint(tmp_path / "checkpoint")}
     assert (figures["data"], figures["split"], figures["n"]) == (["data"], "validation", 88)
     assert set(figures["prediction_sets"]["per_source"]) == {"atlas", "clinic"}
-    assert main([*words]) == 0
+    assert main(words) == 0
     assert load_config(tmp_path / "checkpoint") == config
 
 

@@ -101,6 +101,9 @@ def test_a_run_learns_and_leaves_a_usable_checkpoint(six_classes: Path, tmp_path
     assert loaded.config.min_max_probability > 0
     assert loaded.config.max_normalized_entropy < 1
     assert "python -m train fit" in loaded.card()
+    measured = json.loads((run / "calibration.json").read_text())
+    assert (measured["checkpoint"]["revision"], measured["n"]) == (loaded.revision, 24)
+    assert f"{measured['ece']['after']:.3f} at the fitted one" in loaded.card()
     assert str(tmp_path) not in loaded.card()
 
 

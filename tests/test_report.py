@@ -48,6 +48,33 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "sources": {"clothes": {"n": 10, "detected": 7}},
         "detectors": {"dual_criterion": {"clothes": {"auroc": 0.875, "fpr95": 0.4}}},
     }
+    sets = {
+        "n": 38,
+        "coverage": 0.914,
+        "mean_size": 4.25,
+        "per_source": {"clinic": {"n": 38, "coverage": 0.914, "mean_size": 4.25}},
+        "per_skin_type": {"5": {"n": 6, "coverage": 0.83, "mean_size": 5.5}},
+    }
+    calibration = {
+        "checkpoint": checkpoint,
+        "data": ["drawn"],
+        "split": "validation",
+        "n": 40,
+        "folds": 5,
+        "ece": {
+            "before": 0.123,
+            "after": 0.045,
+            "by_source": {
+                "clinic": {"n": 39, "before": 0.124, "after": 0.046},
+                "atlas": {"n": 1, "before": 0.3, "after": 0.4},
+            },
+        },
+        "rejected": 0.05,
+        "not_uncertain": {"n": 21, "accuracy": 0.667},
+        "malignant_warning": {"malignant": 9, "malignant_warned": 7, "others": 31, "others_warned": 6},
+        "prediction_sets": sets,
+        "adaptive_sets": {**sets, "mean_size": 5.75},
+    }
     run = tmp_path / "run"
     run.mkdir()
     options = {
@@ -67,7 +94,7 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
     (run / "epochs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
     files = {"checkpoint": folder, "run": run, "notes": tmp_path / "notes.md"}
     files["notes"].write_text(NOTES)
-    for name, content in (("metrics", figures), ("ood", detection)):
+    for name, content in (("metrics", figures), ("ood", detection), ("calibration", calibration)):
         files[name] = tmp_path / f"{name}.json"
         files[name].write_text(json.dumps(content))
     return files
@@ -96,6 +123,31 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert card.data.license_name == "test-only"
     results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
     assert results["balanced_accuracy"] == 0.517
+
+
+def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> None:
+    config = measured["checkpoint"] / "config.json"
+    assert main(command(measured)) == 0
+    text = (measured["checkpoint"] / "README.md").read_text()
+    for words in (
+        "drawn, validation, n = 40",
+        "error 0.123 at temperature 1, 0.045 at the fitted one",
+        "66.7% right of the 21 answers not called uncertain",
+        "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others",
+        "true label in 91.4% of 38, 4.2 labels on average (true label in 91.4% of 38, 5.8 labels",
+        "| clinic | 39 | 0.124 | 0.046 | 38 | 0.91 | 4.2 |",
+        "| atlas | 1 | 0.300 | 0.400 | – | – | – |",
+        "| 5 | 6 | 0.83 | 5.5 |",
+    ):
+        assert words in text
+    assert "every label of probability" not in text  # this checkpoint has no sets
+
+    config.write_text(config.read_text().replace('"set_quantile": 1.0', '"set_quantile": 0.97'))
+    bare = {name: path for name, path in measured.items() if name in ("checkpoint", "run", "notes")}
+    assert main(command(bare)) == 0
+    text = (measured["checkpoint"] / "README.md").read_text()
+    assert "every label of probability 0.030 or more" in text
+    assert "temperature 1," not in text
 
 
 def test_figures_of_another_checkpoint_are_refused(
@@ -127,4 +179,5 @@ def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> N
             notes=str(measured["notes"]),
             metrics=[str(tmp_path / "none.json")],
             ood=None,
+            calibration=None,
         )

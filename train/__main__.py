@@ -107,6 +107,9 @@ def _parser() -> jsonargparse.ArgumentParser:
         "--metrics", nargs="+", type=str, default=[], help="metrics.json files of this checkpoint"
     )
     card.add_argument("--ood", type=str, default=None, help="ood.json file of this checkpoint")
+    card.add_argument(
+        "--calibration", type=str, default=None, help="calibration.json file of this checkpoint"
+    )
     commands.add_subcommand("card", card, help="write a checkpoint's model card from measured figures")
 
     push = jsonargparse.ArgumentParser(description="upload a checkpoint folder to the Hub")

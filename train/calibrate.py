@@ -57,7 +57,8 @@ def calibrate(
         )
     answers = Answers.of(validation, outputs)
     aims = Aims(config.keep, config.uncertain_accuracy, config.malignant_sensitivity)
-    return fit_rule(answers, model_config, aims), cross_fitted(answers, model_config, aims)
+    figures = _figures(answers, model_config, aims, data=config.data, split="validation")
+    return fit_rule(answers, model_config, aims), figures
 
 
 def recalibrate(
@@ -91,37 +92,38 @@ def recalibrate(
     outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
     answers = Answers.of(rows, outputs)
     config = fit_rule(answers, loaded.config, aims)
-    figures = cross_fitted(answers, loaded.config, aims)
+    figures = _figures(answers, loaded.config, aims, data=data, split=split)
     _write(loaded.folder / CONFIG, config.to_json())
     for name, value in dataclasses.asdict(config).items():
         if value != getattr(loaded.config, name):
             print(f"{name}: {getattr(loaded.config, name):.4g} → {value:.4g}")
     if output is not None:
-        write_figures(Path(output), loaded.folder, figures, data=data, split=split)
+        write_figures(Path(output), loaded.folder, figures)
     print("Figures measured before belong to the old configuration; run evaluate and card again.")
 
 
-def write_figures(
-    folder: Path, checkpoint: Path, figures: dict[str, Any] | None, *, data: Sequence[str], split: str
-) -> None:
+def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None) -> None:
     """Writes cross-fitted figures to ``calibration.json``.
 
     Args:
         folder: made if needed.
         checkpoint: the folder that they belong to.
-        figures: from ``cross_fitted``; where there are none, a line says so instead.
-        data, split: what they were measured on.
+        figures: from ``calibrate``; where there are none, a line says so instead.
     """
     if figures is None:
         print(f"No {FIGURES}: too few pictures to be divided for cross-fitting.", file=sys.stderr)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    about = {
-        "checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)},
-        "data": [Path(name).name for name in data],
-        "split": split,
-    }
+    about = {"checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)}}
     _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2) + "\n")
+
+
+def _figures(
+    answers: Answers, model_config: ModelConfig, aims: Aims, *, data: Sequence[str], split: str
+) -> dict[str, Any] | None:
+    """``cross_fitted``, and what it was measured on."""
+    figures = cross_fitted(answers, model_config, aims)
+    return figures and {"data": [Path(name).name for name in data], "split": split, **figures}
 
 
 def _write(path: Path, text: str) -> None:

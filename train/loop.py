@@ -207,9 +207,9 @@ def fit(config: TrainConfig) -> Path:
         writer.close()
         options = dataclasses.asdict(config)
         training = training_section(options, progress.history)
-        card = model_card(calibrated, options=options, training=training)
+        card = model_card(calibrated, options=options, training=training, calibration=figures)
         checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
-        write_figures(folder, folder / "checkpoint", figures, data=config.data, split="validation")
+        write_figures(folder, folder / "checkpoint", figures)
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()
     return folder / "checkpoint"

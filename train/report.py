@@ -15,8 +15,8 @@ from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
 from model.hub import is_reference
-from model.malignancy import malignant_labels
 from model.preprocess import resized_side
+from train.card_rule import row, rule_section
 from train.config import TrainConfig
 from train.state import CONFIG, LOG
 
@@ -36,7 +36,13 @@ FIGURES = {
 
 
 def write_card(
-    *, checkpoint: str, run: str | None, notes: str, metrics: Sequence[str], ood: str | None
+    *,
+    checkpoint: str,
+    run: str | None,
+    notes: str,
+    metrics: Sequence[str],
+    ood: str | None,
+    calibration: str | None,
 ) -> None:
     """Writes ``README.md`` of a checkpoint folder.
 
@@ -45,7 +51,7 @@ def write_card(
         run: the folder of the training run that made it; None keeps the card's own section on training.
         notes: a Markdown file on data and terms; its front matter gives the card's licence and tags.
         metrics: files that ``evaluate`` wrote for this very checkpoint.
-        ood: a file that ``ood`` wrote for it, if any.
+        ood, calibration: files that ``ood`` and ``calibrate`` wrote for it, if any.
 
     Raises:
         DataError: a file is missing, or its figures belong to another checkpoint.
@@ -53,7 +59,9 @@ def write_card(
     folder = Path(checkpoint)
     revision = fingerprint(folder)
     measured = [_read_figures(Path(path), revision) for path in metrics]
-    detection = _read_figures(Path(ood), revision) if ood else None
+    detection, crossfit = (
+        _read_figures(Path(path), revision) if path else None for path in (ood, calibration)
+    )
     options = dataclasses.asdict(TrainConfig())
     if run is None:
         training = _present_section(folder / CARD, TRAINING)
@@ -68,6 +76,7 @@ def write_card(
         notes=_read_text(Path(notes)),
         metrics=measured,
         ood=detection,
+        calibration=crossfit,
     )
     (folder / CARD).write_text(text, encoding="utf-8")
     print(f"The card is in {folder / CARD}.")
@@ -81,6 +90,7 @@ def model_card(
     notes: str = "",
     metrics: Sequence[dict[str, Any]] = (),
     ood: dict[str, Any] | None = None,
+    calibration: dict[str, Any] | None = None,
 ) -> str:
     """Text of a model card with ``model-index``.
 
@@ -90,7 +100,7 @@ def model_card(
         training: the section on the training run, see ``training_section``.
         notes: Markdown on data and terms, with front matter.
         metrics: contents of ``metrics.json`` files.
-        ood: content of an ``ood.json`` file.
+        ood, calibration: contents of ``ood.json`` and ``calibration.json`` files.
     """
     given = ModelCard(notes, ignore_metadata_errors=True) if notes else None
     data = given.data.to_dict() if given else {}
@@ -109,7 +119,7 @@ def model_card(
         parts.append(_figures_section(metrics))
     if ood:
         parts.append(_ood_section(ood))
-    parts += [_rule_section(config, options), training]
+    parts += [rule_section(config, options, calibration), training]
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,7 +148,7 @@ def _read_figures(path: Path, revision: str) -> dict[str, Any]:
     if measured != revision:
         raise DataError(
             f"{path} was measured on the checkpoint {measured}, but the card is for {revision}.",
-            hint="Run `python -m train evaluate` and `python -m train ood` again on this checkpoint.",
+            hint="Measure again on this checkpoint, with the command of `python -m train` that wrote it.",
         )
     return figures
 
@@ -171,14 +181,14 @@ def _summary(config: ModelConfig) -> str:
 
 def _figures_section(metrics: Sequence[dict[str, Any]]) -> str:
     columns = [f"{m['data']}, {m['split']} (n = {m['n']})" for m in metrics]
-    lines = ["## Measured", "", _row(["", *columns]), _row(["---"] * (len(columns) + 1))]
+    lines = ["## Measured", "", row(["", *columns]), row(["---"] * (len(columns) + 1))]
     for name, title in FIGURES.items():
         cells = []
         for measured in metrics:
             interval = measured["intervals"].get(name)
             spread = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
             cells.append(f"{measured[name]:.3f}{spread}")
-        lines.append(_row([title, *cells]))
+        lines.append(row([title, *cells]))
     lines += [
         "",
         "In brackets: 95 % bootstrap intervals over groups of related pictures. Rejection is ignored "
@@ -187,10 +197,10 @@ def _figures_section(metrics: Sequence[dict[str, Any]]) -> str:
         "Recall a class, with the number of pictures:",
         "",
     ]
-    lines += [_row(["Class", *columns]), _row(["---"] * (len(columns) + 1))]
+    lines += [row(["Class", *columns]), row(["---"] * (len(columns) + 1))]
     for label in sorted({label for measured in metrics for label in measured["per_class"]}):
         classes = [measured["per_class"].get(label) for measured in metrics]
-        lines.append(_row([label, *(f"{c['recall']:.2f} ({c['n']})" if c else "–" for c in classes)]))
+        lines.append(row([label, *(f"{c['recall']:.2f} ({c['n']})" if c else "–" for c in classes)]))
     for name, title in (("per_source", "source"), ("per_skin_type", "Fitzpatrick skin type")):
         lines += _accuracy_table(metrics, name, title, columns)
     warned = [_warned(measured) for measured in metrics if measured.get("malignant_warning")]
@@ -204,14 +214,14 @@ def _accuracy_table(
     if not keys:
         return []
     lines = ["", f"Accuracy a {title}, with its interval where ten groups or more allow one:", ""]
-    lines += [_row([title.capitalize(), *columns]), _row(["---"] * (len(columns) + 1))]
+    lines += [row([title.capitalize(), *columns]), row(["---"] * (len(columns) + 1))]
     for key in keys:
         cells = []
         for measured in metrics:
             own = measured[name].get(key)
             spread = " ({:.2f} to {:.2f})".format(*own["interval"]) if own and own["interval"] else ""
             cells.append(f"{own['accuracy']:.2f}{spread}, n = {own['n']}" if own else "–")
-        lines.append(_row([key, *cells]))
+        lines.append(row([key, *cells]))
     return lines
 
 
@@ -234,30 +244,12 @@ def _ood_section(ood: dict[str, Any]) -> str:
         + ", ".join(f"{s['detected']} of {s['n']} from {name}" for name, s in ood["sources"].items())
         + ", which should be most.",
         "",
-        _row(["AUROC / FPR at 95 % of skin accepted", *ood["sources"]]),
-        _row(["---"] * (len(ood["sources"]) + 1)),
+        row(["AUROC / FPR at 95 % of skin accepted", *ood["sources"]]),
+        row(["---"] * (len(ood["sources"]) + 1)),
     ]
     for detector, sources in ood["detectors"].items():
-        lines.append(_row([detector, *(f"{s['auroc']:.3f} / {s['fpr95']:.3f}" for s in sources.values())]))
+        lines.append(row([detector, *(f"{s['auroc']:.3f} / {s['fpr95']:.3f}" for s in sources.values())]))
     return "\n".join(lines)
-
-
-def _rule_section(config: ModelConfig, options: dict[str, Any]) -> str:
-    return (
-        "## Calibration and rejection\n\n"
-        f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
-        f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
-        f"{config.max_normalized_entropy:.3f}, which together keep {options['keep']:.0%} of the validation "
-        f"pictures that show a condition; called uncertain under {config.uncertain_below:.3f}, the smallest "
-        f"bound above which {options['uncertain_accuracy']:.0%} of the accepted answers were right there."
-        + (
-            f" The advice to see a doctor soon comes first from {config.malignant_from:.3f} on of the summed "
-            f"probability of {', '.join(malignant_labels(config))}, a bound that "
-            f"{options['malignant_sensitivity']:.0%} of the validation pictures of these labels reach."
-            if malignant_labels(config) and config.malignant_from < 1
-            else ""
-        )
-    )
 
 
 def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
@@ -288,7 +280,3 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
             f"{best['epoch']}, the best on validation (balanced accuracy {best['balanced_accuracy']:.3f})."
         )
     return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
