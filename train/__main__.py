@@ -78,6 +78,23 @@ def _parser() -> jsonargparse.ArgumentParser:
         )
         commands.add_subcommand(name, command, help=text)
 
+    text = "check a data set before training, and write its hash manifest"
+    check = jsonargparse.ArgumentParser(description=text)
+    check.add_argument("--data", required=True, nargs="+", type=os.fspath, help="folders or Hub ids")
+    check.add_argument("--output", required=True, type=os.fspath, help="folder for the report")
+    check.add_argument("--labels", default=[], type=list[str], help="class names (default: all there are)")
+    check.add_argument(
+        "--probabilities", nargs="+", type=os.fspath, default=[], help="CSV files of predict, out of fold"
+    )
+    check.add_argument(
+        "--init", default="", type=str, help="weights for a probe that looks for label errors, as for fit"
+    )
+    for name in ("backbone", "stride_in_1x1", "device"):
+        value = getattr(TrainConfig(), name)
+        check.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
+    check.add_argument("--fail_on_defects", action="store_true", help="exit with 1 if there is a defect")
+    commands.add_subcommand("audit", check, help=text)
+
     calibrate = jsonargparse.ArgumentParser(description="fit a checkpoint's temperature and thresholds anew")
     calibrate.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
     calibrate.add_argument("--data", required=True, nargs="+", type=str, help="folders or Hub ids")
@@ -174,6 +191,10 @@ def main(arguments: list[str] | None = None) -> int:
             from train.push_data import push_data
 
             _report(push_data(**options.as_dict()))
+        elif chosen.command == "audit":
+            from train.audit import audit
+
+            audit(**options.as_dict())
         elif chosen.command == "calibrate":
             from train.calibrate import recalibrate
 

@@ -64,6 +64,7 @@ class TrainConfig:
         quarter_turns: turn pictures by multiples of 90 degrees, for pictures without an upright side.
         validation_fraction: kept back from train where a data set has no validation split.
         max_unreadable: largest share of unreadable pictures.
+        manifest: a hash manifest that the pictures of train and validation must match; empty: none.
         keep: share of validation pictures with a condition that the rejection rule keeps.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
         malignant_sensitivity: share of validation pictures of labels that may be cancer for which the advice
@@ -120,6 +121,7 @@ class TrainConfig:
 
     validation_fraction: float = 0.1
     max_unreadable: float = 0.01
+    manifest: str = ""
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
     malignant_sensitivity: float = 0.9
@@ -131,7 +133,7 @@ class TrainConfig:
 
 
 # What may differ between a run and its resumption without changing its result.
-FREE_ON_RESUME = ("resume", "output", "num_workers", "save_every")
+FREE_ON_RESUME = ("resume", "output", "manifest", "num_workers", "save_every")
 
 
 def add_fit_options(parser: jsonargparse.ArgumentParser) -> None:

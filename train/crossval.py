@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from model.calibration import softmax
 from train.config import TrainConfig
 from train.data import drop_unreadable, load_split
+from train.manifest import verify_sources
 from train.maps import MapTrainer, cached
 from train.metrics import bootstrap_intervals, classification_metrics
 from train.recipe import create_network
@@ -41,6 +42,8 @@ def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
         ConfigError: the backbone is no ResNet, or the trainable parts are no whole last blocks.
     """
     config = dataclasses.replace(config, resume=True)
+    if config.manifest:
+        verify_sources(Path(config.manifest), config.data, ("train",), config.labels)
     folder = open_run(config)
     rows = load_split(config.data, "train", labels=config.labels)
     rows, _ = drop_unreadable(rows, limit=config.max_unreadable, what="train")

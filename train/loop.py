@@ -29,6 +29,7 @@ from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_outputs
 from train.loader import epoch_batches, sampling_weights, train_loader
+from train.manifest import verify_sources
 from train.metrics import classification_metrics
 from train.objective import create_objective
 from train.optim import create_optimizer, create_schedule, train_mode
@@ -59,6 +60,8 @@ def fit(config: TrainConfig) -> Path:
     model_config, network = create_network(config)
     accelerator = _create_accelerator(config, network)
     with accelerator.local_main_process_first():
+        if config.manifest:
+            verify_sources(Path(config.manifest), config.data, ("train", "validation"), config.labels)
         train, validation = train_and_validation(
             config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
         )

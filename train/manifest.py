@@ -1,7 +1,8 @@
 """The hash manifest of a data set: ``manifest.csv``, one line a picture, to prove that nothing changed.
 
 Its columns are ``split``, ``id``, ``label`` (a class name, empty where there is none) and ``sha256``: the
-hash of the picture's file as it is stored, in hexadecimal. Lines stand in the order of the rows.
+hash of the picture's file as it is stored, in hexadecimal, empty where there is no file. Lines stand in the
+order of the rows.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import datasets
+from tqdm import tqdm
 
-from model.errors import DataError
-from train.data import NO_LABEL, picture_bytes
+from model.errors import DataError, ImageError
+from train.data import NO_LABEL, load_split, picture_bytes, split_names
 
 FILE = "manifest.csv"
 
@@ -30,22 +31,26 @@ class Entry(NamedTuple):
     sha256: str
 
 
-def entry(split: str, name: str, label: str, picture: bytes) -> Entry:
-    """The line of one stored picture."""
-    return Entry(split, name, label, hashlib.sha256(picture).hexdigest())
+def entry(split: str, name: str, label: str, picture: bytes | None) -> Entry:
+    """The line of one stored picture, or of one that is not there."""
+    return Entry(split, name, label, "" if picture is None else hashlib.sha256(picture).hexdigest())
 
 
-def entries(split: str, rows: datasets.Dataset, labels: Sequence[str]) -> Iterator[Entry]:
-    """The lines of a split as ``load_split`` gives it.
+def entries(split: str, rows: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[Entry]:
+    """The lines of a split's rows as ``load_split`` gives them.
 
     Args:
         split: its name.
-        rows: with the columns ``image``, ``label`` and ``id``.
+        rows: its rows, with ``image``, ``label`` and ``id``.
         labels: the names that the label numbers stand for.
     """
     for row in rows:
         label = "" if row["label"] == NO_LABEL else labels[row["label"]]
-        yield entry(split, row["id"], label, picture_bytes(row))
+        try:
+            picture = picture_bytes(row)
+        except (ImageError, OSError):
+            picture = None
+        yield entry(split, row["id"], label, picture)
 
 
 def write(path: Path, lines: Iterable[Entry]) -> None:
@@ -108,3 +113,26 @@ def verify(path: Path, found: Mapping[str, Iterable[Entry]]) -> int:
         f"The pictures are not those of {path}: {'; '.join(problems)}.",
         hint="Fetch the data set again, or at the revision that the manifest belongs to.",
     )
+
+
+def verify_sources(path: Path, sources: Sequence[str], splits: Sequence[str], labels: Sequence[str]) -> int:
+    """Compares splits of data sets, as they are stored, with their manifest.
+
+    Args:
+        path: the manifest.
+        sources, labels: as for ``load_split``.
+        splits: names of the splits that are looked at; a source may lack one that the manifest lacks too.
+
+    Returns:
+        How many pictures were compared.
+
+    Raises:
+        DataError: as for ``verify`` and ``load_split``.
+    """
+    found: dict[str, list[Entry]] = {split: [] for split in splits}
+    for split in splits:
+        having = [source for source in sources if split in split_names(source)]
+        if having:
+            rows = load_split(having, split, labels=labels, strict=False)
+            found[split] = list(entries(split, tqdm(rows, desc=f"verify {split}", unit="picture"), labels))
+    return verify(path, found)
