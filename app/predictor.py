@@ -88,6 +88,7 @@ class Predictor:
         self.id, self.revision = checkpoint.id, checkpoint.revision
         self.card = checkpoint.card()
         self.runtime = runtime
+        self._detector = checkpoint.detector
 
     @classmethod
     def from_checkpoint(
@@ -186,12 +187,16 @@ class Predictor:
             RankedCondition(name, condition(name).title, float(probabilities[number]))
             for number, name in ((int(number), self.config.labels[number]) for number in order)
         )
-        decided, fired = verdict(probabilities, self.config), criteria(probabilities, self.config)
+        unusualness = None
+        if self._detector is not None:
+            unusualness = float(self._detector.unusualness(self.runtime.pooled(features)))
+        decided = verdict(probabilities, self.config, unusualness)
+        checked = criteria(probabilities, self.config, unusualness)
         return Prediction(
             verdict=decided,
-            reason=reason(decided, ranked[0].title, ranked[0].probability, fired),
+            reason=reason(decided, ranked[0].title, ranked[0].probability, checked),
             conditions=ranked,
-            criteria=fired,
+            criteria=checked,
             malignancy=malignancy(probabilities, self.config),
             quality=check_quality(picture),
             prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),

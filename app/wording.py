@@ -23,6 +23,10 @@ BETTER_PHOTO = (
     "and let the spot fill the middle of the picture."
 )
 
+ONLY_SKIN = (
+    "Make sure that the photo shows skin and little else: no clothes, writing or other things in the picture."
+)
+
 WORRYING_SPOT = "Show a spot that worries you to a doctor, whatever this program says."
 
 NO_FINDING = "That is no finding, and only a closer look can tell."
@@ -61,6 +65,8 @@ CRITERIA = {
     "needed.",
     "normalized_entropy": "Indecision: the guesses are spread to {value} of the most even spread there is; "
     "at most {threshold} is allowed.",
+    "unusualness": "Likeness: {value} of photos of skin conditions are more like those which the model "
+    "learned from; at most {threshold} is allowed.",
 }
 
 
@@ -99,8 +105,9 @@ def advice(prediction: Prediction) -> Advice:
     """
     worry = prediction.malignancy is not None and prediction.malignancy.fired
     if prediction.verdict == "rejected":
-        text = f"{BETTER_PHOTO} {WORRYING_SPOT}" if worry else BETTER_PHOTO
-        return Advice("none", "Try another photo", text, None)
+        unlike = any(criterion.name == "unusualness" and criterion.fired for criterion in prediction.criteria)
+        sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
+        return Advice("none", "Try another photo", " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
     if prediction.verdict == "uncertain":
@@ -179,9 +186,9 @@ def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[
 
 def criterion_sentence(criterion: Criterion) -> str:
     """One criterion with its value and threshold, for people."""
-    return CRITERIA[criterion.name].format(
-        value=percent(criterion.value), threshold=percent(criterion.threshold)
-    )
+    # Of the unusualness only the last few per cent matter, so they are told apart.
+    words = "{:.1%}".format if criterion.name == "unusualness" else percent
+    return CRITERIA[criterion.name].format(value=words(criterion.value), threshold=words(criterion.threshold))
 
 
 def _fired(criteria: Iterable[Criterion]) -> list[str]:
@@ -189,6 +196,7 @@ def _fired(criteria: Iterable[Criterion]) -> list[str]:
         "max_probability": "even its best guess reaches only {value}, under the {threshold} that is needed",
         "normalized_entropy": "its guesses are spread too evenly ({value} of the possible spread, "
         "{threshold} allowed)",
+        "unusualness": "it looks unlike the skin photos that the model learned from",
     }
     return [
         texts[c.name].format(value=percent(c.value), threshold=percent(c.threshold))

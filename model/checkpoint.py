@@ -16,17 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
-
 from model import hub
 from model.config import ModelConfig
+from model.detector import Detector, load_detector
 from model.errors import CheckpointError, ConfigError
+from model.weights import check_shapes, check_there, fitting_weights, read_weights
 
 # PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
 # so whatever touches weights imports them itself.
 if TYPE_CHECKING:
-    import torch
-
     from model.network import SkinDiseaseNet
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -40,7 +38,7 @@ class Checkpoint:
     Attributes:
         config: what else a prediction depends on.
         id: the folder's name or the Hub id.
-        revision: the Hub commit, or ``sha256:`` and the first digits of the hash over config and weights.
+        revision: the Hub commit, or ``fingerprint``.
         folder: where the files lie.
     """
 
@@ -62,8 +60,17 @@ class Checkpoint:
             network = SkinDiseaseNet(self.config)
         except ConfigError as error:
             raise CheckpointError(f"{self.folder / CONFIG}: {error.message}", hint=error.hint) from error
-        network.load_state_dict(_load_weights(self.folder, network))
+        network.load_state_dict(fitting_weights(self.folder / WEIGHTS, network))
         return network.eval()
+
+    @cached_property
+    def detector(self) -> Detector | None:
+        """The third criterion's, read at the first use; None where the config names none.
+
+        Raises:
+            CheckpointError: its file is missing or damaged.
+        """
+        return load_detector(self.folder / self.config.detector) if self.config.detector else None
 
     def card(self) -> str:
         """The model card's text, empty if there is none."""
@@ -71,7 +78,14 @@ class Checkpoint:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, card: str) -> None:
+def save(
+    folder: str | Path,
+    network: SkinDiseaseNet,
+    config: ModelConfig,
+    *,
+    card: str,
+    detector: Detector | None = None,
+) -> None:
     """Writes a checkpoint folder with float16 weights.
 
     The files are written beside it and moved in by renaming, so no reader ever meets a half-written file; a
@@ -82,6 +96,7 @@ def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, ca
         network: any mode, any device.
         config: belongs to the network.
         card: text of the model card.
+        detector: the one that the config names, if it names one.
     """
     from safetensors.torch import save_file
 
@@ -98,6 +113,8 @@ def save(folder: str | Path, network: SkinDiseaseNet, config: ModelConfig, *, ca
         (fresh / WEIGHTS).chmod(0o644)  # safetensors leaves it unreadable for other users
         (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
+        if detector is not None:
+            detector.save(fresh)
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             os.rename(folder, old / folder.name)
@@ -132,7 +149,8 @@ def find(reference: str | Path) -> Checkpoint:
     """
     folder, name, commit = _resolve(str(reference))
     config = load_config(folder)
-    _check_there(folder / WEIGHTS)
+    for file in (WEIGHTS, *_further(folder)):
+        check_there(folder / file)
     return Checkpoint(config, name, commit or fingerprint(folder), folder)
 
 
@@ -170,9 +188,9 @@ def load_config(folder: Path) -> ModelConfig:
 
 
 def fingerprint(folder: Path) -> str:
-    """``sha256:`` and twelve digits over config and weights: changes whenever a prediction could."""
+    """``sha256:`` and twelve digits over all but the card: changes whenever a prediction could."""
     digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
+    for name in (CONFIG, WEIGHTS, *_further(folder)):
         with open(folder / name, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -190,7 +208,7 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     weights = read_weights(Path(path), prefix="backbone.") or read_weights(Path(path))
     wanted = network.backbone.state_dict()
     missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
-    _check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
+    check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
     kept = {name: weights[name].float() for name in wanted if name in weights}
     network.backbone.load_state_dict(kept, strict=False)
 
@@ -213,7 +231,7 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
             f"The checkpoint in {folder} has other labels, or the same in another order.",
             hint="Start from a checkpoint with the same labels, or from backbone weights.",
         )
-    network.load_state_dict(_load_weights(folder, network))
+    network.load_state_dict(fitting_weights(folder / WEIGHTS, network))
 
 
 def files(folder: Path) -> dict[str, Path]:
@@ -254,66 +272,3 @@ def _resolve(reference: str) -> tuple[Path, str, str | None]:
     if further := _further(path):
         path = hub.download(name, path.name, [*FILES, *further])
     return path, name, path.name
-
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        pickles = sorted(
-            file.name for file in path.parent.glob("*") if file.suffix in (".bin", ".pt", ".pth")
-        )
-        found = (
-            f" {', '.join(pickles)} is there, but a pickle can run code when it is opened." if pickles else ""
-        )
-        raise CheckpointError(
-            f"{path} is missing.{found}",
-            hint="Weights are read from safetensors files only; convert or refetch.",
-        )
-
-
-def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file whose names start with the prefix, by their names without it.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or not safetensors.
-    """
-    _check_there(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - no mapping
-            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    except (SafetensorError, ValueError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}).",
-            hint="It may be cut off, or a pickle under another name; fetch or convert it again.",
-        ) from error
-
-
-def _load_weights(folder: Path, network: SkinDiseaseNet) -> dict[str, torch.Tensor]:
-    path = folder / WEIGHTS
-    weights, wanted = read_weights(path), network.state_dict()
-    missing = sorted(set(wanted) - set(weights))
-    extra = sorted(set(weights) - set(wanted))
-    if extra:
-        raise CheckpointError(
-            f"{path} has {len(extra)} tensors that the network of {CONFIG} does not have, {extra[0]} first.",
-            hint="Config and weights must come from the same run.",
-        )
-    _check_shapes(path, weights, wanted, missing)
-    return weights
-
-
-def _check_shapes(
-    path: Path, weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], missing: list[str]
-) -> None:
-    if missing:
-        raise CheckpointError(
-            f"{path} lacks {len(missing)} tensors of the network, {missing[0]} first.",
-            hint="Config and weights must come from the same run; fetch the checkpoint again.",
-        )
-    for name, tensor in weights.items():
-        if tensor.shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{name} in {path} has the shape {tuple(tensor.shape)}, but {tuple(wanted[name].shape)} is "
-                "expected from the labels and the sizes in the configuration.",
-                hint="Config and weights must come from the same run; check the number of labels.",
-            )

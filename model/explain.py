@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cam import evidence
-from model.checkpoint import WEIGHTS, Checkpoint, read_weights
+from model.checkpoint import WEIGHTS, Checkpoint
 from model.heads import apply_head, create_head
+from model.weights import read_weights
 
 
 class HasHead(Protocol):

@@ -1,9 +1,13 @@
-"""The paper's dual criterion: is this a picture for which the network can name a condition at all?"""
+"""The rejection rule: is this a picture for which the network can name a condition at all?
+
+The paper's two criteria look at the probabilities; a third, where the checkpoint has a detector, at the
+features.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +41,7 @@ def normalized_entropy(probabilities: Array) -> Array:
 
 
 def dual_margin(probabilities: Array, config: ModelConfig) -> Array:
-    """How far the rule is from the border, (..., K) → (...); above 0 exactly where a criterion fires.
+    """How far the paper's two criteria are from firing, (..., K) → (...); above 0 exactly where one does.
 
     Each criterion's distance to its threshold, relative to the room it has there; the larger one counts.
     """
@@ -46,6 +50,34 @@ def dual_margin(probabilities: Array, config: ModelConfig) -> Array:
     confidence = (config.min_max_probability - max_probability(probabilities)) / low
     entropy = (normalized_entropy(probabilities) - config.max_normalized_entropy) / room
     return np.maximum(confidence, entropy)
+
+
+def rejection_margin(probabilities: Array, config: ModelConfig, unusualness: Array | None = None) -> Array:
+    """As ``dual_margin``, for the whole rule.
+
+    Args:
+        probabilities: calibrated, (..., K).
+        config: has the thresholds.
+        unusualness: of the same pictures, (...), as ``model.detector`` gives it; None where the checkpoint
+            has no detector.
+    """
+    margin = dual_margin(probabilities, config)
+    if unusualness is None:
+        return margin
+    limit, most = _surprise(config.max_unusualness), _surprise(1.0)
+    return np.maximum(margin, (_surprise(unusualness) - limit) / np.maximum(most - limit, 1e-6))
+
+
+def _surprise(unusualness: Array | float) -> Array:
+    """Rising with it, so that 99 of 100 is as far from 9 of 10 as that is from none."""
+    return -np.log(1.001 - np.asarray(unusualness))
+
+
+def detection_margin(probabilities: Array, config: ModelConfig, unusualness: Array | None = None) -> Array:
+    """Above 0 exactly where the verdict is ``rejected`` or ``no_condition``; see ``rejection_margin``."""
+    return np.maximum(
+        rejection_margin(probabilities, config, unusualness), unknown_margin(probabilities, config)
+    )
 
 
 def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
@@ -59,49 +91,77 @@ def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
     return probabilities[..., unknown] - np.delete(probabilities, unknown, axis=-1).max(axis=-1)
 
 
-def criteria(probabilities: Array, config: ModelConfig) -> tuple[Criterion, ...]:
-    """The criteria for one picture's calibrated probabilities, shape (K,)."""
+def criteria(
+    probabilities: Array, config: ModelConfig, unusualness: float | None = None
+) -> tuple[Criterion, ...]:
+    """The criteria for one picture.
+
+    Args:
+        probabilities: calibrated, (K,).
+        config: has the thresholds.
+        unusualness: 0 to 1; None where the checkpoint has no detector, and then there are two criteria.
+    """
     confidence = float(max_probability(probabilities))
     entropy = float(normalized_entropy(probabilities))
     low, high = config.min_max_probability, config.max_normalized_entropy
-    return (
+    found = [
         Criterion("max_probability", confidence, low, confidence < low),
         Criterion("normalized_entropy", entropy, high, entropy > high),
-    )
+    ]
+    if unusualness is not None:
+        limit = config.max_unusualness
+        found.append(Criterion("unusualness", float(unusualness), limit, bool(unusualness > limit)))
+    return tuple(found)
 
 
-def verdict(probabilities: Array, config: ModelConfig) -> Verdict:
-    """One picture's calibrated probabilities, shape (K,) → what may be said about it."""
-    if any(criterion.fired for criterion in criteria(probabilities, config)):
+def verdict(probabilities: Array, config: ModelConfig, unusualness: float | None = None) -> Verdict:
+    """What may be said about one picture; arguments as for ``criteria``."""
+    if any(criterion.fired for criterion in criteria(probabilities, config, unusualness)):
         return "rejected"
     if unknown_margin(probabilities, config) > 0:
         return "no_condition"
     return "uncertain" if max_probability(probabilities) < config.uncertain_below else "condition"
 
 
-def choose_thresholds(probabilities: Array, *, keep: float) -> tuple[float, float]:
-    """Thresholds at which the rule as a whole keeps a share of the given pictures.
+class Thresholds(NamedTuple):
+    """The rule's thresholds, named as in ``ModelConfig``."""
 
-    Both criteria get the same quantile level, the largest at which their union rejects at most
-    ``1 - keep`` of the pictures; neither criterion is favoured.
+    min_max_probability: float
+    max_normalized_entropy: float
+    max_unusualness: float
+
+
+def choose_thresholds(
+    probabilities: Array, config: ModelConfig, *, keep: float, unusualness: Array | None = None
+) -> Thresholds:
+    """Thresholds at which a share of the given pictures is neither rejected nor called ``no_condition``.
+
+    All criteria get the same quantile level, the largest at which their union, with the pictures that
+    ``unknown_margin`` turns away anyhow, is at most ``1 - keep`` of the pictures; no criterion is favoured.
 
     Args:
         probabilities: calibrated, (N, K), of pictures that show a condition.
+        config: names the labels.
         keep: share to keep, 0 to 1.
+        unusualness: of the same pictures, (N,); None without a detector.
 
     Returns:
-        ``(min_max_probability, max_normalized_entropy)``; without pictures those that reject nothing.
+        The thresholds; without pictures those that reject nothing.
     """
     if not len(probabilities):
-        return 0.0, 1.0
-    confidence, entropy = max_probability(probabilities), normalized_entropy(probabilities)
-    rising, falling = np.sort(confidence), np.sort(entropy)[::-1]
+        return Thresholds(0.0, 1.0, 1.0)
+    scores = [-max_probability(probabilities), normalized_entropy(probabilities)]
+    scores.append(np.zeros(len(probabilities)) if unusualness is None else unusualness)
+    falling = [np.sort(score)[::-1] for score in scores]
+    lost = unknown_margin(probabilities, config) > 0
     allowed = int(np.floor((1.0 - keep) * len(probabilities) + 1e-9))
     best = 0
     for rank in range(allowed + 1):
-        if ((confidence < rising[rank]) | (entropy > falling[rank])).sum() <= allowed:
+        fired = [score > limits[rank] for score, limits in zip(scores, falling, strict=True)]
+        if np.any([*fired, lost], axis=0).sum() <= allowed:
             best = rank
-    return float(rising[best]), float(falling[best])
+    confidence, entropy, unusual = (float(limits[best]) for limits in falling)
+    return Thresholds(-confidence, entropy, 1.0 if unusualness is None else unusual)
 
 
 def choose_uncertain_bound(probabilities: Array, labels: NDArray[np.int64], *, accuracy: float) -> float:

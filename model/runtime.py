@@ -46,6 +46,10 @@ class Runtime(Protocol):
         """A normalised picture (1, 3, S, S) → uncalibrated logits (classes,), and a map for ``grad_cam``."""
         ...
 
+    def pooled(self, features: Any) -> Array:
+        """A map that ``forward`` gave, averaged over its places, (C,)."""
+        ...
+
     def grad_cam(self, features: Any, class_index: int) -> Array:
         """As ``model.explain.grad_cam``, of a map that ``forward`` gave."""
         ...
@@ -140,6 +144,10 @@ class OpenVINORuntime:
             return request.get_tensor(LOGITS).data[0].copy(), request.get_tensor(FEATURES).data.copy()
         finally:
             self._idle.put(request)
+
+    def pooled(self, features: Array) -> Array:
+        """The map (1, C, h, w) averaged over its places, (C,)."""
+        return features[0].mean(axis=(1, 2))
 
     def grad_cam(self, features: Array, class_index: int) -> Array:
         """As ``model.explain.grad_cam``. The first call reads the head, in PyTorch if it is no BiLSTM."""

@@ -36,6 +36,10 @@ class TorchRuntime:
         features = self._network.forward_features(batch)
         return self._network.forward_head(features)[0].cpu().numpy(), features
 
+    def pooled(self, features: Tensor) -> NDArray[np.float32]:
+        """The map (1, C, h, w) averaged over its places, (C,)."""
+        return features[0].mean(dim=(1, 2)).cpu().numpy()
+
     def grad_cam(self, features: Tensor, class_index: int) -> NDArray[np.float32]:
         """As ``model.explain.grad_cam``."""
         return grad_cam(self._network, features, class_index)

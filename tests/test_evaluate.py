@@ -211,12 +211,23 @@ def test_detected_agrees_with_the_predictors_verdicts(outputs: Path, answers: di
     }
     skin = np.array([row["label"] != NO_CONDITION for row in ROWS])
     assert 0 < skin.sum() < 48
-    assert result["skin"] == {"n": skin.sum(), "detected": turned_away["skin"][skin].sum()}
+    rejected = {
+        name: np.array([answer.verdict == "rejected" for answer in told]) for name, told in answers.items()
+    }
+    assert result["skin"] == {
+        "n": skin.sum(),
+        "rejected": rejected["skin"][skin].sum(),
+        "detected": turned_away["skin"][skin].sum(),
+    }
     assert 0 < result["skin"]["detected"] < skin.sum()
     assert {answer.verdict for answer in answers["skin"]} >= {"rejected", "no_condition", "condition"}
     for name in ("textures", "objects"):
         ours = np.array([row["source"] == name for row in OTHERS])
-        assert result["sources"][name] == {"n": ours.sum(), "detected": turned_away["ood"][ours].sum()}
+        assert result["sources"][name] == {
+            "n": ours.sum(),
+            "rejected": rejected["ood"][ours].sum(),
+            "detected": turned_away["ood"][ours].sum(),
+        }
 
 
 def test_detectors_agree_with_the_predictors_criteria(outputs: Path, answers: dict[str, list[Any]]) -> None:
@@ -269,7 +280,7 @@ def test_a_checkpoint_of_other_labels_is_measured_the_same_way(data: Path, tmp_p
     arguments = command("ood", tmp_path / "seven", tmp_path / "isic", "train", tmp_path)
     assert main([*arguments, f"--ood={data / 'ood'}"]) == 0
     result = json.loads((tmp_path / "ood.json").read_text())
-    assert result["skin"] == {"n": 14, "detected": 0}
+    assert result["skin"] == {"n": 14, "rejected": 0, "detected": 0}
     assert {name: entry["n"] for name, entry in result["sources"].items()} == {"objects": 7, "textures": 8}
 
 

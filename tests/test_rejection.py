@@ -14,17 +14,20 @@ from model.calibration import fit_temperature, softmax
 from model.config import ModelConfig
 from model.labels import NO_CONDITION
 from model.rejection import (
+    Criterion,
     choose_thresholds,
     choose_uncertain_bound,
     criteria,
-    dual_margin,
+    detection_margin,
     max_probability,
     normalized_entropy,
+    rejection_margin,
     unknown_margin,
     verdict,
 )
 
 CONFIG = ModelConfig(labels=("Acne", "Psoriasis", NO_CONDITION, "Warts"))
+NO_UNKNOWN = dataclasses.replace(CONFIG, labels=("Acne", "Psoriasis", "Tinea", "Warts"))
 
 logits = arrays(np.float64, (4,), elements=st.floats(-12, 12))
 shares = st.floats(0, 1)
@@ -51,7 +54,7 @@ def test_the_margin_is_positive_exactly_where_a_criterion_fires(values, low: flo
     config = dataclasses.replace(CONFIG, min_max_probability=low, max_normalized_entropy=high)
     picture = softmax(values, 1.0)
     fired = [criterion.fired for criterion in criteria(picture, config)]
-    assert (dual_margin(picture, config) > 0) == any(fired)
+    assert (rejection_margin(picture, config) > 0) == any(fired)
     assert (verdict(picture, config) == "rejected") == any(fired)
 
 
@@ -85,6 +88,26 @@ def test_each_criterion_is_reported_with_value_and_threshold() -> None:
     assert entropy.value == pytest.approx(0.5)
 
 
+def test_a_detector_adds_the_third_criterion() -> None:
+    config = dataclasses.replace(CONFIG, max_unusualness=0.9)
+    picture = np.array([0.7, 0.1, 0.1, 0.1])
+    for unusualness, fired in ((0.89, False), (0.9, False), (0.91, True)):
+        third = criteria(picture, config, unusualness)[2]
+        assert third == Criterion("unusualness", unusualness, 0.9, fired)
+        assert verdict(picture, config, unusualness) == ("rejected" if fired else "condition")
+        margin = rejection_margin(picture, config, np.array(unusualness))
+        assert (margin > 0) == fired
+        assert (detection_margin(picture, config, np.array(unusualness)) > 0) == fired
+
+
+def test_the_stranger_a_picture_the_larger_the_margin() -> None:
+    config = dataclasses.replace(CONFIG, max_unusualness=0.95)
+    sure = np.tile(np.eye(4)[0], (1000, 1))
+    margins = rejection_margin(sure, config, np.linspace(0.5, 1, 1000))
+    assert (np.diff(margins) > 0).all()
+    assert (margins > 0).sum() == (np.linspace(0.5, 1, 1000) > 0.95).sum()
+
+
 def test_at_the_thresholds_themselves_nothing_fires() -> None:
     picture = np.array([0.4, 0.3, 0.2, 0.1])
     config = dataclasses.replace(
@@ -112,7 +135,7 @@ def test_a_checkpoint_without_that_label_never_says_no_condition() -> None:
 @pytest.mark.parametrize("keep", [0.9, 0.95, 1.0])
 def test_the_rule_as_a_whole_keeps_the_share(count: int, keep: float) -> None:
     pictures = probabilities(count, seed=count)
-    low, high = choose_thresholds(pictures, keep=keep)
+    low, high, _ = choose_thresholds(pictures, NO_UNKNOWN, keep=keep)
     kept = (max_probability(pictures) >= low) & (normalized_entropy(pictures) <= high)
     assert kept.mean() >= keep - 1e-12
 
@@ -120,7 +143,7 @@ def test_the_rule_as_a_whole_keeps_the_share(count: int, keep: float) -> None:
 def test_the_thresholds_are_the_tightest_at_equal_rank() -> None:
     pictures = probabilities(400, seed=5)
     confidence, entropy = max_probability(pictures), normalized_entropy(pictures)
-    low, high = choose_thresholds(pictures, keep=0.95)
+    low, high, _ = choose_thresholds(pictures, NO_UNKNOWN, keep=0.95)
     rank = int((confidence < low).sum())
     assert rank == int((entropy > high).sum()) > 0, "the criteria are to be equally strict"
     tighter_low, tighter_high = np.sort(confidence)[rank + 1], np.sort(entropy)[::-1][rank + 1]
@@ -130,9 +153,33 @@ def test_the_thresholds_are_the_tightest_at_equal_rank() -> None:
 
 def test_with_equal_pictures_none_is_rejected() -> None:
     pictures = np.tile([0.4, 0.3, 0.2, 0.1], (50, 1))
-    low, high = choose_thresholds(pictures, keep=0.95)
-    config = dataclasses.replace(CONFIG, min_max_probability=low, max_normalized_entropy=high)
+    thresholds = choose_thresholds(pictures, CONFIG, keep=0.95)
+    config = dataclasses.replace(CONFIG, **thresholds._asdict())
     assert verdict(pictures[0], config) == "condition"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_a_detector_and_that_label_the_share_is_kept_from_all_of_them(seed: int) -> None:
+    pictures = probabilities(400, seed=seed)
+    pictures[:, 2] *= 0.05  # few pictures of a condition are taken for healthy skin
+    pictures /= pictures.sum(axis=1, keepdims=True)
+    unusualness = np.random.default_rng(seed).permutation(400) / 400
+    thresholds = choose_thresholds(pictures, CONFIG, keep=0.9, unusualness=unusualness)
+    config = dataclasses.replace(CONFIG, **thresholds._asdict())
+    verdicts = [verdict(*row) for row in zip(pictures, [config] * 400, unusualness, strict=True)]
+    lost = verdicts.count("rejected") + verdicts.count("no_condition")
+    assert 30 <= lost <= 40
+    assert verdicts.count("no_condition") > 0
+    rows = zip(pictures, unusualness, strict=True)
+    fired = np.array([[c.fired for c in criteria(p, config, u)] for p, u in rows])
+    assert len(set(fired.sum(axis=0))) == 1, "the criteria are to be equally strict"
+    assert fired.sum() > 0
+
+
+def test_a_label_that_alone_turns_too_many_away_leaves_the_criteria_nothing() -> None:
+    pictures = np.tile([0.1, 0.2, 0.6, 0.1], (50, 1))
+    config = dataclasses.replace(CONFIG, **choose_thresholds(pictures, CONFIG, keep=0.9)._asdict())
+    assert verdict(pictures[0], config) == "no_condition"
 
 
 # The bound under which an answer is uncertain

@@ -54,6 +54,16 @@ def _parser() -> jsonargparse.ArgumentParser:
             command.add_argument(
                 "--ood", required=True, type=str, help="folder with pictures that are not skin"
             )
+            command.add_argument(
+                "--fit_data",
+                type=str,
+                default=None,
+                help="training data, to fit published detectors on for comparison (requirements-eval.txt)",
+            )
+            command.add_argument("--fit_split", type=str, default="train", help="its split")
+            command.add_argument(
+                "--max_pictures", type=int, default=3000, help="cap on --fit_data and a split of --ood"
+            )
         if name == "evaluate":
             command.add_argument(
                 "--truth", type=str, default=None, help="ground truth in CSV, for pictures without labels"

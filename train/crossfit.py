@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from model.calibration import softmax
 from model.config import ModelConfig
 from model.conformal import in_prediction_set
-from model.rejection import dual_margin, max_probability
+from model.rejection import max_probability, rejection_margin
 from train.conformal import adaptive_sets
 from train.curves import members, set_metrics
 from train.metrics import expected_calibration_error, warning_metrics
@@ -96,7 +96,7 @@ def _judge(rule: ModelConfig, held: Answers) -> _Held:
     probabilities = softmax(held.logits, rule.temperature)
     return _Held(
         probabilities=probabilities,
-        kept=dual_margin(probabilities, rule) <= 0,
+        kept=rejection_margin(probabilities, rule, held.unusualness) <= 0,
         certain=max_probability(probabilities) >= rule.uncertain_below,
         inside=in_prediction_set(probabilities, rule),
     )
@@ -107,7 +107,7 @@ def _adaptive(rule: ModelConfig, fitted: Answers, held: NDArray[np.float64]) -> 
     if rule.set_quantile >= 1:
         return None
     probabilities = softmax(fitted.logits, rule.temperature)
-    kept = dual_margin(probabilities, rule) <= 0
+    kept = rejection_margin(probabilities, rule, fitted.unusualness) <= 0
     return adaptive_sets(probabilities[kept], fitted.labels[kept], held)
 
 

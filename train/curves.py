@@ -12,7 +12,7 @@ from model.calibration import softmax
 from model.config import ModelConfig
 from model.conformal import SET_LEVEL, in_prediction_set
 from model.malignancy import malignant_labels, malignant_probability
-from model.rejection import dual_margin
+from model.rejection import rejection_margin
 from train.metrics import expected_calibration_error
 
 Floats = NDArray[np.float64]
@@ -30,19 +30,21 @@ def curve_metrics(
     sources: Iterable[str | None],
     skin_types: Iterable[int | None],
     config: ModelConfig,
+    unusualness: Floats | None = None,
 ) -> dict[str, Any]:
     """All figures of this file, as ``metrics.json`` names them.
 
     Args:
         logits: (N, K). labels: true class numbers, (N,). sources, skin_types: of the pictures, or None, (N,).
         config: of the checkpoint.
+        unusualness: of the pictures, (N,); None without a detector.
 
     Returns:
         ``reliability``, ``risk_coverage``, ``decision_curve``, and ``prediction_sets`` of the pictures that
         are not rejected, None where the checkpoint has no sets or every picture is rejected.
     """
     probabilities = softmax(logits, config.temperature)
-    kept = dual_margin(probabilities, config) <= 0
+    kept = rejection_margin(probabilities, config, unusualness) <= 0
     inside = in_prediction_set(probabilities, config)
     own_sources, own_types = (np.asarray(list(keys), dtype=object) for keys in (sources, skin_types))
     return {

@@ -10,12 +10,11 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import softmax
 from model.config import ModelConfig
-from model.rejection import dual_margin, unknown_margin
+from model.rejection import detection_margin
 from train.curves import curve_metrics
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
-from train.measure import labelled_rows, open_checkpoint, outputs_of, probabilities_of, read_rows, write_json
+from train.measure import judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
 from train.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.per_class import confusion, malignant_sensitivity, per_class_metrics
 from train.processes import is_main
@@ -51,10 +50,10 @@ def evaluate(
         check_mappable(config)
     of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
     rows, unreadable = labelled_rows(data, split, of_data, max_unreadable, truth)
-    logits = outputs_of(loaded, rows).logits
+    outputs = outputs_of(loaded, rows)
+    probabilities, unusualness = judge(loaded, outputs)
     if not is_main():
         return
-    probabilities = softmax(logits, config.temperature)
     labels = np.asarray(rows["label"], dtype=np.int64)
     about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
@@ -62,14 +61,16 @@ def evaluate(
         "split": split,
     }
     if map is not None:
-        mapped = mapped_metrics(probabilities, labels, rows["group"], config, truth_labels=of_data)
+        mapped = mapped_metrics(
+            probabilities, labels, rows["group"], config, truth_labels=of_data, unusualness=unusualness
+        )
         write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
         print(json.dumps(mapped))
         return
     metrics = {
         **about,
-        **_figures(rows, probabilities, labels, config),
-        **curve_metrics(logits, labels, rows["source"], rows["skin_type"], config),
+        **_figures(rows, probabilities, unusualness, labels, config),
+        **curve_metrics(outputs.logits, labels, rows["source"], rows["skin_type"], config, unusualness),
         "unreadable": unreadable,
     }
     write_json(Path(output) / "metrics.json", metrics)
@@ -78,12 +79,16 @@ def evaluate(
 
 
 def _figures(
-    rows: datasets.Dataset, probabilities: Floats, labels: NDArray[np.int64], config: ModelConfig
+    rows: datasets.Dataset,
+    probabilities: Floats,
+    unusualness: Floats | None,
+    labels: NDArray[np.int64],
+    config: ModelConfig,
 ) -> dict[str, Any]:
     groups = list(rows["group"])
-    detected = np.maximum(dual_margin(probabilities, config), unknown_margin(probabilities, config)) > 0
+    detected = detection_margin(probabilities, config, unusualness) > 0
     return {
-        **classification_metrics(probabilities, labels, config),
+        **classification_metrics(probabilities, labels, config, unusualness),
         "labels": list(config.labels),
         "confusion": confusion(probabilities, labels),
         "per_class": per_class_metrics(probabilities, labels, groups, config),
@@ -116,13 +121,13 @@ def predict(
         check_fits(config, format)
         max_unreadable = 0
     rows, _ = read_rows(data, split, None, max_unreadable)
-    probabilities = probabilities_of(loaded, rows)
+    probabilities, unusualness = judge(loaded, outputs_of(loaded, rows))
     if not is_main():
         return
     if format == "csv":
         write_csv(Path(output), ["id", *config.labels], rows["id"], probabilities)
     else:
         names = [Path(name).stem for name in rows["id"]]
-        values = columns(probabilities, config, format)
+        values = columns(probabilities, config, format, unusualness)
         write_csv(Path(output), ["image", *CHALLENGES[format]], names, values)
     print(f"{len(rows)} rows in {output}")

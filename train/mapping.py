@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.config import ModelConfig
 from model.errors import ConfigError
 from model.labels import condition
-from model.rejection import dual_margin, unknown_margin
+from model.rejection import rejection_margin, unknown_margin
 from train.metrics import bootstrap_intervals
 
 Floats = NDArray[np.float64]
@@ -69,6 +69,7 @@ def mapped_metrics(
     config: ModelConfig,
     *,
     truth_labels: Sequence[str],
+    unusualness: Floats | None = None,
 ) -> dict[str, Any]:
     """Figures of a model of clinical photographs on dermoscopy, over ``GROUPS``.
 
@@ -79,6 +80,7 @@ def mapped_metrics(
         probabilities: calibrated, (N, K), of the model. labels: positions in ``truth_labels``, (N,).
         related: the lesion of each picture, for the intervals; None is one of its own.
         config: of the model; ``check_mappable`` holds.
+        unusualness: of the same pictures, (N,); None without a detector.
 
     Returns:
         ``n``; ``balanced_accuracy`` and ``accuracy`` with their ``intervals``; ``forced``, the same with the
@@ -97,7 +99,7 @@ def mapped_metrics(
         number for number, group in enumerate(GROUPS.values()) if condition(group.clinical[0]).malignant
     ]
     ill, called_ill = np.isin(truth, malignant), np.isin(answer, malignant)
-    turned_away = dual_margin(probabilities, config) > 0
+    turned_away = rejection_margin(probabilities, config, unusualness) > 0
     return {
         "n": len(labels),
         **_accuracies(folded, truth, related),

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
@@ -63,9 +63,25 @@ def outputs_of(loaded: Checkpoint, rows: datasets.Dataset) -> Outputs:
     return predict_outputs(loaded.network, rows, loaded.config, device=device, what="predict")
 
 
-def probabilities_of(loaded: Checkpoint, rows: datasets.Dataset) -> NDArray[np.float64]:
-    """Calibrated probabilities (N, K) of every row."""
-    return softmax(outputs_of(loaded, rows).logits, loaded.config.temperature)
+class Judged(NamedTuple):
+    """What the rule looks at, one row a picture.
+
+    Attributes:
+        probabilities: calibrated, (N, K).
+        unusualness: 0 to 1, (N,); None where the checkpoint has no detector.
+    """
+
+    probabilities: NDArray[np.float64]
+    unusualness: NDArray[np.float64] | None
+
+
+def judge(loaded: Checkpoint, outputs: Outputs) -> Judged:
+    """What a checkpoint makes of its network's outputs."""
+    detector = loaded.detector
+    return Judged(
+        softmax(outputs.logits, loaded.config.temperature),
+        None if detector is None else detector.unusualness(outputs.features),
+    )
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

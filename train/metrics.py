@@ -11,18 +11,21 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_a
 
 from model.config import ModelConfig
 from model.malignancy import malignant_labels, malignant_probability
-from model.rejection import dual_margin
+from model.rejection import rejection_margin
 from train.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def classification_metrics(probabilities: Floats, labels: Ints, config: ModelConfig) -> dict[str, Any]:
+def classification_metrics(
+    probabilities: Floats, labels: Ints, config: ModelConfig, unusualness: Floats | None = None
+) -> dict[str, Any]:
     """Figures of argmax over calibrated probabilities, rejection ignored.
 
     Args:
         probabilities: (N, K). labels: true class numbers, (N,). config: names and thresholds.
+        unusualness: of the same pictures, (N,); None without a detector.
 
     Returns:
         ``n``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present), ``macro_f1`` (the
@@ -40,7 +43,7 @@ def classification_metrics(probabilities: Floats, labels: Ints, config: ModelCon
         "macro_f1": float(f1.mean()),
         "top3_accuracy": float(_in_top3(probabilities, labels).mean()),
         "ece": expected_calibration_error(probabilities, labels),
-        "rejected": float((dual_margin(probabilities, config) > 0).mean()),
+        "rejected": float((rejection_margin(probabilities, config, unusualness) > 0).mean()),
         "per_class": {
             config.labels[label]: {"n": int(n), "recall": float(r), "precision": float(p)}
             for label, n, r, p in zip(present, support, recall, precision, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,66 +11,143 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
+from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.labels import NO_CONDITION
-from model.rejection import dual_margin, max_probability, normalized_entropy, unknown_margin
+from model.rejection import (
+    detection_margin,
+    dual_margin,
+    max_probability,
+    normalized_entropy,
+    rejection_margin,
+)
 from train.data import split_names
-from train.measure import labelled_rows, open_checkpoint, probabilities_of, read_rows, write_json
+from train.measure import Judged, judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
 from train.metrics import detection_metrics
 from train.processes import is_main
+from train.published import fit_published, require_pytorch_ood
 
 Floats = NDArray[np.float64]
 
 # Every score grows with how much a picture looks out of place.
-DETECTORS: dict[str, Callable[[Floats, ModelConfig], Floats]] = {
-    "max_probability": lambda probabilities, config: -max_probability(probabilities),
-    "normalized_entropy": lambda probabilities, config: normalized_entropy(probabilities),
-    "dual_criterion": dual_margin,
-    "dual_criterion_or_unknown": lambda probabilities, config: np.maximum(
-        dual_margin(probabilities, config), unknown_margin(probabilities, config)
+SCORES: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
+    "max_probability": lambda judged, config: -max_probability(judged.probabilities),
+    "normalized_entropy": lambda judged, config: normalized_entropy(judged.probabilities),
+    "dual_criterion": lambda judged, config: dual_margin(judged.probabilities, config),
+    "dual_criterion_or_unknown": lambda judged, config: detection_margin(judged.probabilities, config),
+}
+WITH_DETECTOR: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
+    "unusualness": lambda judged, config: np.asarray(judged.unusualness),
+    "three_criteria": lambda judged, config: rejection_margin(
+        judged.probabilities, config, judged.unusualness
+    ),
+    "three_criteria_or_unknown": lambda judged, config: detection_margin(
+        judged.probabilities, config, judged.unusualness
     ),
 }
 
 
 def ood(
-    *, checkpoint: str, data: str, split: str, ood: str, output: str, device: str, max_unreadable: float
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    ood: str,
+    output: str,
+    device: str,
+    max_unreadable: float,
+    fit_data: str | None = None,
+    fit_split: str = "train",
+    max_pictures: int = 3000,
 ) -> None:
     """Writes ``OUTPUT/ood.json``: how many pictures of each source are detected, how well each score tells.
 
     Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
     ``rejected`` and ``no_condition``.
+
+    Args:
+        ood: pictures that are not skin; all its splits together.
+        fit_data, fit_split: training pictures on which published detectors are fitted, for comparison; None
+            leaves them out.
+        max_pictures: at most so many pictures, drawn at random, of ``fit_data`` and of each split of ``ood``.
+
+    Raises:
+        ConfigError: ``fit_data`` is given, and pytorch-ood is not installed.
     """
+    if fit_data is not None:
+        require_pytorch_ood()
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     rows, _ = labelled_rows(data, split, config.labels, max_unreadable)
-    probabilities = probabilities_of(loaded, rows)
-    unknown = config.labels.index(NO_CONDITION) if NO_CONDITION in config.labels else None
-    skin = probabilities[[label != unknown for label in rows["label"]]]
-    others = datasets.concatenate_datasets(
-        [read_rows(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
-    )
-    other = probabilities_of(loaded, others)
-    if not is_main():
-        return
-    names = np.asarray([source or "all" for source in others["source"]])
-    scores = {name: (score(skin, config), score(other, config)) for name, score in DETECTORS.items()}
-    decided = scores["dual_criterion_or_unknown"]
-    result = {
+    splits = [read_rows(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
+    others = datasets.concatenate_datasets([draw(part, max_pictures) for part in splits])
+    sources = np.asarray([source or Path(ood).name for source in others["source"]])
+    skin, other = outputs_of(loaded, _with_condition(rows, config)), outputs_of(loaded, others)
+    judged = judge(loaded, skin), judge(loaded, other)
+    named = SCORES if loaded.detector is None else SCORES | WITH_DETECTOR
+    scores = {name: (score(judged[0], config), score(judged[1], config)) for name, score in named.items()}
+    about = {}
+    if fit_data is not None:
+        fitted, _ = labelled_rows(fit_data, fit_split, config.labels, max_unreadable)
+        fitted = draw(_with_condition(fitted, config), max_pictures)
+        published = fit_published(outputs_of(loaded, fitted), np.asarray(fitted["label"]))
+        scores |= {name: (score(skin), score(other)) for name, score in published.items()}
+        about["fitted_on"] = {"data": Path(fit_data).name, "split": fit_split, "n": len(fitted)}
+    elif is_main():
+        print("Mahalanobis, energy, ViM and KNN need training pictures: add --fit_data.", file=sys.stderr)
+    if is_main():
+        result = {**about, **_report(loaded, judged, scores, sources)}
+        write_json(Path(output) / "ood.json", {"data": Path(data).name, "split": split, **result})
+        print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}))
+
+
+def draw(rows: datasets.Dataset, count: int) -> datasets.Dataset:
+    """At most so many rows, in their order, drawn with seed 0."""
+    if len(rows) <= count:
+        return rows
+    return rows.select(np.sort(np.random.default_rng(0).permutation(len(rows))[:count]))
+
+
+def _with_condition(rows: datasets.Dataset, config: ModelConfig) -> datasets.Dataset:
+    names = np.asarray(config.labels)[np.asarray(rows["label"])]
+    return rows.select(np.flatnonzero(names != NO_CONDITION))
+
+
+def _report(
+    loaded: Checkpoint,
+    judged: tuple[Judged, Judged],
+    scores: dict[str, tuple[Floats, Floats]],
+    sources: NDArray[np.str_],
+) -> dict[str, object]:
+    config = loaded.config
+    counts = [
+        {
+            "rejected": rejection_margin(part.probabilities, config, part.unusualness) > 0,
+            "detected": detection_margin(part.probabilities, config, part.unusualness) > 0,
+        }
+        for part in judged
+    ]
+    of_source = {str(name): sources == name for name in np.unique(sources)}
+    detectors = {
+        name: {source: detection_metrics(ours, theirs[own]) for source, own in of_source.items()}
+        for name, (ours, theirs) in scores.items()
+    }
+    return {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
-        "data": Path(data).name,
-        "split": split,
-        "skin": {"n": len(skin), "detected": int((decided[0] > 0).sum())},
-        "sources": {
-            str(name): {
-                "n": int((names == name).sum()),
-                "detected": int((decided[1][names == name] > 0).sum()),
-            }
-            for name in np.unique(names)
+        "skin": {
+            "n": len(judged[0].probabilities),
+            **{name: int(flags.sum()) for name, flags in counts[0].items()},
         },
-        "detectors": {
-            detector: {str(name): detection_metrics(ours, theirs[names == name]) for name in np.unique(names)}
-            for detector, (ours, theirs) in scores.items()
+        "sources": {
+            source: {
+                "n": int(own.sum()),
+                **{name: int(flags[own].sum()) for name, flags in counts[1].items()},
+            }
+            for source, own in of_source.items()
+        },
+        "detectors": detectors,
+        "mean_auroc": {
+            name: float(np.mean([figures["auroc"] for figures in by_source.values()]))
+            for name, by_source in detectors.items()
         },
     }
-    write_json(Path(output) / "ood.json", result)
-    print(json.dumps({"skin": result["skin"], "sources": result["sources"]}))

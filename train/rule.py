@@ -12,7 +12,7 @@ from model.calibration import fit_temperature, softmax
 from model.config import ModelConfig
 from model.labels import NO_CONDITION
 from model.malignancy import choose_malignant_bound
-from model.rejection import choose_thresholds, choose_uncertain_bound, dual_margin
+from model.rejection import choose_thresholds, choose_uncertain_bound, rejection_margin
 from train.conformal import fit_set_quantile, has_mapie
 from train.inference import Outputs
 
@@ -26,6 +26,7 @@ class Answers:
         labels: true class numbers, (N,).
         groups: pictures of one series or patient share a name, (N,).
         sources, skin_types: where a picture is from and its Fitzpatrick type, None where not known, (N,).
+        unusualness: 0 to 1, (N,); None without a detector.
     """
 
     logits: NDArray[np.float64]
@@ -33,6 +34,7 @@ class Answers:
     groups: NDArray[np.object_]
     sources: NDArray[np.object_]
     skin_types: NDArray[np.object_]
+    unusualness: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: datasets.Dataset, outputs: Outputs) -> Answers:
@@ -45,7 +47,9 @@ class Answers:
 
     def take(self, rows: NDArray[np.int64]) -> Answers:
         """The pictures at these positions."""
-        return Answers(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        taken = {name: value[rows] for name, value in values.items() if value is not None}
+        return dataclasses.replace(self, **taken)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +73,15 @@ def fit_rule(answers: Answers, model_config: ModelConfig, aims: Aims) -> ModelCo
     temperature = fit_temperature(answers.logits, labels)
     probabilities = softmax(answers.logits, temperature)
     names = np.asarray(model_config.labels)[labels]
-    low, high = choose_thresholds(probabilities[names != NO_CONDITION], keep=aims.keep)
-    rule = dataclasses.replace(
-        model_config, temperature=temperature, min_max_probability=low, max_normalized_entropy=high
+    ill, unusualness = names != NO_CONDITION, answers.unusualness
+    thresholds = choose_thresholds(
+        probabilities[ill],
+        model_config,
+        keep=aims.keep,
+        unusualness=None if unusualness is None else unusualness[ill],
     )
-    kept = dual_margin(probabilities, rule) <= 0
+    rule = dataclasses.replace(model_config, temperature=temperature, **thresholds._asdict())
+    kept = rejection_margin(probabilities, rule, unusualness) <= 0
     return dataclasses.replace(
         rule,
         uncertain_below=choose_uncertain_bound(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.errors import DataError
-from model.rejection import dual_margin, unknown_margin
+from model.rejection import detection_margin
 from train.formats import UNKNOWN
 from train.tables import number, read_table, read_truth
 
@@ -48,13 +48,15 @@ def check_fits(config: ModelConfig, challenge: str) -> None:
         )
 
 
-def columns(probabilities: Floats, config: ModelConfig, challenge: str) -> Floats:
+def columns(
+    probabilities: Floats, config: ModelConfig, challenge: str, unusualness: Floats | None = None
+) -> Floats:
     """Calibrated probabilities (N, K) in the order of a challenge's columns, (N, columns), 0 to 1.
 
     A checkpoint without the label ``unk`` says UNK = 1 of a picture that its rejection rule turns away, else
     0, and leaves the other columns as they are: the challenge takes the largest for the answer.
     """
-    turned_away = (dual_margin(probabilities, config) > 0) | (unknown_margin(probabilities, config) > 0)
+    turned_away = detection_margin(probabilities, config, unusualness) > 0
     of_label = dict(zip(config.labels, probabilities.T, strict=True))
     of_label.setdefault(UNKNOWN, turned_away.astype(np.float64))
     return np.stack([of_label[name.lower()] for name in CHALLENGES[challenge]], axis=1)

@@ -110,9 +110,19 @@ _SCHEMAS = {
             ),
             "criteria": _list(
                 _object(
-                    {"name": _STRING, "value": _NUMBER, "threshold": _NUMBER, "fired": {"type": "boolean"}}
+                    {
+                        "name": {
+                            "type": "string",
+                            "enum": ["max_probability", "normalized_entropy", "unusualness"],
+                        },
+                        "value": _NUMBER,
+                        "threshold": _NUMBER,
+                        "fired": {"type": "boolean"},
+                    }
                 ),
-                "The rejection rule: `rejected` where one of them fired.",
+                "The rejection rule: `rejected` where one of them fired. `unusualness`, there where the "
+                "checkpoint has a detector, is the share of photos of skin conditions that are more like "
+                "those which the model learned from.",
             ),
             "malignancy": {
                 "anyOf": [

@@ -1,0 +1,117 @@
+"""The third criterion's detector: how far a picture's features lie from those of the skin learned from.
+
+A feature is the backbone's last map averaged over its places. NumPy alone computes it, so that serving needs
+nothing more; ``train.detectors`` fits it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from model.errors import CheckpointError
+
+DETECTOR = "detector.safetensors"
+_TENSORS = ("centres", "directions", "weights", "reference")
+Array = NDArray[np.floating]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Detector:
+    """A distance to the nearest of some centres, measured against those of pictures that should be kept.
+
+    One form holds what the field has under several names. Without ``directions`` it is the Euclidean
+    distance to the nearest class mean, or to the ``neighbour``-th nearest of a bank of features (Sun et al.
+    2022). With the main directions of variation weighted by their inverse variances it is the distance of
+    Mahalanobis (Lee et al. 2018) under a low-rank covariance (Tipping and Bishop 1999); with weights of 0 it
+    is the residual outside the main directions (Wang et al. 2022).
+
+    Attributes:
+        centres: (M, C).
+        directions: orthonormal, (C, D); D may be 0.
+        weights: of the squared distance along each direction, (D,), those of the rest being 1.
+        neighbour: which of the nearest centres counts, from 1.
+        normalised: whether features are brought to length 1 first.
+        reference: scores of validation pictures of a condition, rising, (R,).
+    """
+
+    centres: Array
+    directions: Array
+    weights: Array
+    neighbour: int
+    normalised: bool
+    reference: Array
+
+    def score(self, features: Array) -> NDArray[np.float64]:
+        """Features (..., C) → squared distance (...), 0 or more.
+
+        Raises:
+            CheckpointError: the detector belongs to another backbone.
+        """
+        if features.shape[-1] != self.centres.shape[1]:
+            raise CheckpointError(
+                f"The detector is for features of {self.centres.shape[1]} channels, but the network gives "
+                f"{features.shape[-1]}.",
+                hint="Detector and weights must come from the same checkpoint; run calibrate again.",
+            )
+        x = features.reshape(-1, features.shape[-1]).astype(np.float64)
+        x = normalise(x) if self.normalised else x
+        centres, directions = self.centres.astype(np.float64), self.directions.astype(np.float64)
+        squared = _squared_distances(x, centres, np.ones(x.shape[1]))  # (N, M)
+        squared += _squared_distances(
+            x @ directions, centres @ directions, self.weights.astype(np.float64) - 1.0
+        )
+        nearest = np.partition(squared, self.neighbour - 1, axis=1)[:, self.neighbour - 1]
+        return np.maximum(nearest, 0.0).reshape(features.shape[:-1])
+
+    def unusualness(self, features: Array) -> NDArray[np.float64]:
+        """Features (..., C) → share of the ``reference`` that is less far out, (...), 0 to 1."""
+        return np.searchsorted(self.reference, self.score(features)) / len(self.reference)
+
+    def save(self, folder: Path) -> None:
+        """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all."""
+        metadata = {"neighbour": str(self.neighbour), "normalised": str(int(self.normalised))}
+        unfinished = folder / f".{DETECTOR}.part"
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
+        save_file(tensors, unfinished, metadata)
+        unfinished.chmod(0o644)  # safetensors leaves it unreadable for other users
+        os.replace(unfinished, folder / DETECTOR)
+
+
+def load_detector(path: Path) -> Detector:
+    """Reads what ``Detector.save`` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no detector.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in _TENSORS}
+        detector = Detector(**tensors, neighbour=int(told["neighbour"]), normalised=told["normalised"] == "1")
+        (centres, channels), inside = detector.centres.shape, len(detector.weights)
+        if detector.directions.shape != (channels, inside) or not 1 <= detector.neighbour <= centres:
+            raise ValueError("its tensors do not fit each other")
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable detector ({error}).", hint="Fetch the checkpoint again."
+        ) from error
+    return detector
+
+
+def normalise(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Features (N, C) brought to length 1; a row of zeros stays."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _squared_distances(
+    x: NDArray[np.float64], centres: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of each row (N, C) to each centre (M, C), the squares weighted by (C,): (N, M)."""
+    return (x**2 @ weights)[:, None] - 2 * (x * weights) @ centres.T + centres**2 @ weights

@@ -1,0 +1,67 @@
+"""Published detectors of pictures that are out of place, from the library pytorch-ood, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import ConfigError
+from train.conformal import INSTALL
+from train.inference import Outputs
+
+Floats = NDArray[np.float64]
+
+NEIGHBOURS = 50
+"""The library's, and the paper's for ten classes."""
+
+
+def require_pytorch_ood() -> None:
+    """Raises ``ConfigError`` where the library is not installed."""
+    if find_spec("pytorch_ood") is None:
+        raise ConfigError(
+            "--fit_data asks for published detectors, which need pytorch-ood, and it is not installed.",
+            hint=f"{INSTALL}, or leave --fit_data out.",
+        )
+
+
+def fit_published(training: Outputs, labels: NDArray[np.int64]) -> dict[str, Callable[[Outputs], Floats]]:
+    """Detectors fitted on training pictures of skin; each gives scores (N,) that grow with strangeness.
+
+    ``energy`` (Liu et al. 2020) is of the logits; ``mahalanobis`` (Lee et al. 2018), ``knn`` (Sun et al.
+    2022) and ``vim`` (Wang et al. 2022) are of the pooled features. ViM takes the network for a linear layer
+    on those: the least-squares fit of the logits stands in for it; half the channels are its main subspace.
+
+    Args:
+        training: of the network.
+        labels: true class numbers, (N,).
+    """
+    import torch
+    from pytorch_ood.api import FeaturesDetector
+    from pytorch_ood.detector import KNN, EnergyBased, Mahalanobis, ViM
+
+    features = torch.from_numpy(training.features)
+    classes = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+    extended = np.column_stack([training.features, np.ones(len(features))])
+    layer = torch.from_numpy(np.linalg.lstsq(extended, training.logits)[0]).float()  # (C + 1, K)
+    fitted = {
+        "mahalanobis": Mahalanobis(None),
+        "vim": ViM(None, d=min(features.shape[1] // 2, len(features) // 2), w=layer[:-1].T, b=layer[-1]),
+        "knn": KNN(None, k=min(NEIGHBOURS, len(features))),
+    }
+    for detector in fitted.values():
+        detector.fit_features(features, classes)
+
+    # One function a detector: a lambda in a loop would see the last one only.
+    def of_features(detector: FeaturesDetector) -> Callable[[Outputs], Floats]:
+        def scores(outputs: Outputs) -> Floats:
+            return detector.predict_features(torch.from_numpy(outputs.features)).double().numpy()
+
+        return scores
+
+    return {
+        "energy": lambda outputs: EnergyBased.score(torch.from_numpy(outputs.logits)).numpy(),
+        **{name: of_features(detector) for name, detector in fitted.items()},
+    }
