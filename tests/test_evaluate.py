@@ -193,6 +193,14 @@ def test_the_curves_agree_with_the_predictors_answers(outputs: Path, answers: di
     assert sum(entry["n"] for entry in found["per_source"].values()) == len(given)
 
 
+def test_evaluate_writes_a_report_with_the_worst_errors(outputs: Path) -> None:
+    folder = outputs / "figures" / "new"
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "opinionated on skin, test" in report
+    assert report.count("data:image/jpeg;base64,") == 24
+    assert (folder / "figures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_ood_has_the_promised_shape(outputs: Path) -> None:
     result = json.loads((outputs / "ood" / "ood.json").read_text())
     assert set(result) >= {"skin", "sources", "detectors"}

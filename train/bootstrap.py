@@ -39,6 +39,12 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def interval(values: Floats) -> list[float] | None:
-    """The middle 95 % of a figure's resamples, ``[low, high]``; None if no resample has it."""
+    """The middle 95 % of a figure's resamples, ``[low, high]``.
+
+    None where they are all alike, as those of 12 right answers out of 12: drawing again tells nothing about
+    how sure that is.
+    """
     known = values[~np.isnan(values)]
-    return [float(q) for q in np.quantile(known, (0.025, 0.975))] if len(known) else None
+    if not np.ptp(known if len(known) else [0.0]):
+        return None
+    return [float(q) for q in np.quantile(known, (0.025, 0.975))]

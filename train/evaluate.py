@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from model.config import ModelConfig
 from model.rejection import detection_margin
 from train.curves import curve_metrics
+from train.figures import require_matplotlib
+from train.html_report import write_report
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
 from train.measure import judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
 from train.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.per_class import confusion, malignant_sensitivity, per_class_metrics
 from train.processes import is_main
 from train.submission import CHALLENGES, check_fits, columns, write_csv
+from train.worst_errors import worst_errors
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +37,7 @@ def evaluate(
     truth: str | None = None,
     map: str | None = None,
 ) -> None:
-    """Writes ``OUTPUT/metrics.json``: ``classification_metrics`` and ``bootstrap_intervals``.
+    """Writes ``OUTPUT/metrics.json`` and, from it, ``report.html`` and ``figures/*.png``.
 
     Args:
         truth: a ground truth that names the classes of the pictures, for data without labels.
@@ -43,7 +46,10 @@ def evaluate(
 
     Raises:
         DataError: rows without a label, among others.
+        ConfigError: matplotlib, which the figures need, is missing.
     """
+    if map is None:
+        require_matplotlib()
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     if map is not None:
@@ -74,6 +80,7 @@ def evaluate(
         "unreadable": unreadable,
     }
     write_json(Path(output) / "metrics.json", metrics)
+    write_report(Path(output), metrics, worst_errors(rows, probabilities, labels, config.labels))
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
     print(json.dumps({name: metrics[name] for name in short}))
 

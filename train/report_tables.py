@@ -1,0 +1,212 @@
+"""The tables of an evaluation, from ``metrics.json``: for the model card and the HTML report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+FIGURES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "top3_accuracy": "Top-3 accuracy",
+    "macro_f1": "Macro F1",
+    "ece": "Expected calibration error",
+    "rejected": "Share rejected",
+}
+SUBGROUPS = {"per_source": "Source", "per_skin_type": "Fitzpatrick skin type"}
+
+Metrics = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells as text; the first column names the row."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def with_interval(value: float, interval: Sequence[float] | None, digits: int = 2) -> str:
+    """``0.57 (0.53 to 0.60)``, or the value alone."""
+    spread = f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})" if interval else ""
+    return f"{value:.{digits}f}{spread}"
+
+
+def overall(metrics: Sequence[Metrics]) -> Table:
+    """The figures over all pictures, a column for each data set."""
+    rows = [
+        [title, *(with_interval(m[name], m["intervals"].get(name), digits=3) for m in metrics)]
+        for name, title in FIGURES.items()
+    ]
+    columns = [f"{m['data']}, {m['split']} (n = {m['n']})" for m in metrics]
+    return Table("All pictures; rejection changes the last row alone.", ["Figure", *columns], rows)
+
+
+def classes(measured: Metrics) -> Table:
+    """Each class against all others."""
+    counts = np.asarray(measured["confusion"])
+    everything = counts.sum()
+    rows = []
+    for name, found in measured["per_class"].items():
+        number = measured["labels"].index(name)
+        right, ours, named = counts[number, number], counts[number].sum(), counts[:, number].sum()
+        intervals = found["intervals"] or {}
+        others = everything - ours
+        rows.append(
+            [
+                name,
+                f"{found['n']} ({found['groups']})",
+                _share(right, ours, intervals.get("recall")),
+                _share(others - (named - right), others, intervals.get("specificity")),
+                _share(right, named, intervals.get("precision")),
+                "–" if found["auroc"] is None else with_interval(found["auroc"], intervals.get("auroc")),
+            ]
+        )
+    header = ["Class", "Pictures (groups)", "Sensitivity", "Specificity", "PPV", "AUROC"]
+    return Table("Each class against all others.", header, rows)
+
+
+def confusion(measured: Metrics) -> Table:
+    """Counts of label by answer."""
+    names = measured["labels"]
+    rows = [[name, *map(str, row)] for name, row in zip(names, measured["confusion"], strict=True)]
+    return Table("Pictures of each label (rows) by answer (columns).", ["Label", *names], rows)
+
+
+def confusions(measured: Metrics, *, count: int = 12) -> Table:
+    """The commonest wrong answers."""
+    counts, names = np.asarray(measured["confusion"]), measured["labels"]
+    ours = counts.sum(axis=1)
+    wrong = counts * (1 - np.eye(len(names), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = [
+        (int(row), int(column)) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+    ]
+    rows = [[names[a], names[b], f"{wrong[a, b]} of {ours[a]}"] for a, b in pairs if wrong[a, b]]
+    return Table("The commonest wrong answers.", ["Label", "Answer", "Pictures"], rows)
+
+
+def subgroups(measured: Metrics, name: str) -> Table:
+    """Accuracy, pictures turned away and coverage by a key of ``SUBGROUPS``."""
+    covered = (measured["prediction_sets"] or {}).get(name, {})
+    rows = []
+    for key, found in measured[name].items():
+        right = round(found["accuracy"] * found["n"])
+        row = [
+            key,
+            f"{found['n']} ({found['groups']})",
+            _share(right, found["n"], found["interval"]),
+            _share(found["detected"], found["n"], found["detected_interval"]),
+        ]
+        if covered:
+            own = covered.get(key)
+            row.append(with_interval(own["coverage"], own.get("interval")) if own else "–")
+        rows.append(row)
+    header = [SUBGROUPS[name], "Pictures (groups)", "Accuracy", "Turned away"]
+    return Table(
+        f"{SUBGROUPS[name]}: accuracy and pictures turned away.",
+        header + ["In the prediction set"] * bool(covered),
+        rows,
+    )
+
+
+def cancer(measured: Metrics) -> Table | None:
+    """Sensitivity for labels that may be cancer, at fixed specificities; None without such labels."""
+    points = measured["malignant_sensitivity"]
+    if not points:
+        return None
+    rows = [
+        [f"{p['specificity']:.2f}", with_interval(p["sensitivity"], p["interval"]), f"{p['threshold']:.3f}"]
+        for p in points
+    ]
+    header = ["Specificity", "Sensitivity", "Probability from which on"]
+    return Table("Pictures whose label may be cancer, found at fixed specificities.", header, rows)
+
+
+def warned(measured: Metrics) -> str | None:
+    """A sentence on the advice to see a doctor; None where no label may be cancer."""
+    counts = measured["malignant_warning"]
+    if not counts:
+        return None
+    return (
+        f"The advice to see a doctor soon came first for {counts['malignant_warned']} of "
+        f"{counts['malignant']} pictures of {measured['data']} ({measured['split']}) whose label may be "
+        f"cancer, and for {counts['others_warned']} of {counts['others']} others."
+    )
+
+
+def calibration(measured: Metrics) -> Table:
+    """The expected calibration error before and after the temperature, and by source."""
+    found = measured["reliability"]
+    rows = [
+        ["Before the temperature", str(measured["n"]), f"{found['ece_uncalibrated']:.3f}"],
+        ["With the temperature", str(measured["n"]), f"{found['ece']:.3f}"],
+    ]
+    rows += [[key, str(own["n"]), f"{own['ece']:.3f}"] for key, own in found["ece_by_source"].items()]
+    header = ["Pictures", "Number", "Expected calibration error"]
+    return Table("Expected calibration error; by source with the temperature.", header, rows)
+
+
+def reliability(measured: Metrics) -> Table:
+    """The bins of the reliability diagram that hold a picture."""
+    rows = [
+        [f"{b['low']:.2f} to {b['high']:.2f}", str(b["n"]), f"{b['confidence']:.2f}", f"{b['accuracy']:.2f}"]
+        for b in measured["reliability"]["bins"]
+    ]
+    header = ["Probability", "Pictures", "Mean probability", "Share right"]
+    return Table("The bins of the reliability diagram.", header, rows)
+
+
+def deferral(measured: Metrics) -> Table:
+    """How often the answer is wrong if the least sure pictures are left to a person."""
+    curve = measured["risk_coverage"]
+    coverage, risk = np.asarray(curve["coverage"]), np.asarray(curve["risk"])
+    rows = []
+    for wanted in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1):
+        nearest = int(np.abs(coverage - wanted).argmin())
+        rows.append([f"{coverage[nearest]:.2f}", f"{risk[nearest]:.3f}"])
+    return Table(
+        "Share answered, surest first, and how many of these answers are wrong.", ["Answered", "Wrong"], rows
+    )
+
+
+def decision(measured: Metrics) -> Table:
+    """The decision curve at some of its thresholds."""
+    curve = measured["decision_curve"]
+    chosen = np.unique(np.linspace(0, len(curve["thresholds"]) - 1, 10).round().astype(int))
+    rows = [
+        [
+            f"{curve[name][number]:.{digits}f}"
+            for name, digits in (("thresholds", 2), ("net_benefit", 3), ("treat_all", 3))
+        ]
+        for number in chosen
+    ]
+    header = ["Threshold", "Model", "Everyone sent on"]
+    return Table("Net benefit; sending nobody on has 0.", header, rows)
+
+
+def prediction_sets(measured: Metrics) -> Table | None:
+    """Coverage and size of the prediction sets: overall, by source, by skin type; None without sets."""
+    sets = measured["prediction_sets"]
+    if not sets:
+        return None
+    parts = [("All that are not rejected", sets)]
+    for name, title in SUBGROUPS.items():
+        parts += [(f"{title}: {key}", own) for key, own in sets[name].items()]
+    rows = [
+        [name, str(own["n"]), with_interval(own["coverage"], own.get("interval")), f"{own['mean_size']:.1f}"]
+        for name, own in parts
+    ]
+    header = ["Pictures", "Number", "Holds the label", "Mean number of labels"]
+    caption = f"Meant to hold the label of {sets['level']:.0%} of the pictures that are not rejected."
+    return Table(caption, header, rows)
+
+
+def _share(hits: int, of: int, interval: Sequence[float] | None) -> str:
+    if not of:
+        return "–"
+    return with_interval(hits / of, interval) if interval else f"{hits} of {of}"
