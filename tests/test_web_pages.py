@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 
 from app import wording
 from app.examples import load_examples
+from app.gradio_result import result_html
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
@@ -21,6 +23,7 @@ from model import checkpoint
 from model.config import ModelConfig
 from model.labels import DERMOSCOPY, LABELS, URGENCY, condition
 from model.network import SkinDiseaseNet
+from model.torch_runtime import TorchRuntime
 
 JPEG = encode(make_picture())
 
@@ -87,12 +90,16 @@ def test_an_answer_leads_to_its_entry(client: FlaskClient, predictor: Predictor)
     assert f'href="/learn#{name}"' in client.post("/", **files(JPEG)).text
 
 
-def test_what_cannot_be_ruled_out(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = dataclasses.replace(predictor.predict(JPEG), prediction_set=("Acne", "Rosacea"))
-    monkeypatch.setattr(predictor, "predict", lambda *_, **__: answer)
-    page = create_app(Settings(port=8000), predictor).test_client().post("/", **files(JPEG)).text
-    assert wording.SET_TITLE in page
-    assert str(wording.set_sentence(answer)) in page
+@pytest.mark.parametrize("rejected", [False, True])
+def test_both_front_ends_say_what_cannot_be_ruled_out(tiny_checkpoint: Path, rejected: bool) -> None:
+    loaded = checkpoint.load(tiny_checkpoint)
+    config = dataclasses.replace(loaded.config, set_quantile=0.94, min_max_probability=float(rejected))
+    served = Predictor(dataclasses.replace(loaded, config=config), runtime=TorchRuntime(loaded))
+    answer = served.predict(JPEG)
+    page = create_app(Settings(port=8000), served).test_client().post("/", **files(JPEG)).text
+    for html in (page, result_html(answer, JPEG)):
+        assert (wording.SET_TITLE in html) is not rejected
+        assert rejected or escape(str(wording.set_sentence(answer))) in html
 
 
 def test_about_is_the_card(client: FlaskClient, predictor: Predictor) -> None:
