@@ -10,9 +10,9 @@ import jsonargparse
 from model.errors import SkinDiseaseNetError
 from model.hub import Upload
 from train import evaluate, submission
+from train.card import write_card
 from train.config import TrainConfig, add_fit_options
 from train.mapping import DERMOSCOPY_LABELS
-from train.report import write_card
 from train.submission import CHALLENGES
 
 
@@ -136,6 +136,9 @@ def _parser() -> jsonargparse.ArgumentParser:
     card.add_argument("--ood", type=str, default=None, help="ood.json file of this checkpoint")
     card.add_argument(
         "--calibration", type=str, default=None, help="calibration.json file of this checkpoint"
+    )
+    card.add_argument(
+        "--sources", type=str, default=None, help="JSON file on training without each source in turn"
     )
     commands.add_subcommand("card", card, help="write a checkpoint's model card from measured figures")
 

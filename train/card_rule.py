@@ -9,6 +9,8 @@ from model.config import ModelConfig
 from model.conformal import SET_LEVEL
 from model.malignancy import malignant_labels
 
+PIPE = r"\|"  # a source may have one in its name
+
 
 def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict[str, Any] | None) -> str:
     """What turns logits into an answer, and how well that holds on pictures it was not fitted on.
@@ -26,7 +28,7 @@ def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict
 
 def row(cells: Sequence[object]) -> str:
     """One row of a Markdown table."""
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return f"| {' | '.join(str(cell).replace('|', PIPE) for cell in cells)} |"
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.config import ModelConfig
 from model.rejection import detection_margin
 from train.curves import curve_metrics
-from train.figures import require_matplotlib
+from train.extras import require
 from train.html_report import write_report
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
 from train.measure import judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
@@ -49,7 +49,7 @@ def evaluate(
         ConfigError: matplotlib, which the figures need, is missing.
     """
     if map is None:
-        require_matplotlib()
+        require("matplotlib", what="The report")
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     if map is not None:

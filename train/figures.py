@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.errors import ConfigError
-from train.report_tables import SUBGROUPS
+from train.report_tables import SUBGROUPS, worthwhile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,15 +37,6 @@ class Figure:
 
     png: bytes
     alt: str
-
-
-def require_matplotlib() -> None:
-    """Raises ``ConfigError`` where matplotlib is missing: better before a long computation than after it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError(
-            "The figures of the report need matplotlib, which is not installed.",
-            hint="Install it: pip install -r requirements-eval.txt",
-        )
 
 
 def draw_figures(measured: Metrics) -> dict[str, Figure]:
@@ -204,10 +193,7 @@ def _decision_curve(found: Metrics) -> Figure:
         axes.set(xlabel="Probability of cancer from which on to act", ylabel="Net benefit a picture")
         axes.figure.legend(loc="outside upper center", ncols=3)
 
-    better = thresholds[(benefit > everyone) & (benefit > 0)]
-    told = f"from {better.min():.2f} to {better.max():.2f}" if len(better) else "nowhere"
-    alt = f"Decision curve for labels that may be cancer: the model beats both simple rules {told}."
-    return _draw(draw, alt)
+    return _draw(draw, f"Decision curve for labels that may be cancer. {worthwhile(found)}")
 
 
 def _draw(draw: Callable[[Axes], None], alt: str, *, width: float = WIDTH, height: float = 3.2) -> Figure:

@@ -25,6 +25,7 @@ from model.hub import is_reference
 from model.network import SkinDiseaseNet
 from model.transforms import train_decode_side
 from train.calibrate import calibrate, write_figures
+from train.card import model_card, training_section
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_outputs
@@ -34,7 +35,6 @@ from train.metrics import classification_metrics
 from train.objective import create_objective
 from train.optim import create_optimizer, create_schedule, train_mode
 from train.recipe import augmentation, create_network
-from train.report import model_card, training_section
 from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
 
 

@@ -189,6 +189,20 @@ def decision(measured: Metrics) -> Table:
     return Table("Net benefit; sending nobody on has 0.", header, rows)
 
 
+def worthwhile(curve: Metrics) -> str:
+    """A sentence on the thresholds of a decision curve at which the model is worth having."""
+    thresholds, benefit, everyone = (
+        np.asarray(curve[name]) for name in ("thresholds", "net_benefit", "treat_all")
+    )
+    better = thresholds[(benefit > everyone) & (benefit > 0)]
+    if not len(better):
+        return "At no threshold does the model have more net benefit than sending everyone on, or nobody."
+    return (
+        "Acting on the probability of cancer has more net benefit than sending everyone on, or nobody, at "
+        f"{len(better)} of {len(thresholds)} thresholds, from {better.min():.2f} to {better.max():.2f}."
+    )
+
+
 def prediction_sets(measured: Metrics) -> Table | None:
     """Coverage and size of the prediction sets: overall, by source, by skin type; None without sets."""
     sets = measured["prediction_sets"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
+from app.about import about_html
 from model.checkpoint import fingerprint
 from model.errors import DataError
 from train.__main__ import main
-from train.report import write_card
+from train.card import write_card
 
 NOTES = "---\nmodel_name: Tiny\nlicense: other\nlicense_name: test-only\n---\n## Data\n\nDrawn by tests.\n"
 
@@ -34,9 +35,76 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "top3_accuracy": 0.81,
         "ece": 0.043,
         "rejected": 0.05,
-        "per_class": {"Acne": {"n": 12, "recall": 0.75, "precision": 0.6}},
-        "per_source": {"clinic": {"n": 40, "groups": 20, "accuracy": 0.625, "interval": [0.47, 0.77]}},
-        "per_skin_type": {"5": {"n": 6, "groups": 3, "accuracy": 0.5, "interval": None}},
+        "labels": ["Acne", "SkinCancer"],
+        "confusion": [[9, 3], [12, 16]],
+        "per_class": {
+            "Acne": {
+                "n": 12,
+                "groups": 11,
+                "recall": 0.75,
+                "precision": 0.4286,
+                "specificity": 0.5714,
+                "auroc": 0.825,
+                "intervals": {
+                    "recall": [0.51, 0.92],
+                    "precision": None,
+                    "specificity": [0.38, 0.74],
+                    "auroc": [0.7, 0.93],
+                },
+            },
+            "SkinCancer": {
+                "n": 28,
+                "groups": 9,
+                "recall": 0.5714,
+                "precision": 0.8421,
+                "specificity": 0.75,
+                "auroc": 0.825,
+                "intervals": None,
+            },
+        },
+        "per_source": {
+            "clinic|1": {
+                "n": 40,
+                "groups": 20,
+                "accuracy": 0.625,
+                "interval": [0.47, 0.77],
+                "detected": 4,
+                "detected_interval": [0.02, 0.2],
+            }
+        },
+        "per_skin_type": {
+            "5": {
+                "n": 6,
+                "groups": 3,
+                "accuracy": 0.5,
+                "interval": None,
+                "detected": 1,
+                "detected_interval": None,
+            }
+        },
+        "malignant_sensitivity": [
+            {"specificity": 0.9, "threshold": 0.381, "sensitivity": 0.654, "interval": [0.5, 0.8]}
+        ],
+        "reliability": {
+            "bins": [],
+            "ece": 0.043,
+            "ece_uncalibrated": 0.061,
+            "ece_by_source": {"clinic|1": {"n": 40, "ece": 0.044}},
+        },
+        "risk_coverage": {"coverage": [0.1, 0.48, 1.0], "risk": [0.0, 0.21, 0.375], "aurc": 0.189},
+        "decision_curve": {
+            "thresholds": [0.1, 0.2, 0.3],
+            "net_benefit": [0.2, 0.15, 0.1],
+            "treat_all": [0.25, 0.1, 0.05],
+        },
+        "prediction_sets": {
+            "level": 0.9,
+            "n": 38,
+            "coverage": 0.921,
+            "mean_size": 1.6,
+            "per_source": {"clinic|1": {"n": 38, "coverage": 0.921, "mean_size": 1.6}},
+            "per_skin_type": {"5": {"n": 5, "coverage": 0.8, "mean_size": 1.8}},
+        },
         "malignant_warning": {"malignant": 9, "malignant_warned": 8, "others": 31, "others_warned": 4},
         "intervals": {"accuracy": [0.47, 0.77], "balanced_accuracy": [0.4, 0.6], "top3_accuracy": [0.7, 0.9]},
     }
@@ -92,9 +160,22 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
     ]
     (run / "train_config.json").write_text(json.dumps(options))
     (run / "epochs.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in history))
+    elsewhere = {
+        "rows": [
+            {"source": "clinic", "n": 30, "classes": 2, "balanced_accuracy": 0.31, "interval": [0.2, 0.4]},
+            {"source": "atlas", "n": 9, "classes": 2, "balanced_accuracy": 0.25, "interval": None},
+        ],
+        "mean": 0.28,
+        "budget": "three epochs on small pictures",
+    }
     files = {"checkpoint": folder, "run": run, "notes": tmp_path / "notes.md"}
     files["notes"].write_text(NOTES)
-    for name, content in (("metrics", figures), ("ood", detection), ("calibration", calibration)):
+    for name, content in (
+        ("metrics", figures),
+        ("ood", detection),
+        ("calibration", calibration),
+        ("sources", elsewhere),
+    ):
         files[name] = tmp_path / f"{name}.json"
         files[name].write_text(json.dumps(content))
     return files
@@ -108,10 +189,19 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert main(command(measured)) == 0
     text = (measured["checkpoint"] / "README.md").read_text()
     assert "| Balanced accuracy | 0.517 (0.400 to 0.600) |" in text
-    assert "0.75 (12)" in text
+    assert (
+        "| Acne | 12 (11) | 0.75 (0.51 to 0.92) | 0.57 (0.38 to 0.74) | 9 of 21 | 0.82 (0.70 to 0.93) |"
+        in text
+    )
+    assert "| SkinCancer | 28 (9) | 16 of 28 | 9 of 12 | 16 of 19 | 0.82 |" in text
     assert "7 of 10 from clothes" in text
-    assert "| clinic | 0.62 (0.47 to 0.77), n = 40 |" in text
-    assert "| 5 | 0.50, n = 6 |" in text
+    assert r"| clinic\|1 | 40 (20) | 0.62 (0.47 to 0.77) | 0.10 (0.02 to 0.20) | 0.92 |" in text
+    assert "| 5 | 6 (3) | 3 of 6 | 1 of 6 | 0.80 |" in text
+    assert "| 0.90 | 0.65 (0.50 to 0.80) | 0.381 |" in text
+    assert "error 0.043, 0.061 at temperature 1; by source clinic|1 0.044." in text
+    assert "Of all answers 0.38 are wrong; of the surest 48%, 0.21 (area" in text
+    assert "at 2 of 3 thresholds, from 0.20 to 0.30." in text
+    assert "hold the label of 92.1% of the 38 pictures that are not rejected (90% meant), with 1.6" in text
     assert "for 8 of 9 pictures of drawn (test) whose label may be cancer, and for 4 of 31 others" in text
     assert "0.875 / 0.400" in text
     assert "--seed 7" in text
@@ -150,6 +240,41 @@ def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> 
     assert "temperature 1," not in text
 
 
+def test_what_to_expect_elsewhere_comes_before_what_was_measured_at_home(measured: dict[str, Path]) -> None:
+    assert main(command(measured)) == 0
+    text = (measured["checkpoint"] / "README.md").read_text()
+    assert "a balanced accuracy of about 0.28" in text
+    assert "| clinic | 30 | 2 | 0.31 (0.20 to 0.40) |" in text
+    assert "| atlas | 9 | 2 | 0.25 |" in text
+    assert "Their budget: three epochs on small pictures." in text
+    assert 0 < text.index("## Photographs from elsewhere") < text.index("## Measured")
+
+    without = {name: path for name, path in measured.items() if name != "sources"}
+    assert main(command(without)) == 0
+    assert "elsewhere" not in (measured["checkpoint"] / "README.md").read_text()
+
+
+def test_the_page_about_the_model_shows_every_table(measured: dict[str, Path]) -> None:
+    assert main(command(measured)) == 0
+    card = (measured["checkpoint"] / "README.md").read_text()
+    page = about_html(card)
+    rules = [line for line in card.splitlines() if line.startswith("| ---")]
+    assert page.count("<table>") == len(rules) >= 8
+    assert "<td>clinic|1</td>" in page
+    assert "<h4>drawn, test</h4>" in page
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "is not JSON"), ('{"rows": [], "mean": 0.3}', "has no budget")]
+)
+def test_a_damaged_file_is_named(
+    measured: dict[str, Path], capsys: pytest.CaptureFixture[str], content: str, said: str
+) -> None:
+    measured["sources"].write_text(content)
+    assert main(command(measured)) == 1
+    assert f"sources.json {said}" in capsys.readouterr().err
+
+
 def test_figures_of_another_checkpoint_are_refused(
     measured: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,4 +305,5 @@ def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> N
             metrics=[str(tmp_path / "none.json")],
             ood=None,
             calibration=None,
+            sources=None,
         )

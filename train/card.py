@@ -16,8 +16,10 @@ from model.config import ModelConfig
 from model.errors import DataError
 from model.hub import is_reference
 from model.preprocess import resized_side
-from train.card_rule import row, rule_section
+from train.card_rule import rule_section
+from train.card_tables import figures_section, ood_section, sources_section
 from train.config import TrainConfig
+from train.report_tables import FIGURES
 from train.state import CONFIG, LOG
 
 _PREPROCESSING = {
@@ -25,14 +27,6 @@ _PREPROCESSING = {
     "squash": "the whole picture resized to {side} x {side} px",
 }
 TRAINING = "## Training"
-FIGURES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "top3_accuracy": "Top-3 accuracy",
-    "macro_f1": "Macro F1",
-    "ece": "Expected calibration error",
-    "rejected": "Share rejected",
-}
 
 
 def write_card(
@@ -43,6 +37,7 @@ def write_card(
     metrics: Sequence[str],
     ood: str | None,
     calibration: str | None,
+    sources: str | None,
 ) -> None:
     """Writes ``README.md`` of a checkpoint folder.
 
@@ -52,9 +47,10 @@ def write_card(
         notes: a Markdown file on data and terms; its front matter gives the card's licence and tags.
         metrics: files that ``evaluate`` wrote for this very checkpoint.
         ood, calibration: files that ``ood`` and ``calibrate`` wrote for it, if any.
+        sources: a file on training without each source, as ``sources_section`` takes it, if any.
 
     Raises:
-        DataError: a file is missing, or its figures belong to another checkpoint.
+        DataError: a file is missing or damaged, or its figures belong to another checkpoint.
     """
     folder = Path(checkpoint)
     revision = fingerprint(folder)
@@ -77,6 +73,7 @@ def write_card(
         metrics=measured,
         ood=detection,
         calibration=crossfit,
+        sources=_read_json(Path(sources), "rows", "mean", "budget") if sources else None,
     )
     (folder / CARD).write_text(text, encoding="utf-8")
     print(f"The card is in {folder / CARD}.")
@@ -91,6 +88,7 @@ def model_card(
     metrics: Sequence[dict[str, Any]] = (),
     ood: dict[str, Any] | None = None,
     calibration: dict[str, Any] | None = None,
+    sources: dict[str, Any] | None = None,
 ) -> str:
     """Text of a model card with ``model-index``.
 
@@ -101,6 +99,7 @@ def model_card(
         notes: Markdown on data and terms, with front matter.
         metrics: contents of ``metrics.json`` files.
         ood, calibration: contents of ``ood.json`` and ``calibration.json`` files.
+        sources: see ``sources_section``.
     """
     given = ModelCard(notes, ignore_metadata_errors=True) if notes else None
     data = given.data.to_dict() if given else {}
@@ -115,10 +114,12 @@ def model_card(
     parts = [f"---\n{front.to_yaml()}\n---", f"# {name}", _summary(config)]
     if given:
         parts.append(given.text.strip())
+    if sources:
+        parts.append(sources_section(sources))
     if metrics:
-        parts.append(_figures_section(metrics))
+        parts.append(figures_section(metrics))
     if ood:
-        parts.append(_ood_section(ood))
+        parts.append(ood_section(ood))
     parts += [rule_section(config, options, calibration), training]
     return "\n\n".join(parts) + "\n"
 
@@ -142,9 +143,23 @@ def _present_section(path: Path, heading: str) -> str:
     return f"{heading}\n{body.rstrip()}"
 
 
+def _read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """An object with at least these keys."""
+    try:
+        content = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not JSON ({error}).", hint="Write it again.") from error
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise DataError(
+            f"{path} has no {', '.join(missing)}.", hint="Write it again with the command that makes it."
+        )
+    return content
+
+
 def _read_figures(path: Path, revision: str) -> dict[str, Any]:
-    figures = json.loads(_read_text(path))
-    measured = figures.get("checkpoint", {}).get("revision")
+    figures = _read_json(path, "checkpoint")
+    measured = figures["checkpoint"]["revision"]
     if measured != revision:
         raise DataError(
             f"{path} was measured on the checkpoint {measured}, but the card is for {revision}.",
@@ -177,79 +192,6 @@ def _summary(config: ModelConfig) -> str:
         f"Input: RGB, {_PREPROCESSING[config.crop_mode].format(side=resized_side(config))}, "
         f"centre crop of {config.input_size} px. Weights: float16."
     )
-
-
-def _figures_section(metrics: Sequence[dict[str, Any]]) -> str:
-    columns = [f"{m['data']}, {m['split']} (n = {m['n']})" for m in metrics]
-    lines = ["## Measured", "", row(["", *columns]), row(["---"] * (len(columns) + 1))]
-    for name, title in FIGURES.items():
-        cells = []
-        for measured in metrics:
-            interval = measured["intervals"].get(name)
-            spread = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-            cells.append(f"{measured[name]:.3f}{spread}")
-        lines.append(row([title, *cells]))
-    lines += [
-        "",
-        "In brackets: 95 % bootstrap intervals over groups of related pictures. Rejection is ignored "
-        "except in the last row.",
-        "",
-        "Recall a class, with the number of pictures:",
-        "",
-    ]
-    lines += [row(["Class", *columns]), row(["---"] * (len(columns) + 1))]
-    for label in sorted({label for measured in metrics for label in measured["per_class"]}):
-        classes = [measured["per_class"].get(label) for measured in metrics]
-        lines.append(row([label, *(f"{c['recall']:.2f} ({c['n']})" if c else "–" for c in classes)]))
-    for name, title in (("per_source", "source"), ("per_skin_type", "Fitzpatrick skin type")):
-        lines += _accuracy_table(metrics, name, title, columns)
-    warned = [_warned(measured) for measured in metrics if measured.get("malignant_warning")]
-    return "\n".join([*lines, *warned])
-
-
-def _accuracy_table(
-    metrics: Sequence[dict[str, Any]], name: str, title: str, columns: Sequence[str]
-) -> list[str]:
-    keys = sorted({key for measured in metrics for key in measured.get(name, {})})
-    if not keys:
-        return []
-    lines = ["", f"Accuracy a {title}, with its interval where ten groups or more allow one:", ""]
-    lines += [row([title.capitalize(), *columns]), row(["---"] * (len(columns) + 1))]
-    for key in keys:
-        cells = []
-        for measured in metrics:
-            own = measured[name].get(key)
-            spread = " ({:.2f} to {:.2f})".format(*own["interval"]) if own and own["interval"] else ""
-            cells.append(f"{own['accuracy']:.2f}{spread}, n = {own['n']}" if own else "–")
-        lines.append(row([key, *cells]))
-    return lines
-
-
-def _warned(measured: dict[str, Any]) -> str:
-    counts = measured["malignant_warning"]
-    return (
-        f"\nThe advice to see a doctor soon came first for {counts['malignant_warned']} of "
-        f"{counts['malignant']} pictures of {measured['data']} ({measured['split']}) whose label may be "
-        f"cancer, and for {counts['others_warned']} of {counts['others']} others."
-    )
-
-
-def _ood_section(ood: dict[str, Any]) -> str:
-    skin = ood["skin"]
-    lines = [
-        "## Pictures that are not skin",
-        "",
-        f"Detected (rejected, or `Unknown_Normal` most probable): {skin['detected']} of {skin['n']} pictures "
-        f"of skin ({ood['data']}, {ood['split']}), which should be few, and "
-        + ", ".join(f"{s['detected']} of {s['n']} from {name}" for name, s in ood["sources"].items())
-        + ", which should be most.",
-        "",
-        row(["AUROC / FPR at 95 % of skin accepted", *ood["sources"]]),
-        row(["---"] * (len(ood["sources"]) + 1)),
-    ]
-    for detector, sources in ood["detectors"].items():
-        lines.append(row([detector, *(f"{s['auroc']:.3f} / {s['fpr95']:.3f}" for s in sources.values())]))
-    return "\n".join(lines)
 
 
 def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
