@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from model.calibration import fit_temperature, softmax
 from model.labels import NO_CONDITION
-from model.rejection import max_probability
 from train.ablation_table import write_table
 from train.config import TrainConfig
 from train.data import load_split
@@ -132,7 +131,8 @@ class _Bench:
         raw = softmax(logits, 1.0)
         temperature = fit_temperature(logits, labels)
         scaled = softmax(logits, temperature)
-        condition = np.array([self.recipe.labels[label] != NO_CONDITION for label in labels])
+        named = np.array([label != NO_CONDITION for label in self.recipe.labels])
+        condition = named[labels]
         away = np.isin(sources, self.plan.not_skin)
         figures = {"all": classification_metrics(scaled, labels, trainer.model_config)}
         for source in sorted(set(sources[condition])):
