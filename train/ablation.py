@@ -147,7 +147,7 @@ class _Bench:
             "ece_scaled": expected_calibration_error(scaled, labels),
             "temperature": temperature,
             "rejection": detection_metrics(
-                -max_probability(scaled[condition]), -max_probability(scaled[away])
+                -scaled[condition][:, named].max(axis=1), -scaled[away][:, named].max(axis=1)
             ),
         }
 
