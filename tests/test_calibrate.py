@@ -129,6 +129,8 @@ def test_a_temperature_that_was_needed_shows_in_the_figures() -> None:
     assert figures["ece"]["after"] < 0.06 < 0.15 < figures["ece"]["before"]
     assert [own["n"] for own in figures["ece"]["by_source"].values()] == [294, 293, 293]
     assert 0.01 < figures["rejected"] < 0.07  # what is called no condition counts among the twentieth too
+    assert figures["skin"]["n"] == 840
+    assert figures["skin"]["detected"] / 840 == pytest.approx(0.05, abs=0.02)
     assert figures["not_uncertain"]["accuracy"] == pytest.approx(0.7, abs=0.05)
     assert figures["prediction_sets"]["coverage"] == pytest.approx(SET_LEVEL, abs=0.03)
     warned = figures["malignant_warning"]

@@ -138,6 +138,7 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
             },
         },
         "rejected": 0.05,
+        "skin": {"n": 30, "detected": 2},
         "not_uncertain": {"n": 21, "accuracy": 0.667},
         "malignant_warning": {"malignant": 9, "malignant_warned": 7, "others": 31, "others_warned": 6},
         "prediction_sets": sets,
@@ -222,6 +223,7 @@ def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> 
     for words in (
         "drawn, validation, n = 40",
         "error 0.123 at temperature 1, 0.045 at the fitted one",
+        "of the 30 pictures that show a condition 2 rejected or called",
         "66.7% right of the 21 answers not called uncertain",
         "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others",
         "true label in 91.4% of 38, 4.2 labels on average (true label in 91.4% of 38, 5.8 labels",
@@ -236,6 +238,7 @@ def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> 
     bare = {name: path for name, path in measured.items() if name in ("checkpoint", "run", "notes")}
     assert main(command(bare)) == 0
     text = (measured["checkpoint"] / "README.md").read_text()
+    assert "called uncertain under 0.000, the smallest bound" in text
     assert "every label of probability 0.030 or more" in text
     assert "temperature 1," not in text
 

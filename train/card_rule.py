@@ -32,11 +32,13 @@ def row(cells: Sequence[object]) -> str:
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
+    unusual = f" or the unusualness over {config.max_unusualness:.3f}" if config.max_unusualness < 1 else ""
     text = (
         f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
         f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
-        f"{config.max_normalized_entropy:.3f}, which together keep {options['keep']:.0%} of the validation "
-        f"pictures that show a condition; called uncertain under {config.uncertain_below:.3f}, the smallest "
+        f"{config.max_normalized_entropy:.3f}{unusual}, chosen so that {options['keep']:.0%} of the "
+        "validation pictures that show a condition are neither rejected nor called `Unknown_Normal`; called "
+        f"uncertain under {config.uncertain_below:.3f}, the smallest "
         f"bound above which {options['uncertain_accuracy']:.0%} of the accepted answers were right there."
     )
     if malignant_labels(config) and config.malignant_from < 1:
@@ -55,7 +57,8 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
 
 
 def _cross_fitted(figures: dict[str, Any]) -> str:
-    errors, certain, warned = figures["ece"], figures["not_uncertain"], figures["malignant_warning"]
+    errors, skin, certain = figures["ece"], figures["skin"], figures["not_uncertain"]
+    warned = figures["malignant_warning"]
     lines = [
         f"How these values hold on pictures that did not help to choose them ({', '.join(figures['data'])}, "
         f"{figures['split']}, n = {figures['n']}; fitted on all but one of {figures['folds']} parts and "
@@ -63,7 +66,8 @@ def _cross_fitted(figures: dict[str, Any]) -> str:
         "",
         f"- expected calibration error {errors['before']:.3f} at temperature 1, {errors['after']:.3f} at the "
         "fitted one;",
-        f"- {figures['rejected']:.1%} rejected;",
+        f"- {figures['rejected']:.1%} rejected; of the {skin['n']} pictures that show a condition "
+        f"{skin['detected']} rejected or called `Unknown_Normal`;",
     ]
     if certain["n"]:
         lines.append(f"- {certain['accuracy']:.1%} right of the {certain['n']} answers not called uncertain;")

@@ -13,7 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from model.calibration import softmax
 from model.config import ModelConfig
 from model.conformal import in_prediction_set
-from model.rejection import max_probability, rejection_margin
+from model.labels import NO_CONDITION
+from model.rejection import detection_margin, max_probability, rejection_margin
 from train.conformal import adaptive_sets
 from train.curves import members, set_metrics
 from train.metrics import expected_calibration_error, warning_metrics
@@ -28,12 +29,14 @@ class _Held(NamedTuple):
 
     Attributes:
         probabilities: calibrated, (n, K).
-        kept, certain: not rejected; not below the bound of an uncertain answer; (n,).
+        kept, detected, certain: not rejected; rejected or called ``no_condition``; not below the bound of an
+            uncertain answer; (n,).
         inside: which labels are in the prediction set, (n, K).
     """
 
     probabilities: NDArray[np.float64]
     kept: Bools
+    detected: Bools
     certain: Bools
     inside: Bools
 
@@ -50,11 +53,12 @@ def cross_fitted(answers: Answers, model_config: ModelConfig, aims: Aims) -> dic
 
     Returns:
         ``n``; ``folds``; ``ece``: ``before`` and ``after`` the temperature, also ``by_source``; ``rejected``,
-        share of all; ``not_uncertain``: ``n`` and ``accuracy`` of the answers neither rejected nor called
-        uncertain; ``malignant_warning``, as ``warning_metrics`` counts; ``prediction_sets``, as
-        ``set_metrics`` has them, of the pictures not rejected, and ``adaptive_sets``, the same of the sets
-        that were not chosen; None where MAPIE is not installed or the pictures or classes are too few. None
-        in all where the pictures are too few to be divided.
+        share of all; ``skin``: ``n`` pictures that show a condition, and how many of them are ``detected``
+        (rejected or called ``no_condition``); ``not_uncertain``: ``n`` and ``accuracy`` of the answers
+        neither rejected nor called uncertain; ``malignant_warning``, as ``warning_metrics`` counts;
+        ``prediction_sets``, as ``set_metrics`` has them, of the pictures not rejected, and ``adaptive_sets``,
+        the same of the sets that were not chosen; None where MAPIE is not installed or the pictures or
+        classes are too few. None in all where the pictures are too few to be divided.
     """
     folds = min(FOLDS, len(set(answers.groups)), int(np.bincount(answers.labels).max()))
     if folds < 2:
@@ -75,6 +79,7 @@ def cross_fitted(answers: Answers, model_config: ModelConfig, aims: Aims) -> dic
     every = _Held(*(np.concatenate(arrays) for arrays in zip(*judged, strict=True)))
     answers = answers.take(np.concatenate([held for _, held in parts]))
     certain = every.kept & every.certain
+    skin = np.asarray(model_config.labels)[answers.labels] != NO_CONDITION
     right = every.probabilities.argmax(axis=1) == answers.labels
     sets = every.inside if all(rule.set_quantile < 1 for rule in rules) else None
     return {
@@ -82,6 +87,7 @@ def cross_fitted(answers: Answers, model_config: ModelConfig, aims: Aims) -> dic
         "folds": folds,
         "ece": _calibration_errors(answers, every.probabilities),
         "rejected": float((~every.kept).mean()),
+        "skin": {"n": int(skin.sum()), "detected": int((every.detected & skin).sum())},
         "not_uncertain": {
             "n": int(certain.sum()),
             "accuracy": float(right[certain].mean()) if certain.any() else None,
@@ -97,6 +103,7 @@ def _judge(rule: ModelConfig, held: Answers) -> _Held:
     return _Held(
         probabilities=probabilities,
         kept=rejection_margin(probabilities, rule, held.unusualness) <= 0,
+        detected=detection_margin(probabilities, rule, held.unusualness) > 0,
         certain=max_probability(probabilities) >= rule.uncertain_below,
         inside=in_prediction_set(probabilities, rule),
     )
