@@ -7,8 +7,10 @@ nothing more; ``train.detectors`` fits it.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from model.errors import CheckpointError
 
 DETECTOR = "detector.safetensors"
 _TENSORS = ("centres", "directions", "weights", "reference")
+_VALUES = ("neighbour", "normalised", "name", "choice")
 Array = NDArray[np.floating]
 
 
@@ -39,6 +42,8 @@ class Detector:
         neighbour: which of the nearest centres counts, from 1.
         normalised: whether features are brought to length 1 first.
         reference: scores of validation pictures of a condition, rising, (R,).
+        name: what it is, in words.
+        choice: how it was chosen, see ``train.detectors.choose``.
     """
 
     centres: Array
@@ -47,6 +52,8 @@ class Detector:
     neighbour: int
     normalised: bool
     reference: Array
+    name: str = ""
+    choice: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def score(self, features: Array) -> NDArray[np.float64]:
         """Features (..., C) → squared distance (...), 0 or more.
@@ -76,7 +83,7 @@ class Detector:
 
     def save(self, folder: Path) -> None:
         """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all."""
-        metadata = {"neighbour": str(self.neighbour), "normalised": str(int(self.normalised))}
+        metadata = {name: json.dumps(getattr(self, name)) for name in _VALUES}
         unfinished = folder / f".{DETECTOR}.part"
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
         save_file(tensors, unfinished, metadata)
@@ -92,9 +99,9 @@ def load_detector(path: Path) -> Detector:
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        detector = Detector(**tensors, neighbour=int(told["neighbour"]), normalised=told["normalised"] == "1")
+        detector = Detector(**tensors, **{name: json.loads(metadata[name]) for name in _VALUES})
         (centres, channels), inside = detector.centres.shape, len(detector.weights)
         if detector.directions.shape != (channels, inside) or not 1 <= detector.neighbour <= centres:
             raise ValueError("its tensors do not fit each other")

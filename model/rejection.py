@@ -80,6 +80,18 @@ def detection_margin(probabilities: Array, config: ModelConfig, unusualness: Arr
     )
 
 
+def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
+    """Both signs that a picture is not skin added up, for ranking pictures, (..., K) and (...) → (...).
+
+    They are the surprise, minus the logarithm of the share of skin that is as unusual, and the log-odds of
+    ``Unknown_Normal``.
+    """
+    if NO_CONDITION not in config.labels:
+        return _surprise(unusualness)
+    unknown = np.clip(probabilities[..., config.labels.index(NO_CONDITION)], 1e-3, 1 - 1e-3)
+    return _surprise(unusualness) + np.log(unknown / (1 - unknown))
+
+
 def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
     """Probability of ``Unknown_Normal`` over the best condition's, (..., K) → (...), -1 to 1.
 

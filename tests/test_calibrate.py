@@ -181,7 +181,7 @@ def test_without_mapie_a_training_run_ends_without_sets_and_says_so(
     data = make_parquet(tmp_path / "data", {"validation": 44})
     rows = load_split([str(data)], "validation", labels=LABELS)
     small = TrainConfig(num_workers=0)
-    config, figures = calibrate(loaded.network, rows, loaded.config, small, torch.device("cpu"))
+    config, _, figures = calibrate(loaded.network, rows, rows, loaded.config, small, torch.device("cpu"))
     assert "requirements-eval.txt" in capsys.readouterr().err
     assert config.set_quantile == 1.0
     assert config.min_max_probability > 0

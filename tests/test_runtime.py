@@ -56,6 +56,7 @@ def assert_alike(checkpoint: Checkpoint, graph: OpenVINORuntime, count: int) -> 
         tops.append(softmax(expected, config.temperature).max())
         difference = softmax(logits, config.temperature) - softmax(expected, config.temperature)
         assert np.abs(difference).max() < 1e-4
+        assert graph.pooled(features) == pytest.approx(reference.pooled(expected_map), abs=1e-3)
         heat, expected_heat = graph.grad_cam(features, 1), reference.grad_cam(expected_map, 1)
         assert heat == pytest.approx(expected_heat, abs=1e-3)
     assert np.ptp(tops) > 1e-3, "the pictures must not all get one answer"

@@ -110,9 +110,13 @@ def _parser() -> jsonargparse.ArgumentParser:
     calibrate.add_argument("--data", required=True, nargs="+", type=str, help="folders or Hub ids")
     calibrate.add_argument("--split", default="validation", type=str, help="name of the split")
     calibrate.add_argument("--output", default=None, type=os.fspath, help="folder for calibration.json")
-    for name in ("keep", "uncertain_accuracy", "malignant_sensitivity", "device"):
+    for name in ("detector_pictures", "keep", "uncertain_accuracy", "malignant_sensitivity", "device"):
         value = getattr(TrainConfig(), name)
         calibrate.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
+    calibrate.add_argument(
+        "--not_skin", nargs="*", type=str, default=TrainConfig().not_skin, help="as for fit"
+    )
+    calibrate.add_argument("--fit_split", default="train", type=str, help="split that the weights come from")
     commands.add_subcommand("calibrate", calibrate, help="fit a checkpoint's temperature and thresholds anew")
 
     score = jsonargparse.ArgumentParser(description="score a submission as the ISIC challenges do")

@@ -8,19 +8,21 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import torch
 
 from model.checkpoint import CONFIG, fingerprint, load
 from model.config import ModelConfig
+from model.detector import DETECTOR, Detector
 from model.device import trusted_device
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
 from train.conformal import INSTALL, has_mapie, require_mapie
 from train.crossfit import cross_fitted
 from train.data import load_split
+from train.detectors import fit_detector
 from train.inference import predict_outputs
 from train.processes import is_main
 from train.rule import Aims, Answers, fit_rule
@@ -28,20 +30,29 @@ from train.rule import Aims, Answers, fit_rule
 FIGURES = "calibration.json"
 
 
+class Calibrated(NamedTuple):
+    """The completed configuration, the detector that it names, if any, and cross-fitted figures."""
+
+    config: ModelConfig
+    detector: Detector | None
+    figures: dict[str, Any] | None
+
+
 def calibrate(
     network: SkinDiseaseNet,
+    train: datasets.Dataset,
     validation: datasets.Dataset,
     model_config: ModelConfig,
     config: TrainConfig,
     device: torch.device,
-) -> tuple[ModelConfig, dict[str, Any] | None]:
-    """The model configuration, completed with what the validation split teaches, and cross-fitted figures.
+) -> Calibrated:
+    """What the validation split teaches.
 
     Args:
         network: its weights are rounded to float16, as the checkpoint stores them.
-        validation: as ``train.data`` loads it.
+        train, validation: as ``train.data`` loads them.
         model_config: belongs to the network.
-        config: gives the aims and ``num_workers``.
+        config: gives the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
         device: where to compute.
     """
     stored = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
@@ -55,10 +66,22 @@ def calibrate(
             "`python -m train calibrate` on it to add them.",
             file=sys.stderr,
         )
-    answers = Answers.of(validation, outputs)
+    detector = fit_detector(
+        network,
+        lambda: train,
+        validation,
+        outputs,
+        model_config,
+        device=device,
+        not_skin=config.not_skin,
+        pictures=config.detector_pictures,
+        num_workers=config.num_workers,
+    )
     aims = Aims(config.keep, config.uncertain_accuracy, config.malignant_sensitivity)
-    figures = _figures(answers, model_config, aims, data=config.data, split="validation")
-    return fit_rule(answers, model_config, aims), figures
+    answers = Answers.of(validation, outputs, detector)
+    named = _naming(model_config, detector)
+    figures = _figures(answers, named, aims, detector, data=config.data, split="validation")
+    return Calibrated(fit_rule(answers, named, aims), detector, figures)
 
 
 def recalibrate(
@@ -66,18 +89,22 @@ def recalibrate(
     checkpoint: str,
     data: Sequence[str],
     split: str,
+    fit_split: str,
+    not_skin: Sequence[str],
+    detector_pictures: int,
     keep: float,
     uncertain_accuracy: float,
     malignant_sensitivity: float,
     device: str,
     output: str | None,
 ) -> None:
-    """Fits all that a checkpoint learns from validation anew and writes its ``config.json``.
+    """Fits all that a checkpoint learns from validation anew; writes its ``config.json`` and detector.
 
     Args:
         checkpoint: the folder; its weights stay as they are.
         data, split: labelled pictures that the weights were not trained on.
-        keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
+        fit_split: split of the same data that the weights were trained on, for the detector.
+        not_skin, detector_pictures, keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
         device: as in ``TrainConfig``.
         output: folder for ``calibration.json``, the cross-fitted figures; None writes none.
 
@@ -90,13 +117,31 @@ def recalibrate(
     rows = load_split(data, split, labels=loaded.config.labels, strict=False)
     chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
     outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
-    answers = Answers.of(rows, outputs)
-    config = fit_rule(answers, loaded.config, aims)
-    figures = _figures(answers, loaded.config, aims, data=data, split=split)
+    detector = fit_detector(
+        loaded.network,
+        lambda: load_split(data, fit_split, labels=loaded.config.labels, strict=False),
+        rows,
+        outputs,
+        loaded.config,
+        device=chosen,
+        not_skin=not_skin,
+        pictures=detector_pictures,
+    )
+    answers, named = Answers.of(rows, outputs, detector), _naming(loaded.config, detector)
+    config = fit_rule(answers, named, aims)
+    figures = _figures(answers, named, aims, detector, data=data, split=split)
+    if detector is not None:
+        detector.save(loaded.folder)
     _write(loaded.folder / CONFIG, config.to_json())
+    if detector is None:
+        (loaded.folder / DETECTOR).unlink(missing_ok=True)
     for name, value in dataclasses.asdict(config).items():
         if value != getattr(loaded.config, name):
-            print(f"{name}: {getattr(loaded.config, name):.4g} → {value:.4g}")
+            print(f"{name}: {_short(getattr(loaded.config, name))} → {_short(value)}")
+    if detector is not None:
+        print(f"The third criterion is: {detector.name}. On validation, AUROC by source:")
+        for candidate, aurocs in detector.choice["auroc"].items():
+            print(f"  {candidate}: {', '.join(f'{name} {auroc:.3f}' for name, auroc in aurocs.items())}")
     if output is not None:
         write_figures(Path(output), loaded.folder, figures)
     print("Figures measured before belong to the old configuration; run evaluate and card again.")
@@ -118,12 +163,28 @@ def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None
     _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2) + "\n")
 
 
+def _naming(model_config: ModelConfig, detector: Detector | None) -> ModelConfig:
+    return dataclasses.replace(model_config, detector="" if detector is None else DETECTOR)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
 def _figures(
-    answers: Answers, model_config: ModelConfig, aims: Aims, *, data: Sequence[str], split: str
+    answers: Answers,
+    model_config: ModelConfig,
+    aims: Aims,
+    detector: Detector | None,
+    *,
+    data: Sequence[str],
+    split: str,
 ) -> dict[str, Any] | None:
-    """``cross_fitted``, and what it was measured on."""
+    """``cross_fitted``, how the detector was chosen, and what both were measured on."""
     figures = cross_fitted(answers, model_config, aims)
-    return figures and {"data": [Path(name).name for name in data], "split": split, **figures}
+    chosen = None if detector is None else {"name": detector.name, **detector.choice}
+    about = {"data": [Path(name).name for name in data], "split": split}
+    return figures and {**about, **figures, "detector": chosen}
 
 
 def _write(path: Path, text: str) -> None:

@@ -65,7 +65,10 @@ class TrainConfig:
         validation_fraction: kept back from train where a data set has no validation split.
         max_unreadable: largest share of unreadable pictures.
         manifest: a hash manifest that the pictures of train and validation must match; empty: none.
-        keep: share of validation pictures with a condition that the rejection rule keeps.
+        not_skin: sources of those pictures of the label Unknown_Normal that show no skin; by those in
+            validation the detector of the third rejection criterion is chosen, without any there is none.
+        detector_pictures: at most so many training pictures of skin are computed for it; 0 leaves it out.
+        keep: share of validation pictures with a condition that are neither rejected nor called no condition.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
         malignant_sensitivity: share of validation pictures of labels that may be cancer for which the advice
             to see a doctor comes first.
@@ -122,6 +125,8 @@ class TrainConfig:
     validation_fraction: float = 0.1
     max_unreadable: float = 0.01
     manifest: str = ""
+    not_skin: list[str] = dataclasses.field(default_factory=lambda: ["clothing", "grocery"])
+    detector_pictures: int = 2000
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
     malignant_sensitivity: float = 0.9

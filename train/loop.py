@@ -205,13 +205,15 @@ def fit(config: TrainConfig) -> Path:
 
     accelerator.wait_for_everyone()
     bare.load_state_dict(read(folder / BEST))
-    calibrated, figures = calibrate(bare, validation, model_config, config, accelerator.device)
+    calibrated, detector, figures = calibrate(
+        bare, train, validation, model_config, config, accelerator.device
+    )
     if writer is not None:
         writer.close()
         options = dataclasses.asdict(config)
         training = training_section(options, progress.history)
         card = model_card(calibrated, options=options, training=training, calibration=figures)
-        checkpoint.save(folder / "checkpoint", bare, calibrated, card=card)
+        checkpoint.save(folder / "checkpoint", bare, calibrated, card=card, detector=detector)
         write_figures(folder, folder / "checkpoint", figures)
         accelerator.print(f"The checkpoint is in {folder / 'checkpoint'}.")
     accelerator.wait_for_everyone()

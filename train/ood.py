@@ -19,9 +19,11 @@ from model.rejection import (
     dual_margin,
     max_probability,
     normalized_entropy,
+    not_skin_evidence,
     rejection_margin,
 )
 from train.data import split_names
+from train.detectors import draw
 from train.measure import Judged, judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
 from train.metrics import detection_metrics
 from train.processes import is_main
@@ -43,6 +45,9 @@ WITH_DETECTOR: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
     ),
     "three_criteria_or_unknown": lambda judged, config: detection_margin(
         judged.probabilities, config, judged.unusualness
+    ),
+    "unusualness_and_unknown": lambda judged, config: not_skin_evidence(
+        judged.probabilities, config, np.asarray(judged.unusualness)
     ),
 }
 
@@ -99,13 +104,6 @@ def ood(
         result = {**about, **_report(loaded, judged, scores, sources)}
         write_json(Path(output) / "ood.json", {"data": Path(data).name, "split": split, **result})
         print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}))
-
-
-def draw(rows: datasets.Dataset, count: int) -> datasets.Dataset:
-    """At most so many rows, in their order, drawn with seed 0."""
-    if len(rows) <= count:
-        return rows
-    return rows.select(np.sort(np.random.default_rng(0).permutation(len(rows))[:count]))
 
 
 def _with_condition(rows: datasets.Dataset, config: ModelConfig) -> datasets.Dataset:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model.calibration import fit_temperature, softmax
 from model.config import ModelConfig
+from model.detector import Detector
 from model.labels import NO_CONDITION
 from model.malignancy import choose_malignant_bound
 from model.rejection import choose_thresholds, choose_uncertain_bound, rejection_margin
@@ -37,13 +38,14 @@ class Answers:
     unusualness: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, rows: datasets.Dataset, outputs: Outputs) -> Answers:
+    def of(cls, rows: datasets.Dataset, outputs: Outputs, detector: Detector | None = None) -> Answers:
         """The network's outputs for the rows that ``train.data`` gave, in their order."""
-        groups = [group or f"row {row}" for row, group in enumerate(rows["group"])]
-        names = (
-            np.asarray(list(values), dtype=object) for values in (groups, rows["source"], rows["skin_type"])
+        own = [group or f"row {row}" for row, group in enumerate(rows["group"])]
+        groups, sources, skin_types = (
+            np.asarray(list(values), dtype=object) for values in (own, rows["source"], rows["skin_type"])
         )
-        return cls(outputs.logits, np.asarray(rows["label"]), *names)
+        unusualness = None if detector is None else detector.unusualness(outputs.features)
+        return cls(outputs.logits, np.asarray(rows["label"]), groups, sources, skin_types, unusualness)
 
     def take(self, rows: NDArray[np.int64]) -> Answers:
         """The pictures at these positions."""
