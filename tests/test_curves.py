@@ -77,33 +77,54 @@ def test_where_nothing_may_be_cancer_there_is_no_decision_curve() -> None:
 
 def test_sets_are_counted_by_source_and_skin_type() -> None:
     inside = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
-    got = set_metrics(inside, np.array([0, 2, 2, 1]), ["a", "a", "b", None], [3, None, 3, 1])
+    got = set_metrics(inside, np.array([0, 2, 2, 1]), [None] * 4, ["a", "a", "b", None], [3, None, 3, 1])
     assert (got["level"], got["n"]) == (0.9, 4)
     assert (got["coverage"], got["mean_size"], got["empty_or_single"]) == (0.75, 1.75, 0.5)
     assert got["per_source"] == {
-        "a": {"n": 2, "coverage": 0.5, "mean_size": 1.5},
-        "b": {"n": 1, "coverage": 1.0, "mean_size": 3.0},
+        "a": {"n": 2, "coverage": 0.5, "interval": None, "mean_size": 1.5},
+        "b": {"n": 1, "coverage": 1.0, "interval": None, "mean_size": 3.0},
     }
     assert got["per_skin_type"] == {
-        "1": {"n": 1, "coverage": 1.0, "mean_size": 1.0},
-        "3": {"n": 2, "coverage": 1.0, "mean_size": 2.0},
+        "1": {"n": 1, "coverage": 1.0, "interval": None, "mean_size": 1.0},
+        "3": {"n": 2, "coverage": 1.0, "interval": None, "mean_size": 2.0},
     }
+
+
+def test_the_interval_of_a_coverage_counts_groups_not_pictures() -> None:
+    held = np.arange(120) // 6 % 3 > 0
+    inside = np.stack([held, np.zeros(120, dtype=bool)], axis=1)
+
+    def interval(groups: list[str | None]) -> list[float] | None:
+        sets = set_metrics(inside, np.zeros(120, int), groups, ["a"] * 120, [None] * 120)
+        assert sets["per_source"]["a"]["interval"] == sets["interval"]
+        return sets["interval"]
+
+    alone, sixes = interval([None] * 120), interval([f"g{row // 6}" for row in range(120)])
+    assert alone is not None
+    assert sixes is not None
+    assert alone[0] < 2 / 3 < alone[1]
+    assert sixes[1] - sixes[0] == pytest.approx(6**0.5 * (alone[1] - alone[0]), rel=0.2)
+    assert interval([f"g{row % 9}" for row in range(120)]) is None
 
 
 def test_only_pictures_that_are_not_rejected_have_sets() -> None:
     logits = np.log(pairs(0.9, 0.55, 0.3))
     config = dataclasses.replace(TWO, min_max_probability=0.6, set_quantile=0.75)
-    got = curve_metrics(logits, np.array([0, 1, 1]), ["a", "b", "a"], [None] * 3, config)
-    assert got["prediction_sets"]["per_source"] == {"a": {"n": 2, "coverage": 1.0, "mean_size": 1.5}}
+    got = curve_metrics(logits, np.array([0, 1, 1]), [None] * 3, ["a", "b", "a"], [None] * 3, config)
+    assert got["prediction_sets"]["per_source"] == {
+        "a": {"n": 2, "coverage": 1.0, "interval": None, "mean_size": 1.5}
+    }
     assert [entry["n"] for entry in got["reliability"]["bins"]] == [1, 1, 1]  # all pictures count here
 
-    without = curve_metrics(logits, np.array([0, 1, 1]), ["a", "b", "a"], [None] * 3, TWO)
+    without = curve_metrics(logits, np.array([0, 1, 1]), [None] * 3, ["a", "b", "a"], [None] * 3, TWO)
     assert without["prediction_sets"] is None
 
 
 def test_the_temperature_makes_the_difference_of_the_two_errors() -> None:
     logits = np.log(pairs(0.8, 0.8, 0.8, 0.8, 0.8))
     labels = np.array([0, 0, 0, 0, 1])
-    got = curve_metrics(logits / 2, labels, ["a"] * 5, [None] * 5, dataclasses.replace(TWO, temperature=0.5))
+    got = curve_metrics(
+        logits / 2, labels, [None] * 5, ["a"] * 5, [None] * 5, dataclasses.replace(TWO, temperature=0.5)
+    )
     assert got["reliability"]["ece"] == pytest.approx(0, abs=1e-12)
     assert got["reliability"]["ece_uncalibrated"] == pytest.approx(0.8 - 2 / 3)

@@ -108,9 +108,10 @@ CURVES = {
         "level": 0.9,
         "n": 400,
         "coverage": 0.91,
+        "interval": [0.88, 0.94],
         "mean_size": 4.5,
-        "per_source": {"clinic": {"n": 220, "coverage": 0.89, "mean_size": 4.25}},
-        "per_skin_type": {"1": {"n": 110, "coverage": 0.93, "mean_size": 4.75}},
+        "per_source": {"clinic": {"n": 220, "coverage": 0.89, "interval": [0.85, 0.93], "mean_size": 4.25}},
+        "per_skin_type": {"1": {"n": 110, "coverage": 0.93, "interval": None, "mean_size": 4.75}},
     },
 }
 
@@ -191,12 +192,12 @@ def test_the_tables_hold_what_was_measured(full: Path, measured: dict[str, Any])
     accuracy, turned_away, covered = next(row for row in page.rows if row[0] == "clinic")[2:]
     assert accuracy.startswith(f"{clinic['accuracy']:.2f} (")
     assert turned_away.startswith(f"{clinic['detected'] / clinic['n']:.2f} (")
-    assert covered == "0.89"
+    assert covered == "0.89 (0.85 to 0.93)"
     row = next(row for row in page.rows if row[0] == "0.90")
     assert row[1].startswith(f"{measured['malignant_sensitivity'][1]['sensitivity']:.2f} (")
     assert ["Before the temperature", "440", "0.123"] in page.rows
     assert ["1.00", "0.438"] in page.rows
-    assert ["All that are not rejected", "400", "0.91", "4.5"] in page.rows
+    assert ["All that are not rejected", "400", "0.91 (0.88 to 0.94)", "4.5"] in page.rows
     assert ["Fitzpatrick skin type: 1", "110", "0.93", "4.8"] in page.rows
     confused = next(row for row in page.rows if row[0] == "Moles" and len(row) == 23)
     assert confused[1:] == [str(count) for count in measured["confusion"][LABELS.index("Moles")]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ MIN_GROUPS = 10
 """Under so many groups an interval would mean nothing, and counts stand in its place."""
 
 
-def number_groups(groups: Sequence[str | None]) -> NDArray[np.int64]:
+def number_groups(groups: Iterable[str | None]) -> NDArray[np.int64]:
     """Each row's group as a number from 0 on, (N,); None is a group of its own."""
     names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
@@ -48,3 +48,11 @@ def interval(values: Floats) -> list[float] | None:
     if not np.ptp(known if len(known) else [0.0]):
         return None
     return [float(q) for q in np.quantile(known, (0.025, 0.975))]
+
+
+def share_interval(hits: NDArray[np.bool_], group_of: NDArray[np.int64]) -> list[float] | None:
+    """The interval of a share of rows (N,); None under ``MIN_GROUPS`` and where all rows are alike."""
+    if len(np.unique(group_of)) < MIN_GROUPS:
+        return None
+    weights = draw_weights(group_of)
+    return interval(weights @ hits / weights.sum(axis=1))

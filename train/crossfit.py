@@ -127,7 +127,7 @@ def _set_figures(answers: Answers, kept: Bools, inside: Bools | None) -> dict[st
     if inside is None or not kept.any():
         return None
     own = answers.take(np.flatnonzero(kept))
-    return set_metrics(inside[kept], own.labels, own.sources, own.skin_types)
+    return set_metrics(inside[kept], own.labels, own.groups, own.sources, own.skin_types)
 
 
 def _calibration_errors(answers: Answers, probabilities: NDArray[np.float64]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from model.config import ModelConfig
 from model.conformal import SET_LEVEL, in_prediction_set
 from model.malignancy import malignant_labels, malignant_probability
 from model.rejection import rejection_margin
+from train.bootstrap import number_groups, share_interval
 from train.metrics import expected_calibration_error
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,7 @@ ACTION_THRESHOLDS = np.arange(1, 51) / 100
 def curve_metrics(
     logits: Floats,
     labels: Ints,
+    groups: Iterable[str | None],
     sources: Iterable[str | None],
     skin_types: Iterable[int | None],
     config: ModelConfig,
@@ -35,7 +37,8 @@ def curve_metrics(
     """All figures of this file, as ``metrics.json`` names them.
 
     Args:
-        logits: (N, K). labels: true class numbers, (N,). sources, skin_types: of the pictures, or None, (N,).
+        logits: (N, K). labels: true class numbers, (N,). groups: as ``number_groups`` takes them.
+        sources, skin_types: of the pictures, or None, (N,).
         config: of the checkpoint.
         unusualness: of the pictures, (N,); None without a detector.
 
@@ -46,12 +49,16 @@ def curve_metrics(
     probabilities = softmax(logits, config.temperature)
     kept = rejection_margin(probabilities, config, unusualness) <= 0
     inside = in_prediction_set(probabilities, config)
-    own_sources, own_types = (np.asarray(list(keys), dtype=object) for keys in (sources, skin_types))
+    own_groups, own_sources, own_types = (
+        np.asarray(list(keys), dtype=object) for keys in (groups, sources, skin_types)
+    )
     return {
         "reliability": reliability(probabilities, softmax(logits, 1.0), labels, own_sources),
         "risk_coverage": risk_coverage(probabilities, labels),
         "decision_curve": decision_curve(probabilities, labels, config),
-        "prediction_sets": set_metrics(inside[kept], labels[kept], own_sources[kept], own_types[kept])
+        "prediction_sets": set_metrics(
+            inside[kept], labels[kept], own_groups[kept], own_sources[kept], own_types[kept]
+        )
         if kept.any() and config.set_quantile < 1
         else None,
     }
@@ -146,25 +153,32 @@ def decision_curve(probabilities: Floats, labels: Ints, config: ModelConfig) -> 
 
 
 def set_metrics(
-    inside: Bools, labels: Ints, sources: Iterable[str | None], skin_types: Iterable[int | None]
+    inside: Bools,
+    labels: Ints,
+    groups: Iterable[str | None],
+    sources: Iterable[str | None],
+    skin_types: Iterable[int | None],
 ) -> dict[str, Any]:
     """How often prediction sets hold the true label, and how large they are.
 
     Args:
         inside: which labels are in a picture's set, (N, K), N above 0.
-        labels: true class numbers, (N,). sources, skin_types: of the pictures, or None, (N,).
+        labels: true class numbers, (N,). groups: as ``number_groups`` takes them.
+        sources, skin_types: of the pictures, or None, (N,).
 
     Returns:
-        ``level``, what was promised; ``n``; ``coverage``, share of sets with the true label; ``mean_size``;
-        ``empty_or_single``, share of sets of one label or none; ``per_source`` and ``per_skin_type``: key →
-        ``n``, ``coverage`` and ``mean_size``.
+        ``level``, what was promised; ``n``; ``coverage``, share of sets with the true label, and its
+        ``interval``; ``mean_size``; ``empty_or_single``, share of sets of one label or none; ``per_source``
+        and ``per_skin_type``: key → ``n``, ``coverage``, ``interval`` and ``mean_size``.
     """
+    group_of = number_groups(groups)
     held, size = inside[np.arange(len(labels)), labels], inside.sum(axis=1)
 
     def figures(own: Bools) -> dict[str, Any]:
         return {
             "n": int(own.sum()),
             "coverage": float(held[own].mean()),
+            "interval": share_interval(held[own], group_of[own]),
             "mean_size": float(size[own].mean()),
         }
 

@@ -76,7 +76,9 @@ def evaluate(
     metrics = {
         **about,
         **_figures(rows, probabilities, unusualness, labels, config),
-        **curve_metrics(outputs.logits, labels, rows["source"], rows["skin_type"], config, unusualness),
+        **curve_metrics(
+            outputs.logits, labels, rows["group"], rows["source"], rows["skin_type"], config, unusualness
+        ),
         "unreadable": unreadable,
     }
     write_json(Path(output) / "metrics.json", metrics)

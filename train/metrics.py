@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_a
 from model.config import ModelConfig
 from model.malignancy import malignant_labels, malignant_probability
 from model.rejection import rejection_margin
-from train.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
+from train.bootstrap import draw_weights, number_groups, ratio, share_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,7 +121,7 @@ def accuracy_by(
     Returns:
         Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present),
         ``detected`` (a count), and the 95 % bootstrap intervals ``interval`` of the accuracy and
-        ``detected_interval`` of the share detected, both None under ten groups.
+        ``detected_interval`` of the share detected, both as ``share_interval`` gives them.
     """
     group_of = number_groups(groups)
     predicted = probabilities.argmax(axis=1)
@@ -130,12 +130,9 @@ def accuracy_by(
     for key in sorted(set(names) - {""}):
         rows = names == key
         right = predicted[rows] == labels[rows]
-        count = len(np.unique(group_of[rows]))
-        weights = draw_weights(group_of[rows])
-        accuracy, share = (weights @ hits / weights.sum(axis=1) for hits in (right, detected[rows]))
         result[str(key)] = {
             "n": int(rows.sum()),
-            "groups": count,
+            "groups": len(np.unique(group_of[rows])),
             "accuracy": float(right.mean()),
             "balanced_accuracy": float(
                 recall_score(
@@ -147,8 +144,8 @@ def accuracy_by(
                 )
             ),
             "detected": int(detected[rows].sum()),
-            "interval": interval(accuracy) if count >= MIN_GROUPS else None,
-            "detected_interval": interval(share) if count >= MIN_GROUPS else None,
+            "interval": share_interval(right, group_of[rows]),
+            "detected_interval": share_interval(detected[rows], group_of[rows]),
         }
     return result
 

@@ -104,7 +104,7 @@ def subgroups(measured: Metrics, name: str) -> Table:
         ]
         if covered:
             own = covered.get(key)
-            row.append(with_interval(own["coverage"], own.get("interval")) if own else "–")
+            row.append(with_interval(own["coverage"], own["interval"]) if own else "–")
         rows.append(row)
     header = [SUBGROUPS[name], "Pictures (groups)", "Accuracy", "Turned away"]
     return Table(
@@ -212,7 +212,7 @@ def prediction_sets(measured: Metrics) -> Table | None:
     for name, title in SUBGROUPS.items():
         parts += [(f"{title}: {key}", own) for key, own in sets[name].items()]
     rows = [
-        [name, str(own["n"]), with_interval(own["coverage"], own.get("interval")), f"{own['mean_size']:.1f}"]
+        [name, str(own["n"]), with_interval(own["coverage"], own["interval"]), f"{own['mean_size']:.1f}"]
         for name, own in parts
     ]
     header = ["Pictures", "Number", "Holds the label", "Mean number of labels"]
