@@ -59,7 +59,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.cell:
-            self.rows[-1][-1] += data
+            self.rows[-1][-1] += data.replace("\xa0", " ")
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -195,10 +195,10 @@ def test_the_tables_hold_what_was_measured(full: Path, measured: dict[str, Any])
     assert covered == "0.89 (0.85 to 0.93)"
     row = next(row for row in page.rows if row[0] == "0.90")
     assert row[1].startswith(f"{measured['malignant_sensitivity'][1]['sensitivity']:.2f} (")
-    assert ["Before the temperature", "440", "0.123"] in page.rows
+    assert ["At temperature 1", "440", "0.123"] in page.rows
     assert ["1.00", "0.438"] in page.rows
     assert ["All that are not rejected", "400", "0.91 (0.88 to 0.94)", "4.5"] in page.rows
-    assert ["Fitzpatrick skin type: 1", "110", "0.93", "4.8"] in page.rows
+    assert ["Fitzpatrick skin type: 1", "110", "102 of 110", "4.8"] in page.rows
     confused = next(row for row in page.rows if row[0] == "Moles" and len(row) == 23)
     assert confused[1:] == [str(count) for count in measured["confusion"][LABELS.index("Moles")]]
     assert "0.188" in text

@@ -161,7 +161,7 @@ def _reliability(found: Metrics) -> Figure:
 
     alt = (
         f"Reliability diagram: how often answers of a given probability are right. Expected calibration "
-        f"error {found['ece']:.3f}, before the temperature {found['ece_uncalibrated']:.3f}."
+        f"error {found['ece']:.3f}, at temperature 1 {found['ece_uncalibrated']:.3f}."
     )
     return _draw(draw, alt)
 

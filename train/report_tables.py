@@ -104,7 +104,7 @@ def subgroups(measured: Metrics, name: str) -> Table:
         ]
         if covered:
             own = covered.get(key)
-            row.append(with_interval(own["coverage"], own["interval"]) if own else "–")
+            row.append(_covered(own) if own else "–")
         rows.append(row)
     header = [SUBGROUPS[name], "Pictures (groups)", "Accuracy", "Turned away"]
     return Table(
@@ -143,12 +143,12 @@ def calibration(measured: Metrics) -> Table:
     """The expected calibration error before and after the temperature, and by source."""
     found = measured["reliability"]
     rows = [
-        ["Before the temperature", str(measured["n"]), f"{found['ece_uncalibrated']:.3f}"],
-        ["With the temperature", str(measured["n"]), f"{found['ece']:.3f}"],
+        ["At temperature 1", str(measured["n"]), f"{found['ece_uncalibrated']:.3f}"],
+        ["At the fitted temperature", str(measured["n"]), f"{found['ece']:.3f}"],
     ]
     rows += [[key, str(own["n"]), f"{own['ece']:.3f}"] for key, own in found["ece_by_source"].items()]
     header = ["Pictures", "Number", "Expected calibration error"]
-    return Table("Expected calibration error; by source with the temperature.", header, rows)
+    return Table("Expected calibration error; by source at the fitted temperature.", header, rows)
 
 
 def reliability(measured: Metrics) -> Table:
@@ -211,13 +211,14 @@ def prediction_sets(measured: Metrics) -> Table | None:
     parts = [("All that are not rejected", sets)]
     for name, title in SUBGROUPS.items():
         parts += [(f"{title}: {key}", own) for key, own in sets[name].items()]
-    rows = [
-        [name, str(own["n"]), with_interval(own["coverage"], own["interval"]), f"{own['mean_size']:.1f}"]
-        for name, own in parts
-    ]
+    rows = [[name, str(own["n"]), _covered(own), f"{own['mean_size']:.1f}"] for name, own in parts]
     header = ["Pictures", "Number", "Holds the label", "Mean number of labels"]
     caption = f"Meant to hold the label of {sets['level']:.0%} of the pictures that are not rejected."
     return Table(caption, header, rows)
+
+
+def _covered(sets: Metrics) -> str:
+    return _share(round(sets["coverage"] * sets["n"]), sets["n"], sets["interval"])
 
 
 def _share(hits: int, of: int, interval: Sequence[float] | None) -> str:
