@@ -13,6 +13,7 @@ from PIL import Image
 
 from model.labels import LABELS
 
+COLUMNS = ("image", "label", "source", "group")
 SUFFIXES = {"JPEG": ".jpg", "WEBP": ".webp", "PNG": ".png"}
 
 
@@ -32,7 +33,7 @@ def make_rows(
     group_size: int = 2,
     named: bool = True,
 ) -> list[dict[str, Any]]:
-    """Rows with ``image`` (encoded), ``label`` (a name), ``source``, ``group`` and ``lesion_id``.
+    """Rows with ``image`` (encoded), ``label`` (a name), ``source``, ``group``, ``lesion_id``, ``diagnosis``.
 
     Args:
         count: row ``i`` has the class ``i // group_size`` modulo their number.
@@ -54,6 +55,7 @@ def make_rows(
                 "source": ("clinic", "atlas")[row % 2],
                 "group": group,
                 "lesion_id": group,
+                "diagnosis": labels[number],
             }
         )
     return rows
@@ -63,7 +65,7 @@ def write_parquet(
     file: Path,
     rows: list[dict[str, Any]],
     *,
-    columns: Sequence[str] = ("image", "label", "source", "group"),
+    columns: Sequence[str] = COLUMNS,
     names: Sequence[str] | None = LABELS,
 ) -> None:
     """Writes rows as the ``datasets`` library does, with its own description of the columns.
@@ -89,7 +91,7 @@ def make_parquet(
     *,
     labels: Sequence[str] = LABELS,
     seed: int = 0,
-    columns: Sequence[str] = ("image", "label", "source", "group"),
+    columns: Sequence[str] = COLUMNS,
     kind: str = "JPEG",
     group_size: int = 2,
 ) -> Path:

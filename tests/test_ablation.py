@@ -49,7 +49,7 @@ PLAN = {
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ablation")
     for seed, (split, count) in enumerate({"train": 64, "validation": 32, "test": 32}.items()):
-        rows = [{**row, "diagnosis": row["label"]} for row in make_rows(count, labels=LABELS_HERE, seed=seed)]
+        rows = make_rows(count, labels=LABELS_HERE, seed=seed)
         columns = ("image", "label", "source", "group", "diagnosis")
         write_parquet(folder / f"{split}.parquet", rows, columns=columns, names=LABELS_HERE)
     return folder

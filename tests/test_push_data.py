@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from datasets_made import make_image_folder, make_parquet
+from datasets_made import COLUMNS, make_image_folder, make_parquet
 from fake_hub import GUEST, FakeHub
 from session import Result, Session, assert_clear_error
 
@@ -51,13 +51,15 @@ def rows(source: str, split: str, environment: dict[str, str] | None = None) -> 
     return json.loads(done.stdout)
 
 
-ROW = ("label", "id", "source", "group", "skin_type")
+ROW = ("label", "id", "source", "group", "diagnosis", "skin_type")
 
 
 def test_a_data_set_comes_back_as_it_was(
     hub: FakeHub, online: Session, hub_environment: dict[str, str], notes: Path, tmp_path: Path
 ) -> None:
-    data = make_parquet(tmp_path / "data", {"train": 130, "test": 12}, labels=LABELS[::-1])
+    data = make_parquet(
+        tmp_path / "data", {"train": 130, "test": 12}, labels=LABELS[::-1], columns=(*COLUMNS, "diagnosis")
+    )
 
     result = push(online, data, notes, "org/drawn")
 

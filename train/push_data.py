@@ -27,6 +27,7 @@ SHARD_BYTES = 256_000_000
 ROW_GROUP = 100
 """Pictures that are in memory at a time."""
 
+_TEXTS = ("id", "source", "group", "diagnosis")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -103,7 +104,7 @@ def _write_split(data: str, split: str, names: Sequence[str], folder: Path) -> l
 
 def _features(names: Sequence[str]) -> datasets.Features:
     label = {"label": datasets.ClassLabel(names=list(names))} if names else {}
-    texts = {name: datasets.Value("string") for name in ("id", "source", "group")}
+    texts = {name: datasets.Value("string") for name in _TEXTS}
     return datasets.Features(
         {"image": datasets.Image(), **label, **texts, "skin_type": datasets.Value("int64")}
     )
@@ -118,7 +119,7 @@ def _stored_row(row: dict[str, Any], names: Sequence[str], data: str, split: str
             hint="Repair or remove it.",
         ) from error
     label = {"label": None if row["label"] == NO_LABEL else row["label"]} if names else {}
-    same = {name: row[name] for name in ("id", "source", "group", "skin_type")}
+    same = {name: row[name] for name in (*_TEXTS, "skin_type")}
     return {"image": {"bytes": picture, "path": Path(row["id"]).name}, **label, **same}
 
 
@@ -187,8 +188,9 @@ def _card(notes: DatasetCard, repo_id: str, lines: Sequence[manifest.Entry], nam
         "## Files",
         "`data/` holds parquet shards with the columns `image` (the file as it was), "
         f"{'`label`, ' if names else ''}`id`, `source`, `group` (related pictures, as of one lesion, "
-        f"share it) and `skin_type` (1 to 6, Fitzpatrick's). `{manifest.FILE}` has one line a "
-        "picture: `split`, `id`, `label` and `sha256`, the hash of its file. Load a fixed revision:",
+        "share it), `diagnosis` (in the source's words) and `skin_type` (1 to 6, Fitzpatrick's). "
+        f"`{manifest.FILE}` has one line a picture: `split`, `id`, `label` and `sha256`, "
+        "the hash of its file. Load a fixed revision:",
         f'```python\ndatasets.load_dataset("{repo_id}", revision="COMMIT")\n```',
     ]
     return "\n\n".join(parts) + "\n"
