@@ -22,7 +22,8 @@ def figures_section(metrics: Sequence[Mapping[str, Any]]) -> str:
         "## Measured",
         *_table(report_tables.overall(metrics)),
         "In brackets: 95 % bootstrap intervals over groups of related pictures. Where under ten groups are "
-        "behind a figure, or every picture is alike, counts stand in its place.",
+        "behind a figure, or every picture is alike, counts stand in its place. Turned away: rejected, or "
+        "called no condition.",
     ]
     for measured in metrics:
         parts += [f"### {measured['data']}, {measured['split']}", *_table(report_tables.classes(measured))]
@@ -97,7 +98,12 @@ def _table(table: Table) -> list[str]:
 
 def _cancer(measured: Mapping[str, Any]) -> list[str]:
     warned, points = report_tables.warned(measured), report_tables.cancer(measured)
-    return [*([warned] if warned else []), *(_table(points) if points else [])]
+    if not points:
+        return [warned] if warned else []
+    read_off = (
+        "Each threshold is read off these very pictures: what the ranking could give, not a rule to use."
+    )
+    return [*([warned] if warned else []), *_table(points), read_off]
 
 
 def _confidence(measured: Mapping[str, Any]) -> str:
