@@ -21,14 +21,26 @@ from app.predictor import Predictor
 from model import checkpoint
 from model.calibration import softmax
 from model.config import ModelConfig
+from model.detector import DETECTOR
 from model.labels import DERMOSCOPY, LABELS, NO_CONDITION
 from model.network import SkinDiseaseNet
 from model.rejection import max_probability, normalized_entropy
 from train.__main__ import main
 from train.data import load_split
-from train.inference import predict_outputs
+from train.detectors import candidates
+from train.inference import Outputs, predict_outputs
 
-DETECTORS = {"max_probability", "normalized_entropy", "dual_criterion", "dual_criterion_or_unknown"}
+SCORES = {
+    "max_probability",
+    "normalized_entropy",
+    "dual_criterion",
+    "dual_criterion_or_unknown",
+    "unusualness",
+    "three_criteria",
+    "three_criteria_or_unknown",
+    "unusualness_and_unknown",
+}
+PUBLISHED = {"energy", "mahalanobis", "vim", "knn"}
 ROWS = make_rows(48, group_size=1)
 for number in range(0, 48, 4):  # large photos are decoded at a fraction of their size
     ROWS[number]["image"]["bytes"] = encode(class_picture(number % 22, 22, seed=number, side=700))
@@ -64,26 +76,34 @@ def opinionated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.Temp
     loaded = checkpoint.load(tiny_checkpoint)
     rows = load_split([str(data / "skin")], "test", labels=None)
 
-    def logits() -> np.ndarray:
+    def outputs() -> Outputs:
         return predict_outputs(
             loaded.network, rows, loaded.config, device=torch.device("cpu"), what="test", num_workers=0
-        ).logits
+        )
 
-    first, classifier = logits(), loaded.network.head.classifier
+    first, classifier = outputs().logits, loaded.network.head.classifier
     with torch.no_grad():
         scale = torch.from_numpy(2 / first.std(axis=0)).float()
         classifier.weight *= scale[:, None]
         classifier.bias.sub_(torch.from_numpy(first.mean(axis=0)).float()).mul_(scale)
-    probabilities = softmax(logits(), 2.0)
+    told = outputs()
+    probabilities = softmax(told.logits, 2.0)
+    named = candidates(told.features.astype(np.float64), np.asarray(rows["label"]))
+    detector = next(found for found in named if found.name == "distance to the mean")
+    rising = np.sort(detector.score(told.features))
+    between = (rising[1:] + rising[:-1]) / 2  # so that no rounding decides how many are less unusual
+    detector = dataclasses.replace(detector, reference=between)
     config = dataclasses.replace(
         loaded.config,
         temperature=2.0,
         min_max_probability=middle(max_probability(probabilities)),
         max_normalized_entropy=middle(normalized_entropy(probabilities)),
+        detector=DETECTOR,
+        max_unusualness=0.85,
         set_quantile=1 - middle(np.sort(probabilities, axis=1)[:, -2]),
     )
     folder = tmp_path_factory.mktemp("opinionated") / "opinionated"
-    checkpoint.save(folder, loaded.network, config, card="# Opinionated\n")
+    checkpoint.save(folder, loaded.network, config, card="# Opinionated\n", detector=detector)
     return folder
 
 
@@ -112,7 +132,7 @@ def outputs(opinionated: Path, data: Path, tmp_path_factory: pytest.TempPathFact
     for name, place, more in (
         ("evaluate", out / "figures" / "new", []),
         ("predict", out / "tables" / "test.csv", []),
-        ("ood", out / "ood", [f"--ood={data / 'ood'}"]),
+        ("ood", out / "ood", [f"--ood={data / 'ood'}", f"--fit_data={data / 'skin'}", "--fit_split=test"]),
     ):
         done = train_process(command(name, opinionated, data / "skin", "test", place, *more))
         assert done.returncode == 0, done.stderr
@@ -146,7 +166,9 @@ def test_predict_agrees_with_the_predictor(outputs: Path, answers: dict[str, lis
         assert row == pytest.approx([told[name] for name in LABELS], abs=1e-4)
 
 
-def test_evaluate_agrees_with_the_probabilities_and_labels(outputs: Path, opinionated: Path) -> None:
+def test_evaluate_agrees_with_the_probabilities_and_labels(
+    outputs: Path, opinionated: Path, answers: dict[str, list[Any]]
+) -> None:
     figures = json.loads((outputs / "figures" / "new" / "metrics.json").read_text())
     _, _, probabilities = read_csv(outputs / "tables" / "test.csv")
     predicted = probabilities.argmax(axis=1)
@@ -164,9 +186,11 @@ def test_evaluate_agrees_with_the_probabilities_and_labels(outputs: Path, opinio
     assert figures["labels"] == list(LABELS)
     assert figures["confusion"] == confusion_matrix(labels, predicted, labels=range(22)).tolist()
     config = checkpoint.load_config(opinionated)
-    rejected = (probabilities.max(axis=1) < config.min_max_probability) | (
+    rejected = np.array([answer.verdict == "rejected" for answer in answers["skin"]])
+    by_two = (probabilities.max(axis=1) < config.min_max_probability) | (
         normalized_entropy(probabilities) > config.max_normalized_entropy
     )
+    assert (rejected & ~by_two).any()
     assert 0.2 < figures["rejected"] < 0.8
     assert figures["rejected"] == pytest.approx(rejected.mean())
     detected = rejected | (predicted == LABELS.index(NO_CONDITION))
@@ -205,7 +229,11 @@ def test_ood_has_the_promised_shape(outputs: Path) -> None:
     result = json.loads((outputs / "ood" / "ood.json").read_text())
     assert set(result) >= {"skin", "sources", "detectors"}
     assert set(result["sources"]) == {"textures", "objects"}
-    assert set(result["detectors"]) >= DETECTORS
+    assert set(result["detectors"]) == SCORES | PUBLISHED
+    assert result["fitted_on"] == {"data": "skin", "split": "test", "n": result["skin"]["n"]}
+    for name, figures in result["detectors"].items():
+        mean = np.mean([figures["textures"]["auroc"], figures["objects"]["auroc"]])
+        assert result["mean_auroc"][name] == pytest.approx(mean)
     for detector in result["detectors"].values():
         assert set(detector) == {"textures", "objects"}
         assert all(set(figures) == {"auroc", "fpr95"} for figures in detector.values())
@@ -238,10 +266,13 @@ def test_detected_agrees_with_the_predictors_verdicts(outputs: Path, answers: di
         }
 
 
+CRITERIA = (("max_probability", -1), ("normalized_entropy", 1), ("unusualness", 1))
+
+
 def test_detectors_agree_with_the_predictors_criteria(outputs: Path, answers: dict[str, list[Any]]) -> None:
     detectors = json.loads((outputs / "ood" / "ood.json").read_text())["detectors"]
     skin_rows = [row["label"] != NO_CONDITION for row in ROWS]
-    for number, (criterion, sign) in enumerate((("max_probability", -1), ("normalized_entropy", 1))):
+    for number, (criterion, sign) in enumerate(CRITERIA):
         skin, other = (
             np.array([sign * answer.criteria[number].value for answer in answers[name]])
             for name in ("skin", "ood")
@@ -251,7 +282,8 @@ def test_detectors_agree_with_the_predictors_criteria(outputs: Path, answers: di
         for name in ("textures", "objects"):
             ours = other[[row["source"] == name for row in OTHERS]]
             figures = detectors[criterion][name]
-            assert figures["auroc"] == pytest.approx((ours[:, None] > skin).mean(), abs=0.01)
+            pairs = (ours[:, None] > skin) + 0.5 * (ours[:, None] == skin)
+            assert figures["auroc"] == pytest.approx(pairs.mean(), abs=0.01)
             assert figures["fpr95"] == pytest.approx((ours <= threshold).mean())
 
 
@@ -339,3 +371,20 @@ def test_an_unknown_option_and_a_missing_one_exit_with_2(
             main(wrong)
         assert stopped.value.code == 2
         assert word in capsys.readouterr().err
+
+
+def test_without_pytorch_ood_the_published_detectors_are_asked_for_in_vain(
+    opinionated: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_ood", None)
+    words = [*command("ood", opinionated, data / "skin", "test", tmp_path), f"--ood={data / 'ood'}"]
+    assert main([*words, f"--fit_data={data / 'skin'}"]) == 1
+    assert "requirements-eval.txt" in capsys.readouterr().err
+    assert main([*words, "--max_pictures=4"]) == 0
+    result = json.loads((tmp_path / "ood.json").read_text())
+    assert set(result["detectors"]) == SCORES
+    assert sum(source["n"] for source in result["sources"].values()) == 4

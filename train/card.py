@@ -16,8 +16,9 @@ from model.config import ModelConfig
 from model.errors import DataError
 from model.hub import is_reference
 from model.preprocess import resized_side
+from train.card_ood import ood_section
 from train.card_rule import rule_section
-from train.card_tables import figures_section, ood_section, sources_section
+from train.card_tables import figures_section, sources_section
 from train.config import TrainConfig
 from train.report_tables import FIGURES
 from train.state import CONFIG, LOG

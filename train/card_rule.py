@@ -32,7 +32,12 @@ def row(cells: Sequence[object]) -> str:
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
-    unusual = f" or the unusualness over {config.max_unusualness:.3f}" if config.max_unusualness < 1 else ""
+    unusual = ""
+    if config.detector:
+        unusual = (
+            " (the paper's two criteria), or its features are more unusual than those of "
+            f"{config.max_unusualness:.1%} of the validation pictures that show a condition (the third)"
+        )
     text = (
         f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
         f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
@@ -78,10 +83,26 @@ def _cross_fitted(figures: dict[str, Any]) -> str:
             f"{warned['others']} others;"
         )
     sets, others = figures["prediction_sets"], figures["adaptive_sets"]
+    if detector := figures.get("detector"):
+        lines.append(f"- {_chosen(detector)};")
     if sets:
         against = f" ({_coverage(others)} for adaptive sets, which were not chosen)" if others else ""
         lines.append(f"- sets of what cannot be ruled out: {_coverage(sets)}{against}.")
     return "\n".join([*lines, *_by_source(errors["by_source"], sets), *_by_skin_type(sets)])
+
+
+def _chosen(detector: dict[str, Any]) -> str:
+    """Which detector the third criterion has, and how it was chosen."""
+    own = detector["auroc"][detector["name"]]
+    aurocs = ", ".join(f"{auroc:.3f} on {source}" for source, auroc in own.items())
+    text = (
+        f"the third criterion is the {detector['name']}, the best of {len(detector['auroc'])} candidates on "
+        "the pictures that are not skin, each counted whole and in nine pieces: AUROC " + aurocs
+    )
+    if without := detector["left_out"]:
+        found = (f"{own['auroc']:.3f} on {source}" for source, own in without.items())
+        text += f"; chosen without a source and measured on it: {', '.join(found)}"
+    return text
 
 
 def _coverage(sets: dict[str, Any]) -> str:

@@ -67,29 +67,6 @@ def sources_section(sources: Mapping[str, Any]) -> str:
     )
 
 
-def ood_section(ood: Mapping[str, Any]) -> str:
-    """How many pictures that are not skin are turned away.
-
-    Args:
-        ood: content of an ``ood.json`` file.
-    """
-    skin = ood["skin"]
-    lines = [
-        "## Pictures that are not skin",
-        "",
-        f"Detected (rejected, or `Unknown_Normal` most probable): {skin['detected']} of {skin['n']} pictures "
-        f"of skin ({ood['data']}, {ood['split']}), which should be few, and "
-        + ", ".join(f"{s['detected']} of {s['n']} from {name}" for name, s in ood["sources"].items())
-        + ", which should be most.",
-        "",
-        row(["AUROC / FPR at 95 % of skin accepted", *ood["sources"]]),
-        row(["---"] * (len(ood["sources"]) + 1)),
-    ]
-    for detector, sources in ood["detectors"].items():
-        lines.append(row([detector, *(f"{s['auroc']:.3f} / {s['fpr95']:.3f}" for s in sources.values())]))
-    return "\n".join(lines)
-
-
 def _table(table: Table) -> list[str]:
     """The caption and the table, as two paragraphs."""
     rule = ["---"] * len(table.header)
