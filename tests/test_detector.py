@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,10 @@ from conftest import encode, make_picture
 from datasets_made import make_rows, write_parquet
 from safetensors.numpy import save_file
 
+from app.gradio_result import result_html
 from app.predictor import Predictor
+from app.settings import Settings
+from app.web import create_app
 from model.checkpoint import files, find, fingerprint, load_config
 from model.detector import DETECTOR, Detector, load_detector
 from model.errors import CheckpointError
@@ -194,6 +198,27 @@ def test_the_predictor_asks_all_three_and_the_share_is_kept(calibrated: Path, da
     values = [answer.criteria[2].value for answer in answers]
     assert all(0 <= value <= 1 for value in values)
     assert len(set(values)) > 30
+
+
+def test_a_picture_unlike_skin_is_turned_away_in_plain_words(calibrated: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(calibrated, copy)
+    lenient = {"min_max_probability": 0.0, "max_normalized_entropy": 1.0, "max_unusualness": 0.0}
+    config = dataclasses.replace(load_config(copy), **lenient)
+    (copy / "config.json").write_text(config.to_json())
+    predictor = Predictor.from_checkpoint(str(copy), runtime="torch")
+    photo = encode(make_picture(90, 70, seed=5))
+    answer = predictor.predict(photo)
+    assert answer.verdict == "rejected"
+    assert [criterion.fired for criterion in answer.criteria] == [False, False, True]
+    assert "it looks unlike the skin photos that the model learned from." in answer.reason
+    value = f"{answer.criteria[2].value:.1%}"
+    form = {"data": {"image": (io.BytesIO(photo), "photo.jpg")}, "content_type": "multipart/form-data"}
+    page = create_app(Settings(port=8000), predictor).test_client().post("/", **form).text
+    for html in (page, result_html(answer, photo)):
+        assert "unlike the skin photos that the model learned from" in html
+        assert f"{value} of photos of skin conditions are more like those" in html
+        assert "Make sure that the photo shows skin and little else" in html
 
 
 def test_another_detector_is_another_checkpoint(calibrated: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
     unusual = ""
     if config.detector:
         unusual = (
-            " (the paper's two criteria), or its features are more unusual than those of "
+            " (the paper's two criteria), or the picture's features are more unusual than those of "
             f"{config.max_unusualness:.1%} of the validation pictures that show a condition (the third)"
         )
     text = (
