@@ -19,10 +19,11 @@ from model.detector import DETECTOR, Detector
 from model.device import trusted_device
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
-from train.conformal import INSTALL, has_mapie, require_mapie
+from train.conformal import has_mapie
 from train.crossfit import cross_fitted
 from train.data import load_split
 from train.detectors import fit_detector
+from train.extras import require
 from train.inference import predict_outputs
 from train.processes import is_main
 from train.rule import Aims, Answers, fit_rule
@@ -62,8 +63,8 @@ def calibrate(
     )
     if is_main() and not has_mapie():
         print(
-            f"The checkpoint gets no prediction sets, since MAPIE is not installed. {INSTALL} and run "
-            "`python -m train calibrate` on it to add them.",
+            "The checkpoint gets no prediction sets, since MAPIE is not installed. Install "
+            "requirements-eval.txt and run `python -m train calibrate` on it to add them.",
             file=sys.stderr,
         )
     detector = fit_detector(
@@ -111,7 +112,7 @@ def recalibrate(
     Raises:
         ConfigError: MAPIE is not installed.
     """
-    require_mapie()
+    require("mapie", what="Fitting prediction sets")
     aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
     loaded = load(Path(checkpoint))
     rows = load_split(data, split, labels=loaded.config.labels, strict=False)

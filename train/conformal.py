@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from model.conformal import SET_LEVEL
-from model.errors import ConfigError
+from train.extras import require
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-INSTALL = "Install requirements-eval.txt"
 
 
 class _Known(ClassifierMixin, BaseEstimator):
@@ -40,12 +38,6 @@ def has_mapie() -> bool:
     return importlib.util.find_spec("mapie") is not None
 
 
-def require_mapie() -> None:
-    """Raises ``ConfigError`` where MAPIE is not installed."""
-    if not has_mapie():
-        raise ConfigError("Prediction sets are fitted by MAPIE, which is not installed.", hint=f"{INSTALL}.")
-
-
 def fit_set_quantile(probabilities: Floats, labels: Ints) -> float:
     """The quantile with which sets hold the true label of ``SET_LEVEL`` of the pictures.
 
@@ -58,7 +50,7 @@ def fit_set_quantile(probabilities: Floats, labels: Ints) -> float:
     Raises:
         ConfigError: MAPIE is not installed.
     """
-    require_mapie()
+    require("mapie", what="Fitting prediction sets")
     from mapie.conformity_scores import LACConformityScore
 
     if len(labels) * (1 - SET_LEVEL) < 1:

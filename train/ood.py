@@ -24,10 +24,11 @@ from model.rejection import (
 )
 from train.data import split_names
 from train.detectors import draw
+from train.extras import require
 from train.measure import Judged, judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
 from train.metrics import detection_metrics
 from train.processes import is_main
-from train.published import fit_published, require_pytorch_ood
+from train.published import fit_published
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ def ood(
         ConfigError: ``fit_data`` is given, and pytorch-ood is not installed.
     """
     if fit_data is not None:
-        require_pytorch_ood()
+        require("pytorch_ood", what="--fit_data")
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     rows, _ = labelled_rows(data, split, config.labels, max_unreadable)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import ConfigError
-from train.conformal import INSTALL
 from train.inference import Outputs
 
 Floats = NDArray[np.float64]
 
 NEIGHBOURS = 50
 """The library's, and the paper's for ten classes."""
-
-
-def require_pytorch_ood() -> None:
-    """Raises ``ConfigError`` where the library is not installed."""
-    if find_spec("pytorch_ood") is None:
-        raise ConfigError(
-            "--fit_data asks for published detectors, which need pytorch-ood, and it is not installed.",
-            hint=f"{INSTALL}, or leave --fit_data out.",
-        )
 
 
 def fit_published(training: Outputs, labels: NDArray[np.int64]) -> dict[str, Callable[[Outputs], Floats]]:
