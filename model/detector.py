@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +70,21 @@ class Detector:
             )
         x = features.reshape(-1, features.shape[-1]).astype(np.float64)
         x = normalise(x) if self.normalised else x
-        centres, directions = self.centres.astype(np.float64), self.directions.astype(np.float64)
+        centres, directions, within = self._exact
         squared = _squared_distances(x, centres, np.ones(x.shape[1]))  # (N, M)
-        squared += _squared_distances(
-            x @ directions, centres @ directions, self.weights.astype(np.float64) - 1.0
-        )
+        squared += _squared_distances(x @ directions, within, self.weights.astype(np.float64) - 1.0)
         nearest = np.partition(squared, self.neighbour - 1, axis=1)[:, self.neighbour - 1]
         return np.maximum(nearest, 0.0).reshape(features.shape[:-1])
 
     def unusualness(self, features: Array) -> NDArray[np.float64]:
         """Features (..., C) → share of the ``reference`` that is less far out, (...), 0 to 1."""
         return np.searchsorted(self.reference, self.score(features)) / len(self.reference)
+
+    @cached_property
+    def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Centres and directions in float64, converted once, and the centres along the directions."""
+        centres, directions = self.centres.astype(np.float64), self.directions.astype(np.float64)
+        return centres, directions, centres @ directions
 
     def save(self, folder: Path) -> None:
         """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all."""

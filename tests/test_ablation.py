@@ -59,7 +59,15 @@ def ablate(folder: Path, data: Path, *more: str) -> str:
     plan = folder / "plan.yaml"
     plan.write_text(yaml.safe_dump(PLAN))
     words = ["ablate", "--plan", str(plan), "--data", str(data), "--init", "random"]
-    words += ["--output", str(folder / "runs"), "--report", str(folder / "table.md"), *more]
+    words += [
+        "--output",
+        str(folder / "runs"),
+        "--maps",
+        str(folder / "maps"),
+        "--report",
+        str(folder / "table.md"),
+        *more,
+    ]
     assert main(words) == 0
     return (folder / "table.md").read_text()
 
@@ -103,5 +111,6 @@ def test_a_plan_that_is_none_is_refused(
     plan = tmp_path / "plan.yaml"
     plan.write_text("sections: [{titel: Loss}]")
     words = ["ablate", "--plan", str(plan), "--data", str(data), "--init", "random"]
-    assert main([*words, "--output", str(tmp_path), "--report", str(tmp_path / "table.md")]) == 1
+    words += ["--output", str(tmp_path), "--maps", str(tmp_path)]
+    assert main([*words, "--report", str(tmp_path / "table.md")]) == 1
     assert "is no plan" in capsys.readouterr().err

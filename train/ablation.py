@@ -44,13 +44,16 @@ _OF_MAPS = ("backbone", "stride_in_1x1", "init", "trainable", "input_size", "cro
 _OF_VIEWS = ("train_size", "min_scale", "color_jitter", "grayscale", "blur", "downscale", "compress", "erase")
 
 
-def ablate(*, plan: str, data: Sequence[str], init: str, output: str, report: str, only: str) -> None:
+def ablate(
+    *, plan: str, data: Sequence[str], init: str, output: str, maps: str, report: str, only: str
+) -> None:
     """Trains the rows that have no figures yet and writes the table of those that have.
 
     Args:
         plan: a YAML file, see ``Plan``.
         data, init: as for ``fit``.
-        output: folder for maps and figures.
+        output: folder for the figures of the rows.
+        maps: folder for the cached maps, some gigabytes.
         report: Markdown file for the table.
         only: a regular expression; of the other sections and rows ("TITLE/ROW") nothing is trained.
 
@@ -77,7 +80,7 @@ def ablate(*, plan: str, data: Sequence[str], init: str, output: str, report: st
                     }
                 tqdm.write(f"{section.title}: {name}, seed {seed}")
                 started = time.monotonic()
-                bench = _Bench(recipe, splits, Path(output), chosen)
+                bench = _Bench(recipe, splits, Path(maps), chosen)
                 figures = (
                     bench.leave_out(section.leave_out)
                     if section.leave_out
@@ -115,9 +118,9 @@ class _Bench:
     """One recipe on one set of splits."""
 
     def __init__(
-        self, recipe: TrainConfig, splits: dict[str, datasets.Dataset], output: Path, plan: Plan
+        self, recipe: TrainConfig, splits: dict[str, datasets.Dataset], maps: Path, plan: Plan
     ) -> None:
-        self.recipe, self.splits, self.output, self.plan = recipe, splits, output, plan
+        self.recipe, self.splits, self.maps, self.plan = recipe, splits, maps, plan
         self.labels = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
         self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
 
@@ -186,7 +189,7 @@ class _Bench:
     def _folder(self, names: Sequence[str]) -> Path:
         options = {name: getattr(self.recipe, name) for name in names}
         text = json.dumps([options, self.recipe.data], sort_keys=True)
-        return self.output / "maps" / hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self.maps / hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _views(self) -> list[Maps]:
         folder = self._folder((*_OF_MAPS, *_OF_VIEWS))
