@@ -67,6 +67,8 @@ CRITERIA = {
     "at most {threshold} is allowed.",
     "unusualness": "Likeness: {value} of photos of skin conditions are more like those which the model "
     "learned from; at most {threshold} is allowed.",
+    "not_skin": "Not skin: the signs that the picture shows no skin, its unlikeness and the odds of "
+    "“nothing to name”, come to {value}; at most {threshold} is allowed.",
 }
 
 
@@ -105,7 +107,7 @@ def advice(prediction: Prediction) -> Advice:
     """
     worry = prediction.malignancy is not None and prediction.malignancy.fired
     if prediction.verdict == "rejected":
-        unlike = any(criterion.name == "unusualness" and criterion.fired for criterion in prediction.criteria)
+        unlike = any(c.fired and c.name in ("unusualness", "not_skin") for c in prediction.criteria)
         sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
         return Advice("none", "Try another photo", " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
@@ -197,6 +199,7 @@ def _fired(criteria: Iterable[Criterion]) -> list[str]:
         "normalized_entropy": "its guesses are spread too evenly ({value} of the possible spread, "
         "{threshold} allowed)",
         "unusualness": "it looks unlike the skin photos that the model learned from",
+        "not_skin": "much speaks for something else than skin",
     }
     return [
         texts[c.name].format(value=percent(c.value), threshold=percent(c.threshold))

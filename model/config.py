@@ -25,6 +25,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_max_probability": (0.0, 1.0),
     "max_normalized_entropy": (0.0, 1.0),
     "max_unusualness": (0.0, 1.0),
+    "max_not_skin": (0.0, 1.0),
     "uncertain_below": (0.0, 1.0),
     "malignant_from": (0.0, 1.0),
     "set_quantile": (0.0, 1.0),
@@ -54,9 +55,11 @@ class ModelConfig:
         temperature: the logits are divided by it (Guo et al. 2017), above 0.
         min_max_probability: rejected below this largest calibrated probability, 0 to 1.
         max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
-        detector: file with the statistics of the third criterion, beside this one; empty for none.
+        detector: file with the statistics of the third and fourth criterion, beside this one; empty for none.
         max_unusualness: rejected above this share of the validation pictures of a condition that are less
             unusual, 0 to 1.
+        max_not_skin: rejected above these signs that a picture shows no skin, see
+            ``model.rejection.not_skin``, 0 to 1.
         uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
         malignant_from: a picture whose labels that may be cancer reach this summed calibrated probability is
             answered with the advice to see a doctor first, 0 to 1; 1 never.
@@ -82,6 +85,7 @@ class ModelConfig:
     max_normalized_entropy: float = 1.0
     detector: str = ""
     max_unusualness: float = 1.0
+    max_not_skin: float = 1.0
     uncertain_below: float = 0.0
     malignant_from: float = 1.0
     set_quantile: float = 1.0

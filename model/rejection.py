@@ -1,7 +1,7 @@
 """The rejection rule: is this a picture for which the network can name a condition at all?
 
-The paper's two criteria look at the probabilities; a third, where the checkpoint has a detector, at the
-features.
+The paper's two criteria look at the probabilities. Where the checkpoint has a detector, a third looks at the
+features, and a fourth at both, since each knows pictures that the other does not.
 """
 
 from __future__ import annotations
@@ -65,7 +65,11 @@ def rejection_margin(probabilities: Array, config: ModelConfig, unusualness: Arr
     if unusualness is None:
         return margin
     limit, most = _surprise(config.max_unusualness), _surprise(1.0)
-    return np.maximum(margin, (_surprise(unusualness) - limit) / np.maximum(most - limit, 1e-6))
+    margin = np.maximum(margin, (_surprise(unusualness) - limit) / np.maximum(most - limit, 1e-6))
+    if NO_CONDITION not in config.labels:
+        return margin
+    beyond = not_skin(probabilities, config, unusualness) - config.max_not_skin
+    return np.maximum(margin, beyond / max(1.0 - config.max_not_skin, 1e-6))
 
 
 def _surprise(unusualness: Array | float) -> Array:
@@ -90,6 +94,16 @@ def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Ar
         return _surprise(unusualness)
     unknown = np.clip(probabilities[..., config.labels.index(NO_CONDITION)], 1e-3, 1 - 1e-3)
     return _surprise(unusualness) + np.log(unknown / (1 - unknown))
+
+
+def not_skin(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
+    """``not_skin_evidence`` as a number from 0 to 1, (..., K) and (...) → (...), for the fourth criterion.
+
+    It is 0 where ``Unknown_Normal`` is the most probable label: that verdict says as much, and also fits
+    healthy skin. The fourth criterion is left out where there is no such label.
+    """
+    evidence = not_skin_evidence(probabilities, config, unusualness)
+    return np.where(unknown_margin(probabilities, config) <= 0, 1 / (1 + np.exp(-evidence)), 0.0)
 
 
 def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
@@ -123,6 +137,12 @@ def criteria(
     if unusualness is not None:
         limit = config.max_unusualness
         found.append(Criterion("unusualness", float(unusualness), limit, bool(unusualness > limit)))
+        if NO_CONDITION in config.labels:
+            signs, limit = (
+                float(not_skin(probabilities, config, np.asarray(unusualness))),
+                config.max_not_skin,
+            )
+            found.append(Criterion("not_skin", signs, limit, signs > limit))
     return tuple(found)
 
 
@@ -141,6 +161,7 @@ class Thresholds(NamedTuple):
     min_max_probability: float
     max_normalized_entropy: float
     max_unusualness: float
+    max_not_skin: float
 
 
 def choose_thresholds(
@@ -160,20 +181,32 @@ def choose_thresholds(
     Returns:
         The thresholds; without pictures those that reject nothing.
     """
+    limits = {
+        "min_max_probability": 0.0,
+        "max_normalized_entropy": 1.0,
+        "max_unusualness": 1.0,
+        "max_not_skin": 1.0,
+    }
     if not len(probabilities):
-        return Thresholds(0.0, 1.0, 1.0)
-    scores = [-max_probability(probabilities), normalized_entropy(probabilities)]
-    scores.append(np.zeros(len(probabilities)) if unusualness is None else unusualness)
-    falling = [np.sort(score)[::-1] for score in scores]
+        return Thresholds(**limits)
+    scores = {
+        "min_max_probability": -max_probability(probabilities),
+        "max_normalized_entropy": normalized_entropy(probabilities),
+    }
+    if unusualness is not None:
+        scores["max_unusualness"] = unusualness
+        if NO_CONDITION in config.labels:
+            scores["max_not_skin"] = not_skin(probabilities, config, unusualness)
+    falling = {name: np.sort(score)[::-1] for name, score in scores.items()}
     lost = unknown_margin(probabilities, config) > 0
     allowed = int(np.floor((1.0 - keep) * len(probabilities) + 1e-9))
     best = 0
     for rank in range(allowed + 1):
-        fired = [score > limits[rank] for score, limits in zip(scores, falling, strict=True)]
+        fired = [scores[name] > values[rank] for name, values in falling.items()]
         if np.any([*fired, lost], axis=0).sum() <= allowed:
             best = rank
-    confidence, entropy, unusual = (float(limits[best]) for limits in falling)
-    return Thresholds(-confidence, entropy, 1.0 if unusualness is None else unusual)
+    limits |= {name: float(values[best]) for name, values in falling.items()}
+    return Thresholds(**{**limits, "min_max_probability": abs(limits["min_max_probability"])})
 
 
 def choose_uncertain_bound(probabilities: Array, labels: NDArray[np.int64], *, accuracy: float) -> float:

@@ -179,13 +179,13 @@ def test_calibrate_adds_the_detector_and_shows_how_it_chose(calibrated: Path, ti
     assert load_config(tiny_checkpoint).detector == ""
 
 
-def test_the_predictor_asks_all_three_and_the_share_is_kept(calibrated: Path, data: Path) -> None:
+def test_the_predictor_asks_them_all_and_the_share_is_kept(calibrated: Path, data: Path) -> None:
     predictor = Predictor.from_checkpoint(str(calibrated), runtime="torch")
     rows = load_split([str(data)], "validation", labels=predictor.config.labels)
     answers = [predictor.predict(row["image"]["bytes"]) for row in rows]
     assert all(
         [criterion.name for criterion in answer.criteria]
-        == ["max_probability", "normalized_entropy", "unusualness"]
+        == ["max_probability", "normalized_entropy", "unusualness", "not_skin"]
         for answer in answers
     )
     unknown = predictor.config.labels.index(NO_CONDITION)
@@ -204,13 +204,14 @@ def test_a_picture_unlike_skin_is_turned_away_in_plain_words(calibrated: Path, t
     copy = tmp_path / "copy"
     shutil.copytree(calibrated, copy)
     lenient = {"min_max_probability": 0.0, "max_normalized_entropy": 1.0, "max_unusualness": 0.0}
+    lenient["max_not_skin"] = 1.0
     config = dataclasses.replace(load_config(copy), **lenient)
     (copy / "config.json").write_text(config.to_json())
     predictor = Predictor.from_checkpoint(str(copy), runtime="torch")
     photo = encode(make_picture(90, 70, seed=5))
     answer = predictor.predict(photo)
     assert answer.verdict == "rejected"
-    assert [criterion.fired for criterion in answer.criteria] == [False, False, True]
+    assert [criterion.fired for criterion in answer.criteria] == [False, False, True, False]
     assert "it looks unlike the skin photos that the model learned from." in answer.reason
     value = f"{answer.criteria[2].value:.1%}"
     form = {"data": {"image": (io.BytesIO(photo), "photo.jpg")}, "content_type": "multipart/form-data"}
@@ -241,7 +242,8 @@ def test_without_pictures_for_it_calibrate_takes_the_detector_away(
     words = ["calibrate", f"--checkpoint={copy}", f"--data={data}", "--device=cpu", "--detector_pictures=0"]
     assert main(words) == 0
     assert "No third criterion" in capsys.readouterr().err
-    assert (load_config(copy).detector, load_config(copy).max_unusualness) == ("", 1.0)
+    config = load_config(copy)
+    assert (config.detector, config.max_unusualness, config.max_not_skin) == ("", 1.0, 1.0)
     assert not (copy / DETECTOR).exists()
 
 

@@ -36,8 +36,8 @@ SCORES = {
     "dual_criterion",
     "dual_criterion_or_unknown",
     "unusualness",
-    "three_criteria",
-    "three_criteria_or_unknown",
+    "all_criteria",
+    "all_criteria_or_unknown",
     "unusualness_and_unknown",
 }
 PUBLISHED = {"energy", "mahalanobis", "vim", "knn"}

@@ -100,6 +100,22 @@ def test_a_detector_adds_the_third_criterion() -> None:
         assert (detection_margin(picture, config, np.array(unusualness)) > 0) == fired
 
 
+def test_a_fourth_adds_the_odds_of_no_condition_to_what_is_unusual() -> None:
+    """Of skin one picture in fifty is as unusual, and that label has odds of one to four."""
+    config = dataclasses.replace(CONFIG, max_not_skin=0.9)
+    picture = np.array([0.7, 0.05, 0.2, 0.05])
+    fourth = criteria(picture, config, 0.98)[3]
+    assert fourth.value == pytest.approx(12.5 / 13.5, abs=0.01)
+    assert (fourth.name, fourth.threshold, fourth.fired) == ("not_skin", 0.9, True)
+    assert verdict(picture, config, 0.98) == "rejected"
+    assert rejection_margin(picture, config, np.array(0.98)) > 0
+    assert verdict(picture, config, 0.5) == "condition"
+
+    healthy = np.array([0.05, 0.05, 0.85, 0.05])
+    assert verdict(healthy, config, 0.98) == "no_condition"
+    assert not criteria(healthy, config, 0.98)[3].fired
+
+
 def test_the_stranger_a_picture_the_larger_the_margin() -> None:
     config = dataclasses.replace(CONFIG, max_unusualness=0.95)
     sure = np.tile(np.eye(4)[0], (1000, 1))
@@ -135,7 +151,7 @@ def test_a_checkpoint_without_that_label_never_says_no_condition() -> None:
 @pytest.mark.parametrize("keep", [0.9, 0.95, 1.0])
 def test_the_rule_as_a_whole_keeps_the_share(count: int, keep: float) -> None:
     pictures = probabilities(count, seed=count)
-    low, high, _ = choose_thresholds(pictures, NO_UNKNOWN, keep=keep)
+    low, high, *_ = choose_thresholds(pictures, NO_UNKNOWN, keep=keep)
     kept = (max_probability(pictures) >= low) & (normalized_entropy(pictures) <= high)
     assert kept.mean() >= keep - 1e-12
 
@@ -143,7 +159,7 @@ def test_the_rule_as_a_whole_keeps_the_share(count: int, keep: float) -> None:
 def test_the_thresholds_are_the_tightest_at_equal_rank() -> None:
     pictures = probabilities(400, seed=5)
     confidence, entropy = max_probability(pictures), normalized_entropy(pictures)
-    low, high, _ = choose_thresholds(pictures, NO_UNKNOWN, keep=0.95)
+    low, high, *_ = choose_thresholds(pictures, NO_UNKNOWN, keep=0.95)
     rank = int((confidence < low).sum())
     assert rank == int((entropy > high).sum()) > 0, "the criteria are to be equally strict"
     tighter_low, tighter_high = np.sort(confidence)[rank + 1], np.sort(entropy)[::-1][rank + 1]

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.config import ModelConfig
 from model.conformal import SET_LEVEL
+from model.labels import NO_CONDITION
 from model.malignancy import malignant_labels
 
 PIPE = r"\|"  # a source may have one in its name
@@ -38,6 +39,12 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
             " (the paper's two criteria), or the picture's features are more unusual than those of "
             f"{config.max_unusualness:.1%} of the validation pictures that show a condition (the third)"
         )
+        if NO_CONDITION in config.labels:
+            unusual += (
+                f", or the odds of `{NO_CONDITION}`, divided by the share of them that is as unusual, make a "
+                f"probability over {config.max_not_skin:.3f} without that label being the best guess (the "
+                "fourth)"
+            )
     text = (
         f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
         f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "

@@ -41,10 +41,8 @@ SCORES: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
 }
 WITH_DETECTOR: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
     "unusualness": lambda judged, config: np.asarray(judged.unusualness),
-    "three_criteria": lambda judged, config: rejection_margin(
-        judged.probabilities, config, judged.unusualness
-    ),
-    "three_criteria_or_unknown": lambda judged, config: detection_margin(
+    "all_criteria": lambda judged, config: rejection_margin(judged.probabilities, config, judged.unusualness),
+    "all_criteria_or_unknown": lambda judged, config: detection_margin(
         judged.probabilities, config, judged.unusualness
     ),
     "unusualness_and_unknown": lambda judged, config: not_skin_evidence(

@@ -113,7 +113,7 @@ _SCHEMAS = {
                     {
                         "name": {
                             "type": "string",
-                            "enum": ["max_probability", "normalized_entropy", "unusualness"],
+                            "enum": ["max_probability", "normalized_entropy", "unusualness", "not_skin"],
                         },
                         "value": _NUMBER,
                         "threshold": _NUMBER,
@@ -122,7 +122,7 @@ _SCHEMAS = {
                 ),
                 "The rejection rule: `rejected` where one of them fired. `unusualness`, there where the "
                 "checkpoint has a detector, is the share of photos of skin conditions that are more like "
-                "those which the model learned from.",
+                "those which the model learned from; `not_skin` adds the odds of `Unknown_Normal` to it.",
             ),
             "malignancy": {
                 "anyOf": [

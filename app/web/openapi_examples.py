@@ -17,6 +17,7 @@ PREDICTION: dict[str, Any] = {
         {"name": "max_probability", "value": 0.87, "threshold": 0.31, "fired": False},
         {"name": "normalized_entropy", "value": 0.13, "threshold": 0.83, "fired": False},
         {"name": "unusualness", "value": 0.41, "threshold": 0.98, "fired": False},
+        {"name": "not_skin", "value": 0.02, "threshold": 0.3, "fired": False},
     ],
     "prediction_set": ["Acne"],
     "malignancy": {"probability": 0.01, "threshold": 0.2, "fired": False},
