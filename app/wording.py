@@ -68,7 +68,7 @@ CRITERIA = {
     "unusualness": "Likeness: {value} of photos of skin conditions are more like those which the model "
     "learned from; at most {threshold} is allowed.",
     "not_skin": "Not skin: the signs that the picture shows no skin, its unlikeness and the odds of "
-    "“nothing to name”, come to {value}; at most {threshold} is allowed.",
+    "“No condition to name”, come to {value}; at most {threshold} is allowed.",
 }
 
 
