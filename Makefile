@@ -35,7 +35,7 @@ serve: $(INSTALLED) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PO
 	$(BIN)/gunicorn flask_app:app
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
-	$(BIN)/python -m pytest $(ARGS)
+	PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
 
 fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operation)
 	FUZZ=$${FUZZ:-1000} $(BIN)/python -m pytest tests/test_schemathesis.py
