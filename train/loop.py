@@ -29,10 +29,10 @@ from train.card import model_card, training_section
 from train.config import TrainConfig
 from train.data import NO_LABEL, drop_unreadable, train_and_validation
 from train.inference import predict_outputs
-from train.loader import epoch_batches, sampling_weights, train_loader
+from train.loader import epoch_batches, train_loader
 from train.manifest import verify_sources
 from train.metrics import classification_metrics
-from train.objective import create_objective
+from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
 from train.recipe import augmentation, create_network
 from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
@@ -80,13 +80,7 @@ def fit(config: TrainConfig) -> Path:
     labels = np.asarray(train["label"])
     learner, loss_of = create_objective(network, train, config)
     loss_of.to(accelerator.device)
-    weights = sampling_weights(
-        labels,
-        train["source"],
-        classes=len(config.labels),
-        sampler_power=config.sampler_power,
-        source_power=config.source_power,
-    )
+    weights = row_weights(train, config)
     optimizer = create_optimizer(learner, config)
     progress = Progress()
     saved = read(folder / STATE) if (folder / STATE).is_file() else None

@@ -25,8 +25,8 @@ from model.network import SkinDiseaseNet
 from model.preprocess import decode_side
 from model.transforms import eval_transform
 from train.config import TrainConfig
-from train.loader import Draw, Pictures, epoch_batches, sampling_weights
-from train.objective import create_objective
+from train.loader import Draw, Pictures, epoch_batches
+from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
 from train.recipe import augmentation, create_network
 
@@ -127,15 +127,8 @@ class MapTrainer:
         """
         config, network = self.config, self.network
         rows = rows.select(chosen)
-        labels = np.asarray(rows["label"])
         learner, objective = create_objective(network, rows, config)
-        weights = sampling_weights(
-            labels,
-            rows["source"],
-            classes=len(config.labels),
-            sampler_power=config.sampler_power,
-            source_power=config.source_power,
-        )
+        weights = row_weights(rows, config)
         optimizer = create_optimizer(learner, config)
         averaged = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         steps = len(chosen) // config.batch_size

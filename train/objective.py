@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
 from train.diagnosis import diagnosis_labels
-from train.loader import class_weights
+from train.loader import class_weights, sampling_weights
 
 Ints = NDArray[np.int64]
 
@@ -95,3 +95,14 @@ def create_objective(
         return Learner(network, diagnoses=0), Objective(labels, None, config)
     named = diagnosis_labels(rows["diagnosis"], labels.tolist(), minimum=_FEWEST)
     return Learner(network, diagnoses=len(named.classes)), Objective(labels, named.numbers, config)
+
+
+def row_weights(rows: datasets.Dataset, config: TrainConfig) -> Tensor:
+    """How often a recipe draws each of the rows, (N,), see ``sampling_weights``."""
+    return sampling_weights(
+        np.asarray(rows["label"]),
+        rows["source"],
+        classes=len(config.labels),
+        sampler_power=config.sampler_power,
+        source_power=config.source_power,
+    )
