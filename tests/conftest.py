@@ -61,7 +61,7 @@ def encode(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes
 
 @pytest.fixture(scope="session")
 def tiny_config() -> ModelConfig:
-    return ModelConfig(labels=LABELS, backbone="resnet18", hidden_size=16, input_size=64, temperature=0.5)
+    return ModelConfig(labels=LABELS, backbone="test_resnet", hidden_size=16, input_size=64, temperature=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from train.__main__ import main
 LABELS_HERE = [*LABELS[:3], NO_CONDITION]
 RECIPE = {
     "labels": LABELS_HERE,
-    "backbone": "resnet18",
+    "backbone": "test_resnet",
     "head": "pool",
-    "trainable": ["layer4.1.*"],
+    "trainable": ["layer4.*"],
     "input_size": 32,
     "train_size": 32,
     "epochs": 6,

@@ -262,7 +262,7 @@ def test_fit_stops_where_the_pictures_are_not_those_of_the_manifest(
     lines = manifest.read(tmp_path / "audit" / manifest.FILE)
     manifest.write(tmp_path / "other.csv", [line._replace(sha256="0" * 64) for line in lines])
     words = ["fit", "--data", str(data), "--init", "random", "--labels", json.dumps(THREE), "--device", "cpu"]
-    words += ["--backbone", "resnet18", "--head", "pool", "--input_size", "32", "--train_size", "32"]
+    words += ["--backbone", "test_resnet", "--head", "pool", "--input_size", "32", "--train_size", "32"]
     words += ["--epochs", "1", "--batch_size", "4", "--num_workers", "0", "--validation_fraction", "0.5"]
 
     stopped = [*words, "--output", str(tmp_path / "a"), "--manifest", str(tmp_path / "other.csv")]

@@ -17,7 +17,7 @@ THREE = list(LABELS[:3])
 
 def command(data: Path, output: Path, *more: str) -> list[str]:
     words = ["crossval", "--data", str(data), "--output", str(output), "--init", "random", "--labels"]
-    words += [json.dumps(THREE), "--backbone", "resnet18", "--head", "pool", "--input_size", "32"]
+    words += [json.dumps(THREE), "--backbone", "test_resnet", "--head", "pool", "--input_size", "32"]
     words += ["--train_size", "32", "--trainable", '["layer4.*"]', "--batch_size", "6", "--num_workers", "0"]
     words += ["--epochs", "8", "--backbone_lr", "1e-3", "--head_lr", "3e-3", "--dropout", "0", "--erase", "0"]
     return [*words, "--grayscale", "0", "--color_jitter", "0", "--folds", "3", "--views", "2", *more]

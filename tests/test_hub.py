@@ -164,7 +164,7 @@ def test_evaluation_and_training_record_the_commit_of_a_branch(
     assert json.loads((tmp_path / "metrics.json").read_text())["checkpoint"]["revision"] == commit
     assert commit in measured.err
 
-    shape = ["--backbone", "resnet18", "--hidden_size", 16, "--input_size", 64, "--train_size", 32]
+    shape = ["--backbone", "test_resnet", "--hidden_size", 16, "--input_size", 64, "--train_size", 32]
     short = ["--epochs", 1, "--num_workers", 0, "--device", "cpu", "--batch_size", 44]
     run = ["--data", data, "--output", tmp_path / "run", "--init", "org/ready@main", *shape, *short]
     fitted = online.run("train", "fit", *run)

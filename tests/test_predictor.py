@@ -243,7 +243,7 @@ def test_the_description_names_model_and_terms(
     for word in (
         tmp_path.name,
         predictor.revision,
-        "resnet18",
+        "test_resnet",
         "bilstm",
         "22 labels",
         "cpu",

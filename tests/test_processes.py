@@ -75,7 +75,7 @@ def log(run: Path) -> list[dict[str, float]]:
 def recipe(data: Path, output: Path) -> TrainConfig:
     """Frozen batch norms and no dropout: only the dealing out of pictures could make a difference."""
     return options(
-        data, output, trainable=["layer4.1.conv*"], epochs=3, sampler_power=0.5, save_every=2, ema_decay=0.9
+        data, output, trainable=["layer4.0.conv*"], epochs=3, sampler_power=0.5, save_every=2, ema_decay=0.9
     )
 
 

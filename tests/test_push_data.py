@@ -36,16 +36,17 @@ def push(online: Session, data: Path, notes: Path, name: str, *options: str, **e
     return online.run("train", "push-data", *words, **environment)
 
 
-def rows(source: str, split: str, environment: dict[str, str] | None = None) -> list[list[object]]:
-    """The rows of a split as training reads them; with an environment, in a process of its own."""
+def rows(source: str, *splits: str, environment: dict[str, str] | None = None) -> list[list[object]]:
+    """The rows of splits as training reads them; with an environment, in a process of its own."""
     if environment is None:
         return [
             [hashlib.sha256(manifest.picture_bytes(row)).hexdigest(), *(row[name] for name in ROW)]
+            for split in splits
             for row in load_split([source], split, labels=LABELS, strict=False)
         ]
     code = "import json, sys; sys.path.insert(0, 'tests'); from test_push_data import rows; "
     code += "print(json.dumps(rows(*sys.argv[1:])))"
-    command = [sys.executable, "-c", code, source, split]
+    command = [sys.executable, "-c", code, source, *splits]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -71,8 +72,8 @@ def test_a_data_set_comes_back_as_it_was(
     files = hub.files("datasets", "org/drawn")
     shards = {f"data/{split}-00000-of-00001.parquet" for split in ("train", "test")}
     assert set(files) == {*shards, "README.md", "manifest.csv", ".gitattributes"}
-    for split in ("train", "test"):
-        assert rows(reference, split, hub_environment) == rows(str(data), split)
+    splits = ("train", "test")
+    assert rows(reference, *splits, environment=hub_environment) == rows(str(data), *splits)
 
     _, front, text = files["README.md"].decode().split("---\n", 2)
     values = yaml.safe_load(front)

@@ -36,7 +36,7 @@ LABELS = ("Acne", "Moles", "Warts")
 
 def save(folder: Path, **changes: object) -> Checkpoint:
     """A checkpoint with random weights that gives different pictures clearly different answers."""
-    values = {"backbone": "resnet18", "hidden_size": 16, "input_size": 64, "temperature": 0.05, **changes}
+    values = {"backbone": "test_resnet", "hidden_size": 16, "input_size": 64, "temperature": 0.2, **changes}
     config = ModelConfig(labels=LABELS, **values)  # type: ignore[arg-type]
     torch.manual_seed(1)
     checkpoints.save(folder, SkinDiseaseNet(config), config, card="# Made for a test\n")
