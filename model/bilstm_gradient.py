@@ -1,4 +1,4 @@
-"""The gradient of one class's score with respect to the map, through the BiLSTM head, in NumPy.
+"""Grad-CAM's channel weights through the BiLSTM head, in NumPy.
 
 Serving explains its answers with it: a process that computes the exported graph need not import PyTorch, half
 a gigabyte, for the small part of the network that Grad-CAM differentiates. ``model.explain`` is the
@@ -19,15 +19,25 @@ EPSILON = 1e-5
 """Of the layer norm, as in PyTorch."""
 
 
-class _Scan(NamedTuple):
-    """What one direction of one layer computed, each (N, H), in the order of its steps."""
+class _Layer:
+    """The weights of one layer; the first axis is the direction, onwards and back."""
 
-    i: Array
-    f: Array
-    g: Array
-    o: Array
-    cells: Array
-    outputs: Array
+    def __init__(self, weights: dict[str, Array], number: int) -> None:
+        ends = (f"l{number}", f"l{number}_reverse")
+        self.driving = np.stack([weights[f"lstm.weight_ih_{end}"] for end in ends])  # (2, 4 H, C)
+        self.recurrent = np.stack([weights[f"lstm.weight_hh_{end}"] for end in ends])  # (2, 4 H, H)
+        self.recurrent_turned = np.ascontiguousarray(self.recurrent.transpose(0, 2, 1))
+        self.bias = np.stack(
+            [weights[f"lstm.bias_ih_{end}"] + weights[f"lstm.bias_hh_{end}"] for end in ends]
+        )
+
+
+class _Scan(NamedTuple):
+    """What both directions of a layer computed, each in the order of its own steps."""
+
+    gates: Array  # (2, N, 4, H): input, forget, candidate, output
+    cells: Array  # (2, N, H)
+    outputs: Array  # (2, N, H)
 
 
 class BiLSTMGradient:
@@ -39,76 +49,98 @@ class BiLSTMGradient:
 
     def __init__(self, weights: Path) -> None:
         with safe_open(weights, framework="numpy") as file:
-            self._weights = {
+            head = {
                 name.removeprefix("head."): file.get_tensor(name).astype(np.float32)
                 for name in file.keys()  # noqa: SIM118 (it is no dict)
                 if name.startswith("head.")
             }
+        self._classifier = head["classifier.weight"]
+        self._scale, self._shift = head["norm.weight"], head["norm.bias"]
+        self._layers = [_Layer(head, number) for number in (0, 1)]
+        first = self._layers[0].driving
+        self._driven_by_shift = first @ self._shift  # (2, 4 H)
+        self._driven_by_scale = first @ self._scale
 
     def __call__(self, features: Array, class_index: int) -> Array:
-        """The gradient of a class's logit, (1, C, h, w), of the map (1, C, h, w)."""
+        """The gradient of a class's logit of the map (1, C, h, w), averaged over its places, (C,)."""
         channels = features.shape[1]
         tokens = features.reshape(channels, -1).T  # (N, C)
         centred = tokens - tokens.mean(axis=1, keepdims=True)
-        deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True) + EPSILON)
-        normal = centred / deviation
-        inputs, scans = normal * self._weights["norm.weight"] + self._weights["norm.bias"], []
-        for layer in (0, 1):
-            forward = self._scan(inputs, f"l{layer}")
-            backward = self._scan(inputs[::-1], f"l{layer}_reverse")
-            scans.append((forward, backward))
-            inputs = np.concatenate([forward.outputs, backward.outputs[::-1]], axis=1)  # (N, 2 H)
+        deviation = np.sqrt((centred**2).mean(axis=1) + EPSILON)  # (N,)
+        normal = centred / deviation[:, None]
+
+        driven = _both_ways(normal * self._scale + self._shift) @ self._layers[0].driving.transpose(0, 2, 1)
+        first = _scan(driven, self._layers[0])
+        driven_on = _both_ways(_in_place(first.outputs)) @ self._layers[1].driving.transpose(0, 2, 1)
+        second = _scan(driven_on, self._layers[1])
+
         # The head averages the outputs over the tokens before its classifier.
-        slope = np.tile(self._weights["classifier.weight"][class_index] / len(tokens), (len(tokens), 1))
-        for layer in (1, 0):
-            forward, backward = scans[layer]
-            ahead, behind = np.split(slope, 2, axis=1)
-            slope = self._back(ahead, forward, f"l{layer}")
-            slope += self._back(behind[::-1], backward, f"l{layer}_reverse")[::-1]
-        slope = slope * self._weights["norm.weight"]
-        along = (slope * normal).mean(axis=1, keepdims=True)
-        slope = (slope - slope.mean(axis=1, keepdims=True) - normal * along) / deviation
-        return np.ascontiguousarray(slope.T).reshape(features.shape)
+        slope = np.tile(self._classifier[class_index] / len(tokens), (len(tokens), 1))
+        slope = _aligned(_back(slope, second, self._layers[1]) @ self._layers[1].driving).sum(axis=0)
+        gates = _back(slope, first, self._layers[0])  # (2, N, 4 H)
 
-    def _scan(self, inputs: Array, part: str) -> _Scan:
-        """One direction of one layer over the tokens (N, C)."""
-        recurrent = np.ascontiguousarray(self._weights[f"lstm.weight_hh_{part}"].T)
-        bias = self._weights[f"lstm.bias_ih_{part}"] + self._weights[f"lstm.bias_hh_{part}"]
-        driven = inputs @ self._weights[f"lstm.weight_ih_{part}"].T + bias  # (N, 4 H)
-        width = recurrent.shape[0]
-        output, cell = np.zeros(width, np.float32), np.zeros(width, np.float32)
-        steps = []
-        for row in driven:
-            i, f, g, o = np.split(row + output @ recurrent, 4)
-            i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-            cell = f * cell + i * g
-            output = o * np.tanh(cell)
-            steps.append((i, f, g, o, cell, output))
-        return _Scan(*(np.stack(values) for values in zip(*steps, strict=True)))
-
-    def _back(self, slope: Array, scan: _Scan, part: str) -> Array:
-        """The slope at a scan's outputs, (N, H), carried back to its inputs, (N, C)."""
-        recurrent = self._weights[f"lstm.weight_hh_{part}"]
-        before = np.concatenate([np.zeros_like(scan.cells[:1]), scan.cells[:-1]])
-        squashed = np.tanh(scan.cells)
-        gates = np.empty((len(slope), 4 * slope.shape[1]), np.float32)
-        from_next, cell_slope = np.zeros_like(slope[0]), np.zeros_like(slope[0])
-        for step in range(len(slope) - 1, -1, -1):
-            i, f, g, o = scan.i[step], scan.f[step], scan.g[step], scan.o[step]
-            here = slope[step] + from_next
-            cell_slope = cell_slope + here * o * (1 - squashed[step] ** 2)
-            gates[step] = np.concatenate(
-                [
-                    cell_slope * g * i * (1 - i),
-                    cell_slope * before[step] * f * (1 - f),
-                    cell_slope * i * (1 - g**2),
-                    here * squashed[step] * o * (1 - o),
-                ]
-            )
-            cell_slope = cell_slope * f
-            from_next = gates[step] @ recurrent
-        return gates @ self._weights[f"lstm.weight_ih_{part}"]
+        # Back through the layer norm: of the tokens' slopes s = gates @ driving * scale only the means over
+        # the channels of s and of s * normal, and the sum over the tokens, are needed: s itself is not.
+        mean = _aligned(gates @ self._driven_by_scale[:, :, None]).sum(axis=0)[:, 0] / channels
+        along = _aligned(gates * (driven - self._driven_by_shift[:, None])).sum(axis=(0, 2)) / channels
+        whole = (_aligned(gates) / deviation[:, None]).sum(axis=1)  # (2, 4 H)
+        total = (whole[:, None] @ self._layers[0].driving).sum(axis=(0, 1)) * self._scale  # (C,)
+        total -= (mean / deviation).sum() + (along / deviation) @ normal
+        return total / len(tokens)
 
 
-def _sigmoid(values: Array) -> Array:
-    return 0.5 * (1 + np.tanh(0.5 * values))
+def _both_ways(tokens: Array) -> Array:
+    """Tokens (N, C) in the order of either direction, (2, N, C)."""
+    return np.stack([tokens, tokens[::-1]])
+
+
+def _aligned(values: Array) -> Array:
+    """What both directions have by step, (2, N, ...), by token instead."""
+    return np.stack([values[0], values[1, ::-1]])
+
+
+def _in_place(outputs: Array) -> Array:
+    """Outputs by step (2, N, H) → what the next layer reads, by token, (N, 2 H)."""
+    return np.concatenate(list(_aligned(outputs)), axis=1)
+
+
+def _scan(driven: Array, layer: _Layer) -> _Scan:
+    """Both directions of a layer over its driven tokens (2, N, 4 H)."""
+    count, width = driven.shape[1], driven.shape[2] // 4
+    # One tanh for all gates: a sigmoid is 0.5 + 0.5 tanh(x / 2).
+    half = np.full((4, 1), 0.5, np.float32)
+    half[2] = 1.0
+    gates = np.empty((2, count, 4, width), np.float32)
+    cells, outputs = np.empty((2, 2, count, width), np.float32)
+    output, cell = np.zeros((2, 2, width), np.float32)
+    before = driven + layer.bias[:, None]
+    for step in range(count):
+        sums = before[:, step] + (output[:, None] @ layer.recurrent_turned)[:, 0]
+        values = np.tanh(sums.reshape(2, 4, width) * half) * half + (1 - half)
+        i, f, g, o = values.swapaxes(0, 1)
+        cell = f * cell + i * g
+        output = o * np.tanh(cell)
+        gates[:, step], cells[:, step], outputs[:, step] = values, cell, output
+    return _Scan(gates, cells, outputs)
+
+
+def _back(slope: Array, scan: _Scan, layer: _Layer) -> Array:
+    """The slope at a layer's outputs, by token, (N, 2 H), carried back to its gates, by step, (2, N, 4 H)."""
+    i, f, g, o = scan.gates.transpose(2, 0, 1, 3)
+    before = np.concatenate([np.zeros_like(scan.cells[:, :1]), scan.cells[:, :-1]], axis=1)
+    squashed = np.tanh(scan.cells)
+    # What a slope at the cell, and one at the output, mean for the four gates.
+    of_cell = np.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], axis=2)  # (2, N, 3, H)
+    of_output = squashed * o * (1 - o)
+    through = o * (1 - squashed**2)
+    here = _aligned(np.stack(np.split(slope, 2, axis=1)))
+    gates = np.empty_like(scan.gates)
+    from_next, cell = np.zeros((2, *here[:, 0].shape), np.float32)
+    for step in range(here.shape[1] - 1, -1, -1):
+        at_output = here[:, step] + from_next
+        cell = cell + at_output * through[:, step]
+        gates[:, step, :3] = cell[:, None] * of_cell[:, step]
+        gates[:, step, 3] = at_output * of_output[:, step]
+        cell = cell * f[:, step]
+        from_next = (gates[:, step].reshape(2, 1, -1) @ layer.recurrent)[:, 0]
+    return gates.reshape(*here.shape[:2], -1)

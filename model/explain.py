@@ -65,4 +65,4 @@ def grad_cam(network: HasHead, features: Tensor, class_index: int) -> NDArray[np
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         score = network.forward_head(features)[0, class_index]
         (gradient,) = torch.autograd.grad(score, features)
-    return evidence(features.detach().cpu().numpy(), gradient.cpu().numpy())
+    return evidence(features.detach().cpu().numpy(), gradient[0].mean(dim=(1, 2)).cpu().numpy())

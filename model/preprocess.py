@@ -45,9 +45,10 @@ def resized_side(config: ModelConfig) -> int:
 def decode_side(config: ModelConfig) -> int:
     """The ``target_side`` for ``read_image``, in use and in evaluation alike.
 
-    Twice what is needed, so that the resize can average, and enough to judge the photo's quality by.
+    Half as much again as is needed, so that the resize can average, and enough to judge the photo's quality
+    by. For 224 pixels an eighth of a 12-megapixel photo is enough.
     """
-    return max(2 * resized_side(config), QUALITY_SIDE)
+    return max(resized_side(config) * 3 // 2, QUALITY_SIDE)
 
 
 def seen_share(size: tuple[int, int], *, config: ModelConfig) -> tuple[float, float]:
