@@ -188,6 +188,23 @@ def test_a_checkpoint_is_trained_further(six_classes: Path, tmp_path: Path) -> N
         fit(dataclasses.replace(still, labels=SIX[::-1], output=str(tmp_path / "turned")))
 
 
+def test_a_share_of_the_initial_weights_can_be_kept(six_classes: Path, tmp_path: Path) -> None:
+    def floats(folder: Path) -> dict[str, torch.Tensor]:
+        state = load(folder).network.state_dict()
+        return {name: value for name, value in state.items() if value.is_floating_point()}
+
+    start = fit(options(six_classes, tmp_path / "first"))
+    initial, ends = floats(start), {}
+    for share in (0.0, 0.25, 1.0):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        run = options(six_classes, tmp_path / str(share), init=str(start), init_share=share, seed=1)
+        ends[share] = floats(fit(run))
+    assert same(ends[1.0], initial)
+    assert not same(ends[0.0], initial, tolerance=1e-2)
+    mixed = {name: 0.75 * trained + 0.25 * initial[name] for name, trained in ends[0.0].items()}
+    assert same(ends[0.25], mixed, tolerance=2e-3)
+
+
 def test_diagnoses_teach_the_backbone_and_leave_nothing_behind(tmp_path: Path) -> None:
     """With a head that does not learn, the auxiliary layer alone changes the backbone another way."""
     rows = make_rows(96, labels=SIX)
@@ -256,6 +273,7 @@ def test_bfloat16_trains_on_the_cpu_when_asked_to(six_classes: Path, tmp_path: P
         ({"data": []}, ConfigError, "No data set"),
         ({"init": "timm", "stride_in_1x1": True}, ConfigError, "stride_in_1x1 is set"),
         ({"head": "lstm"}, ConfigError, "no head called 'lstm'"),
+        ({"init_share": 0.5}, ConfigError, "random is no checkpoint"),
         ({"trainable": ["layer9.*"]}, ConfigError, r"layer9\.\*"),
         ({"labels": [*SIX[:5], "Bulous"]}, DataError, "Bulous"),
         ({"batch_size": 500}, DataError, "do not fill one batch"),

@@ -20,6 +20,8 @@ class TrainConfig:
         output: folder of the run, made if needed.
         init: a safetensors file for the backbone, a checkpoint (folder or ORG/NAME@REVISION) to train
             further, "timm" for timm's weights from the Hub, or "random".
+        init_share: share of the weights of the checkpoint ``init`` in those that are kept (WiSE-FT, Wortsman
+            et al. 2022), 0 to 1; 0 keeps what was trained.
         resume: go on with the run in ``output``.
         labels: class names in the order of the logits.
         seed: of every random draw.
@@ -82,6 +84,7 @@ class TrainConfig:
     data: list[str] = dataclasses.field(default_factory=list)
     output: str = "runs/skin22"
     init: str = "timm"
+    init_share: float = 0.0
     resume: bool = False
     labels: list[str] = dataclasses.field(default_factory=lambda: list(LABELS))
     seed: int = 0

@@ -34,7 +34,7 @@ from train.manifest import verify_sources
 from train.metrics import classification_metrics
 from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
-from train.recipe import augmentation, create_network
+from train.recipe import augmentation, create_network, mix_with_initial
 from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
 
 
@@ -199,6 +199,7 @@ def fit(config: TrainConfig) -> Path:
 
     accelerator.wait_for_everyone()
     bare.load_state_dict(read(folder / BEST))
+    mix_with_initial(bare, config)
     calibrated, detector, figures = calibrate(
         bare, train, validation, model_config, config, accelerator.device
     )

@@ -29,13 +29,33 @@ def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
             "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
             hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
         )
+    whole = Path(config.init).is_dir() or is_reference(config.init)
+    if config.init_share and not whole:
+        raise ConfigError(
+            f"init_share is {config.init_share:g}, but {config.init} is no checkpoint.",
+            hint="Give a checkpoint as --init, whose weights the trained ones can be mixed with.",
+        )
     network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
-    if Path(config.init).is_dir() or is_reference(config.init):
+    if whole:
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):
         checkpoint.load_backbone_weights(network, config.init)
     freeze(network, config.trainable)
     return model_config, network
+
+
+def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:
+    """Moves trained weights by the share ``init_share`` back to those that the run began with.
+
+    Between two networks of one descent the mean often beats both, on pictures from elsewhere most of all
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    if config.init_share == 0:
+        return
+    initial = create_network(config)[1].state_dict()
+    for name, trained in network.state_dict().items():
+        if trained.is_floating_point():
+            trained.lerp_(initial[name].to(trained), config.init_share)
 
 
 def augmentation(config: TrainConfig, model_config: ModelConfig) -> Transform:
