@@ -27,7 +27,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
 from session import Session, session
 
-from app.predictor import Predictor
+from app.predictor import Prediction, Predictor
 from app.settings import Settings
 from app.web import create_app
 from model import checkpoint
@@ -77,6 +77,32 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_config: Model
 @pytest.fixture(scope="session")
 def predictor(tiny_checkpoint: Path) -> Predictor:
     return Predictor.from_checkpoint(str(tiny_checkpoint), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``skin`` with the split test, and ``ood`` with the split holdout and no labels."""
+    from opinionated import write_data
+
+    return write_data(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def opinionated(tiny_checkpoint: Path, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny checkpoint with logits spread over the classes, and thresholds that reject about half."""
+    from opinionated import make_opinionated
+
+    return make_opinionated(
+        tiny_checkpoint, drawn_data, tmp_path_factory.mktemp("checkpoints") / "opinionated"
+    )
+
+
+@pytest.fixture(scope="session")
+def told(opinionated: Path) -> dict[str, list[Prediction]]:
+    """What the predictor says to the pictures of ``drawn_data``."""
+    from opinionated import answers
+
+    return answers(opinionated)
 
 
 @pytest.fixture(scope="session")

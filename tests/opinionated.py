@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from conftest import encode, make_picture
 from datasets_made import class_picture, make_rows, write_parquet
 
-from app.predictor import Predictor
+from app.predictor import Prediction, Predictor
 from model import checkpoint
 from model.calibration import softmax
 from model.detector import DETECTOR
@@ -95,7 +94,7 @@ def read_csv(file: Path) -> tuple[list[str], list[str], np.ndarray]:
     return header, [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=float)
 
 
-def answers(opinionated: Path) -> dict[str, list[Any]]:
+def answers(opinionated: Path) -> dict[str, list[Prediction]]:
     """What the predictor says to the same bytes."""
     predictor = Predictor.from_checkpoint(str(opinionated), device="cpu")
     return {

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import encode, make_picture
 from datasets_made import make_image_folder, make_rows, write_parquet
-from opinionated import ROWS, answers, command, make_opinionated, read_csv, write_data
+from opinionated import ROWS, command, read_csv
 from sklearn.metrics import confusion_matrix
 
+from app.predictor import Prediction
 from model import checkpoint
 from model.labels import LABELS, NO_CONDITION
 from model.rejection import normalized_entropy
@@ -20,26 +20,11 @@ from train.__main__ import main
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def opinionated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_opinionated(tiny_checkpoint, data, tmp_path_factory.mktemp("opinionated") / "opinionated")
-
-
-@pytest.fixture(scope="module")
-def told(opinionated: Path) -> dict[str, list[Any]]:
-    return answers(opinionated)
-
-
-@pytest.fixture(scope="module")
-def outputs(opinionated: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def outputs(opinionated: Path, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the two commands write."""
     out = tmp_path_factory.mktemp("outputs")
     for name, place in (("evaluate", out / "figures" / "new"), ("predict", out / "tables" / "test.csv")):
-        assert main(command(name, opinionated, data / "skin", "test", place)) == 0
+        assert main(command(name, opinionated, drawn_data / "skin", "test", place)) == 0
     return out
 
 
@@ -53,7 +38,7 @@ def test_predict_writes_an_id_and_one_probability_a_label(outputs: Path) -> None
     assert len(set(probabilities.argmax(axis=1))) > 4  # or the comparisons below would say little
 
 
-def test_predict_agrees_with_the_predictor(outputs: Path, told: dict[str, list[Any]]) -> None:
+def test_predict_agrees_with_the_predictor(outputs: Path, told: dict[str, list[Prediction]]) -> None:
     _, _, probabilities = read_csv(outputs / "tables" / "test.csv")
     for row, answer in zip(probabilities, told["skin"], strict=True):
         ours = {ranked.name: ranked.probability for ranked in answer.conditions}
@@ -61,7 +46,7 @@ def test_predict_agrees_with_the_predictor(outputs: Path, told: dict[str, list[A
 
 
 def test_evaluate_agrees_with_the_probabilities_and_labels(
-    outputs: Path, opinionated: Path, told: dict[str, list[Any]]
+    outputs: Path, opinionated: Path, told: dict[str, list[Prediction]]
 ) -> None:
     figures = json.loads((outputs / "figures" / "new" / "metrics.json").read_text())
     _, _, probabilities = read_csv(outputs / "tables" / "test.csv")
@@ -94,7 +79,9 @@ def test_evaluate_agrees_with_the_probabilities_and_labels(
     assert figures["unreadable"] == []
 
 
-def test_the_curves_agree_with_the_predictors_answers(outputs: Path, told: dict[str, list[Any]]) -> None:
+def test_the_curves_agree_with_the_predictors_answers(
+    outputs: Path, told: dict[str, list[Prediction]]
+) -> None:
     figures = json.loads((outputs / "figures" / "new" / "metrics.json").read_text())
     assert sum(entry["n"] for entry in figures["reliability"]["bins"]) == 48
     assert figures["reliability"]["ece"] == figures["ece"] != figures["reliability"]["ece_uncalibrated"]
@@ -160,18 +147,18 @@ def test_unreadable_pictures_are_left_out_up_to_the_limit(
 
 
 def test_an_error_is_one_line_with_a_hint(
-    opinionated: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    opinionated: Path, drawn_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command("evaluate", opinionated, data / "skin", "tset", tmp_path)) == 1
+    assert main(command("evaluate", opinionated, drawn_data / "skin", "tset", tmp_path)) == 1
     assert capsys.readouterr().err.strip().splitlines()[-1] == (
-        f"error: {data / 'skin'} has no split called 'tset'. Its splits are: test."
+        f"error: {drawn_data / 'skin'} has no split called 'tset'. Its splits are: test."
     )
 
 
 def test_an_unknown_option_and_a_missing_one_exit_with_2(
-    opinionated: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    opinionated: Path, drawn_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = command("evaluate", opinionated, data / "skin", "test", tmp_path)
+    right = command("evaluate", opinionated, drawn_data / "skin", "test", tmp_path)
     for wrong, word in (([*right, "--colour=red"], "colour"), (right[:1] + right[2:], "checkpoint")):
         with pytest.raises(SystemExit) as stopped:
             main(wrong)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets_made import make_parquet
-from opinionated import OTHERS, ROWS, answers, command, make_opinionated, write_data
+from opinionated import OTHERS, ROWS, command
 
+from app.predictor import Prediction
 from model import checkpoint
 from model.config import ModelConfig
 from model.labels import DERMOSCOPY, NO_CONDITION
@@ -32,26 +33,11 @@ PUBLISHED = {"energy", "mahalanobis", "vim", "knn"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def opinionated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_opinionated(tiny_checkpoint, data, tmp_path_factory.mktemp("opinionated") / "opinionated")
-
-
-@pytest.fixture(scope="module")
-def told(opinionated: Path) -> dict[str, list[Any]]:
-    return answers(opinionated)
-
-
-@pytest.fixture(scope="module")
-def result(opinionated: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def result(opinionated: Path, drawn_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the command writes."""
     folder = tmp_path_factory.mktemp("outputs")
-    more = [f"--ood={data / 'ood'}", f"--fit_data={data / 'skin'}", "--fit_split=test"]
-    assert main(command("ood", opinionated, data / "skin", "test", folder, *more)) == 0
+    more = [f"--ood={drawn_data / 'ood'}", f"--fit_data={drawn_data / 'skin'}", "--fit_split=test"]
+    assert main(command("ood", opinionated, drawn_data / "skin", "test", folder, *more)) == 0
     return json.loads((folder / "ood.json").read_text())
 
 
@@ -69,7 +55,7 @@ def test_ood_has_the_promised_shape(result: dict[str, Any]) -> None:
 
 
 def test_detected_agrees_with_the_predictors_verdicts(
-    result: dict[str, Any], told: dict[str, list[Any]]
+    result: dict[str, Any], told: dict[str, list[Prediction]]
 ) -> None:
     turned_away = {
         name: np.array([answer.verdict in ("rejected", "no_condition") for answer in given])
@@ -100,7 +86,7 @@ CRITERIA = (("max_probability", -1), ("normalized_entropy", 1), ("unusualness", 
 
 
 def test_detectors_agree_with_the_predictors_criteria(
-    result: dict[str, Any], told: dict[str, list[Any]]
+    result: dict[str, Any], told: dict[str, list[Prediction]]
 ) -> None:
     detectors = result["detectors"]
     skin_rows = [row["label"] != NO_CONDITION for row in ROWS]
@@ -119,14 +105,14 @@ def test_detectors_agree_with_the_predictors_criteria(
             assert figures["fpr95"] == pytest.approx((ours <= threshold).mean())
 
 
-def test_a_checkpoint_of_other_labels_is_measured_the_same_way(data: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_labels_is_measured_the_same_way(drawn_data: Path, tmp_path: Path) -> None:
     """Seven dermoscopy labels, none of which means healthy skin."""
     labels = tuple(entry.name for entry in DERMOSCOPY)
     config = ModelConfig(labels=labels, backbone="test_resnet", head="pool", input_size=64)
     checkpoint.save(tmp_path / "seven", SkinDiseaseNet(config), config, card="# Seven\n")
     make_parquet(tmp_path / "isic", {"train": 14}, labels=labels, columns=("image", "label", "lesion_id"))
     arguments = command("ood", tmp_path / "seven", tmp_path / "isic", "train", tmp_path)
-    assert main([*arguments, f"--ood={data / 'ood'}"]) == 0
+    assert main([*arguments, f"--ood={drawn_data / 'ood'}"]) == 0
     result = json.loads((tmp_path / "ood.json").read_text())
     assert result["skin"] == {"n": 14, "rejected": 0, "detected": 0}
     assert {name: entry["n"] for name, entry in result["sources"].items()} == {"objects": 7, "textures": 8}
@@ -134,9 +120,9 @@ def test_a_checkpoint_of_other_labels_is_measured_the_same_way(data: Path, tmp_p
 
 @pytest.mark.parametrize("wrong", ["checkpoint", "data", "ood"])
 def test_a_folder_that_is_not_there_is_named(
-    opinionated: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str
+    opinionated: Path, drawn_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str
 ) -> None:
-    places = {"checkpoint": opinionated, "data": data / "skin", "ood": data / "ood"}
+    places = {"checkpoint": opinionated, "data": drawn_data / "skin", "ood": drawn_data / "ood"}
     places[wrong] = tmp_path / "nowhere"
     arguments = command("ood", places["checkpoint"], places["data"], "test", tmp_path)
     assert main([*arguments, f"--ood={places['ood']}"]) == 1
@@ -147,14 +133,17 @@ def test_a_folder_that_is_not_there_is_named(
 
 def test_without_pytorch_ood_the_published_detectors_are_asked_for_in_vain(
     opinionated: Path,
-    data: Path,
+    drawn_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_ood", None)
-    words = [*command("ood", opinionated, data / "skin", "test", tmp_path), f"--ood={data / 'ood'}"]
-    assert main([*words, f"--fit_data={data / 'skin'}"]) == 1
+    words = [
+        *command("ood", opinionated, drawn_data / "skin", "test", tmp_path),
+        f"--ood={drawn_data / 'ood'}",
+    ]
+    assert main([*words, f"--fit_data={drawn_data / 'skin'}"]) == 1
     assert "requirements-eval.txt" in capsys.readouterr().err
     assert main([*words, "--max_pictures=4"]) == 0
     result = json.loads((tmp_path / "ood.json").read_text())
