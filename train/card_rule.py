@@ -45,13 +45,16 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
                 f"probability over {config.max_not_skin:.3f} without that label being the best guess (the "
                 "fourth)"
             )
+    away = (
+        f"neither rejected nor called `{NO_CONDITION}`" if NO_CONDITION in config.labels else "not rejected"
+    )
     text = (
         f"Fitted on the validation split: temperature {config.temperature:.3f}; rejected if the largest "
         f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
         f"{config.max_normalized_entropy:.3f}{unusual}, chosen so that {options['keep']:.0%} of the "
-        "validation pictures that show a condition are neither rejected nor called `Unknown_Normal`; called "
-        f"uncertain under {config.uncertain_below:.3f}, the smallest "
-        f"bound above which {options['uncertain_accuracy']:.0%} of the accepted answers were right there."
+        f"validation pictures that show a condition are {away}; called uncertain under "
+        f"{config.uncertain_below:.3f}, the smallest bound above which {options['uncertain_accuracy']:.0%} of "
+        "the accepted answers were right there."
     )
     if malignant_labels(config) and config.malignant_from < 1:
         text += (
