@@ -53,8 +53,8 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
         f"calibrated probability is under {config.min_max_probability:.3f} or the normalised entropy is over "
         f"{config.max_normalized_entropy:.3f}{unusual}, chosen so that {options['keep']:.0%} of the "
         f"validation pictures that show a condition are {away}; called uncertain under "
-        f"{config.uncertain_below:.3f}, the smallest bound above which {options['uncertain_accuracy']:.0%} of "
-        "the accepted answers were right there."
+        f"{config.uncertain_below:.3f}, the smallest bound above which "
+        f"{options['uncertain_accuracy']:.0%} of the accepted answers were right there."
     )
     if malignant_labels(config) and config.malignant_from < 1:
         text += (
