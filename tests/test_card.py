@@ -311,6 +311,16 @@ def test_without_a_run_the_card_keeps_what_it_says_about_training(
     assert (measured["checkpoint"] / "README.md").read_text() == before
 
 
+def test_the_share_of_the_initial_weights_is_told(measured: dict[str, Path]) -> None:
+    stored = measured["run"] / "train_config.json"
+    for share, told in ((0.0, False), (0.3, True)):
+        stored.write_text(json.dumps({**json.loads(stored.read_text()), "init_share": share}))
+        assert main(command(measured)) == 0
+        text = (measured["checkpoint"] / "README.md").read_text()
+        assert ("averaged with the initial weights, which have 30%" in text) is told
+        assert ("--init_share 0.3" in text) is told
+
+
 def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.json cannot be read"):
         write_card(

@@ -222,4 +222,9 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
             f" {len(history)} epochs in {minutes:.0f} minutes; the weights are those of epoch "
             f"{best['epoch']}, the best on validation (balanced accuracy {best['balanced_accuracy']:.3f})."
         )
+        if share := options.get("init_share"):
+            lines[-1] += (
+                f" They were then averaged with the initial weights, which have {share:.0%} of the sum "
+                "(WiSE-FT, Wortsman et al. 2022)."
+            )
     return "\n".join(lines)
