@@ -176,7 +176,7 @@ def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[
         criteria: of the rejection rule.
     """
     if verdict == "rejected":
-        return f"The picture does not look like one the model can judge: {' and '.join(_fired(criteria))}."
+        return f"The picture does not look like one the model can judge: {_joined(_fired(criteria))}."
     if verdict == "no_condition":
         return f"It looks most like healthy skin or like something that is not skin ({percent(probability)})."
     if verdict == "uncertain":
