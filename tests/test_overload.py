@@ -163,9 +163,10 @@ def test_a_killed_worker_loses_only_its_own_requests(pair: Server) -> None:
         answers = [pool.submit(pair.predict, LONG) for _ in range(8)]
         time.sleep(0.5)
         first.kill()
-        statuses = [answer.result()[0] for answer in answers]
-    assert set(statuses) <= {0, 200}
-    assert statuses.count(200) >= 1
+        # A worker may have accepted all eight, so those that come now tell whether the other one serves on.
+        later = [pool.submit(pair.predict, QUICK) for _ in range(8)]
+        assert {answer.result()[0] for answer in answers} <= {0, 200}
+        assert {answer.result()[0] for answer in later} == {200}
     assert second.is_running()
     deadline = time.monotonic() + 60
     while len(pair.workers()) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,6 +55,19 @@ def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_add
         "127.0.0.1"
     }
     assert complaints == []
+
+
+def test_a_photo_chosen_before_the_script_is_there_is_looked_at(open_page: Open, flask_address: str) -> None:
+    page = open_page("about:blank")
+    held: list[Any] = []
+    page.route("**/page.js", lambda route: held.append(route))
+    page.goto(flask_address, wait_until="commit")
+    page.set_input_files("#image", PHOTO)
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.wait_for_selector("#answer #verdict")
+    assert page.is_visible("#preview")
 
 
 def test_upload_without_javascript(open_page: Open, flask_address: str) -> None:

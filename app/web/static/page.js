@@ -88,3 +88,6 @@ if (!input.multiple) {
 
   setUpCamera((photo) => send([photo]));
 }
+
+// Whoever was quicker than this script has chosen a file already.
+if (input.files.length) input.dispatchEvent(new Event("change"));
