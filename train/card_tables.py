@@ -58,9 +58,9 @@ def sources_section(sources: Mapping[str, Any]) -> str:
             "## Photographs from elsewhere",
             "A network that was trained in much the same way on a small budget, without one source, had a "
             f"balanced accuracy of about {sources['mean']:.2f} on that source, the mean of the table. The "
-            "network of this folder had a larger budget and more sources. From a photograph of a camera and a "
-            "clinic that it does not know, expect markedly less than the figures further down promise: they "
-            "are those of sources that it does know.",
+            "network of this folder had a larger budget and more sources. From a photograph of a camera and "
+            "a clinic that it does not know, expect markedly less than the figures further down promise: "
+            "they are those of sources that it does know.",
             *_table(table),
             "For each row a network was trained alike on the other sources, and measured over "
             "the classes that these share with the one left out. None of them is the network of this folder. "
