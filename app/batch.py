@@ -28,7 +28,7 @@ class Row:
         verdict: as in the prediction, or ``error``.
         headline: the few words that stand above everything else.
         top: the three most probable labels; none where the picture was rejected or could not be read.
-        malignancy: that a label which may be cancer is probable enough to see a doctor soon.
+        malignancy: where a label which may be cancer is probable enough: the advice to see a doctor.
         quality: what about the photo could be better, a few words.
         error: why it could not be read, and what to do.
     """

@@ -45,7 +45,7 @@ def table_html(outcomes: Sequence[Outcome], pictures: Sequence[bytes], *, labels
 def _line(row: Row, thumbnail: str | None) -> str:
     picture = f'<img src="{thumbnail}" alt="Picture {row.number}">' if thumbnail else ""
     answer = (
-        (how_soon_html("soon", f"{row.malignancy}.") if row.malignancy else "")
+        (how_soon_html("soon", row.malignancy) if row.malignancy else "")
         + f"<p><strong>{escape(row.headline)}</strong></p>"
         + (f"<p>{escape(row.error)}</p>" if row.error else "")
         + (f'<p class="sdn-small">The photo is {escape(row.quality)}.</p>' if row.quality else "")

@@ -23,7 +23,7 @@ _LOGO = (
 )
 
 
-def header_html(current: str, *, heading: str, lead: str, signed: bool, notice: bool = False) -> str:
+def header_html(current: str, *, heading: str, lead: str, signed: bool) -> str:
     """The top of a page: where one is, where one can go, and the page's heading.
 
     Args:
@@ -31,23 +31,26 @@ def header_html(current: str, *, heading: str, lead: str, signed: bool, notice: 
         heading: the one first-level heading.
         lead: a sentence under it, HTML.
         signed: people sign in here, and may sign out.
-        notice: say that no answer is a diagnosis.
     """
     links = "".join(
         f'<a href="{path or "./"}" target="_self"{_current(path == current)}>{name}</a>'
         for path, name in PAGES
     )
     leave = '<a href="logout" target="_self">Sign out</a>' if signed else ""
-    note = f'<p class="sdn-notice" role="note">{escape(wording.NOTICE)}</p>' if notice else ""
     return (
         f'<div class="sdn-top"><a class="sdn-brand" href="./" target="_self">{_LOGO}{TITLE}</a>'
         f'<nav aria-label="Pages">{links}{leave}</nav></div>'
-        f'<h1>{escape(heading)}</h1><p class="sdn-lead">{lead}</p>{note}'
+        f'<h1>{escape(heading)}</h1><p class="sdn-lead">{lead}</p>'
     )
 
 
 def _current(here: bool) -> str:
     return ' aria-current="page"' if here else ""
+
+
+def notice_html() -> str:
+    """That no answer is a diagnosis; it stands under the picture."""
+    return f'<p class="sdn-notice" role="note">{escape(wording.NOTICE)}</p>'
 
 
 def footer_html(predictor: Predictor) -> str:

@@ -9,7 +9,7 @@ from html import escape
 from PIL import Image
 
 from app import wording
-from app.gradio_pages import condition_html, how_soon_html, learn_address
+from app.gradio_pages import condition_html, how_soon_html, learn_address, notice_html
 from app.heatmap import jpeg_uri, png_bytes, preview
 from app.predictor import Prediction, RankedCondition
 from model.errors import SkinDiseaseNetError
@@ -28,7 +28,7 @@ _ICONS: dict[Verdict, str] = {
 
 
 def result_html(prediction: Prediction, data: bytes) -> str:
-    """The whole result: picture, verdict, quality, ranking, heat map, set, what to do.
+    """The whole result: picture, notice, verdict, quality, ranking, heat map, set, what to do.
 
     Args:
         prediction: the answer, with its heat map.
@@ -36,9 +36,10 @@ def result_html(prediction: Prediction, data: bytes) -> str:
     """
     photo = preview(data)
     rejected = prediction.verdict == "rejected"
+    figure = f'<figure class="sdn-photo"><img src="{photo}" alt="Your picture"></figure>'
     said = _verdict(prediction) + _quality(prediction)
     parts = [
-        f'<figure class="sdn-photo"><img src="{photo}" alt="Your picture"></figure>',
+        f"<div>{figure}{notice_html()}</div>",
         f"<div>{said}{_guesses(prediction) if rejected else _ranking(prediction.conditions)}</div>",
         ""
         if rejected

@@ -81,9 +81,9 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
     labels = predictor.config.labels
     signed = settings.access == "keys"
 
-    def frame(number: int, heading: str, lead: str, *, notice: bool = False) -> None:
+    def frame(number: int, heading: str, lead: str) -> None:
         gr.Navbar(visible=False)
-        top = header_html(PAGES[number][0], heading=heading, lead=lead, signed=signed, notice=notice)
+        top = header_html(PAGES[number][0], heading=heading, lead=lead, signed=signed)
         gr.HTML(top, elem_id="sdn-header")
 
     def foot() -> None:
@@ -95,7 +95,6 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
             "A second look at a patch of skin",
             f"Choose a photo. A neural network compares it with {len(labels)} groups of pictures and says "
             "what it resembles, and how sure it is.",
-            notice=True,
         )
         look_page(look, folder, examples, labels)
         add_api(look, folder)
@@ -105,7 +104,6 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
             1,
             "Several pictures at once",
             f"Choose {at_most()}. Each gets its own row, and the table can be saved as CSV or JSON.",
-            notice=True,
         )
         several_page(look, folder, labels)
         foot()

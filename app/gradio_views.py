@@ -14,7 +14,7 @@ from app.examples import Example
 from app.gradio_api import uploads_only
 from app.gradio_batch import table_html
 from app.gradio_guard import key_name
-from app.gradio_pages import examples_html, known_html
+from app.gradio_pages import examples_html, known_html, notice_html
 from app.gradio_result import error_html, result_html
 from app.gradio_uploads import MAX_TOTAL, received, received_all
 from app.predictor import Prediction
@@ -91,7 +91,7 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
             with received(image, folder) as data:
                 return _answered(data, request)
         except SkinDiseaseNetError as error:
-            return [None, error_html(error), *_SHOWN]
+            return [None, error_html(error) + notice_html(), *_SHOWN]
 
     def show_example(event: gr.EventData, request: gr.Request) -> list[Any]:
         number = getattr(event, "number", None)
@@ -100,7 +100,7 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
         try:
             return _answered(examples[number].data, request)
         except SkinDiseaseNetError as error:
-            return [None, error_html(error), *_SHOWN]
+            return [None, error_html(error) + notice_html(), *_SHOWN]
 
     def _answered(data: bytes, request: gr.Request) -> list[Any]:
         prediction = look(data, heatmap=True, key=key_name(request))
@@ -122,7 +122,7 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
             webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
             elem_id="sdn-input",
         )
-        gr.HTML(f"{_TROUBLE}<p>{wording.BETTER_PHOTO}</p>", elem_id="sdn-tips")
+        gr.HTML(f"{_TROUBLE}<p>{wording.BETTER_PHOTO}</p>{notice_html()}", elem_id="sdn-tips")
         if examples:
             tried = gr.HTML(examples_html(examples), js_on_load=_PRESS, elem_id="sdn-examples")
         gr.HTML(known_html(labels), elem_id="sdn-known")
@@ -170,7 +170,7 @@ def several_page(look: Look, folder: Path, labels: Sequence[str]) -> None:
         height=180,
         elem_id="sdn-files",
     )
-    gr.HTML(_TROUBLE, elem_id="sdn-tips")
+    gr.HTML(f"{_TROUBLE}{notice_html()}", elem_id="sdn-tips")
     table = gr.HTML(elem_id="sdn-result")
     uploads_only(files)
     files.upload(

@@ -129,11 +129,13 @@ def _among_what_it_could_be(prediction: Prediction) -> str:
 
 
 def malignancy_words(prediction: Prediction) -> str:
-    """For a table: that a doctor should see it soon, and why; empty where nothing fired."""
+    """For a table: that a doctor should see it, and why; empty where nothing fired."""
     malignancy = prediction.malignancy
     if malignancy is None or not malignancy.fired:
         return ""
-    return f"May be skin cancer or a precursor of it ({percent(malignancy.probability)}): see a doctor soon"
+    if prediction.verdict == "rejected":
+        return WORRYING_SPOT
+    return f"May be skin cancer or a precursor of it ({percent(malignancy.probability)}): see a doctor soon."
 
 
 def quality_sentence(warning: QualityWarning) -> str:

@@ -44,10 +44,15 @@ def test_rows_are_numbered_in_order_and_a_broken_picture_costs_no_other(outcomes
 def test_a_row_says_when_cancer_comes_first_and_names_no_guess_of_a_rejected_one(
     outcomes: list[Outcome],
 ) -> None:
-    worried = dataclasses.replace(outcomes[0], malignancy=Malignancy(0.3, 0.1, True), verdict="rejected")
+    worried = dataclasses.replace(outcomes[0], malignancy=Malignancy(0.3, 0.1, True), verdict="condition")
     (row,) = rows([worried])
     assert "see a doctor soon" in row.malignancy
     assert "30%" in row.malignancy
+    assert len(row.top) == 3
+
+    (row,) = rows([dataclasses.replace(worried, verdict="rejected")])
+    assert "to a doctor" in row.malignancy
+    assert "cancer" not in row.malignancy
     assert row.top == ()
 
 

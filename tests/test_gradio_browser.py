@@ -76,6 +76,11 @@ def choose(page: Page, path: Path) -> None:
     page.locator(HEADLINE).wait_for()
 
 
+def visible(page: Page, text: str) -> int:
+    """How often a text is in sight."""
+    return page.get_by_text(text).filter(visible=True).count()
+
+
 def picture(page: Page, selector: str) -> Image.Image:
     """The picture that an <img> holds inside the page."""
     source = page.locator(selector).get_attribute("src") or ""
@@ -93,14 +98,23 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     page.set_default_timeout(SLOW)
     page.locator(CHOOSER).wait_for(state="attached")
     assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
-    assert page.get_by_text(wording.NOTICE).count() == 1
+    assert visible(page, wording.NOTICE) == 1
     choose(page, photo)
 
     assert page.locator(".sdn-result").get_attribute("data-verdict") == "condition"
     assert page.locator(HEADLINE).inner_text().startswith("This looks most like")
     page.wait_for_function(f"document.activeElement === document.querySelector('{HEADLINE}')")
     assert page.get_by_text(wording.VERDICT_TAGS["condition"]).is_visible()
-    assert page.get_by_text(wording.NOTICE).count() == 1
+    assert visible(page, wording.NOTICE) == 1
+    order = (
+        ".sdn-photo",
+        ".sdn-result .sdn-notice",
+        HEADLINE,
+        ".sdn-ranking",
+        ".sdn-heat",
+    )
+    tops = [page.locator(selector).bounding_box()["y"] for selector in order]  # type: ignore[index]
+    assert tops == sorted(tops)
     assert page.locator(".sdn-ranking > ol li").count() == 5
     assert page.locator(".sdn-ranking li").count() == 22
     assert page.locator(".sdn-soon").is_visible()
