@@ -53,7 +53,7 @@ atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=10
 	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
 
-bench: $(DEV) ## measure serving against what else one could build; ten minutes on a quiet machine (ARGS=--quick)
+bench: $(DEV) ## measure serving against what else one could build; twenty minutes on a quiet machine (ARGS=--quick)
 	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme README.md $(ARGS)
 
 train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)

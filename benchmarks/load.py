@@ -44,7 +44,7 @@ class Connection:
     async def ask(self, request: bytes) -> int:
         """Sends a request and reads its whole answer; returns the status, 0 if the connection broke."""
         try:
-            if self.streams is None:
+            if self.streams is None or self.streams[0].at_eof():  # the server ended it while it was idle
                 self.streams = await asyncio.open_connection("127.0.0.1", self.port)
             reader, writer = self.streams
             writer.write(request)

@@ -1,6 +1,6 @@
 """How fast it serves, against what one would build instead: ``make bench``.
 
-One run on one machine, about ten minutes. Everything that is compared takes turns, round by round, so that
+One run on one machine, about twenty minutes. Everything that is compared takes turns, round by round, so that
 a machine that slows down slows all of them; ratios are taken within a round, and medians and quartiles over
 the rounds. Each server first shows which of a few sizings suits it, and runs in its best one. The load comes
 from a process on the same cores, the same for all. One server is awake at a time: the others are stopped.
@@ -32,6 +32,8 @@ from model.runtime import available_cores
 CLIENTS = 16
 LOAD = 0.7
 """Share of a server's own largest throughput at which its tail latency is measured."""
+TURNS = 3
+"""How often each sizing is tried before the best is chosen."""
 
 
 def forward_variants(cores: int) -> dict[str, dict[str, Any]]:
@@ -71,27 +73,31 @@ def choose(
 ) -> tuple[list[Server], dict[str, Any]]:
     """Starts every server in each of its sizings, and keeps the one with the highest throughput running.
 
-    Whatever it starts is added to ``running``, for the caller to stop, come what may.
+    They take turns, so that a machine that slows down for a while does not choose. Whatever is started is
+    added to ``running``, for the caller to stop, come what may.
     """
-    chosen, tried = [], {}
+    candidates: dict[str, list[Server]] = {}
     for name, sizings in CANDIDATES.items():
-        best: tuple[float, Server] | None = None
         for sizing in sizings:
             server = Server(name, sizing, environment)
             running.append(server)
             server.start()
             load(server, 1.0, clients=CLIENTS)  # warm
-            got = load(server, seconds, clients=CLIENTS)
-            tried[f"{name}: {sizing.words}"] = {**got, "start_s": server.start_seconds}
-            say(f"{name}, {sizing.words}: {got['rate']:.2f}/s, p50 {got['p50']:.0f} ms")
-            if best is None or got["rate"] > best[0]:
-                if best:
-                    best[1].stop()
-                best = (got["rate"], server)
-            else:
-                server.stop()
-        assert best is not None
-        chosen.append(best[1])
+            candidates.setdefault(name, []).append(server)
+    tried: dict[str, list[dict[str, float]]] = {}
+    for _ in range(TURNS):
+        for server in running:
+            tried.setdefault(server.words, []).append(load(server, seconds, clients=CLIENTS))
+
+    def rate(server: Server) -> float:
+        return float(np.median([got["rate"] for got in tried[server.words]]))
+
+    for server in running:
+        say(f"{server.words}: {rate(server):.2f}/s")
+    chosen = [max(servers, key=rate) for servers in candidates.values()]
+    for server in running:
+        if server not in chosen:
+            server.stop()
     return chosen, tried
 
 
@@ -153,7 +159,7 @@ def main() -> None:
         common = {"checkpoint": checkpoint, "graph": graph, "photo": photo}
         running: list[Server] = []
         try:
-            servers, tried = choose(environment, seconds / 2, say, running)
+            servers, tried = choose(environment, seconds / 3, say, running)
             done = []
             for number in range(rounds):
                 done.append(one_round(number, servers, common, seconds))

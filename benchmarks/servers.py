@@ -95,6 +95,11 @@ class Server:
         self.start_seconds = 0.0
         self.port = 0
 
+    @property
+    def words(self) -> str:
+        """Name and sizing."""
+        return f"{self.name}, {self.sizing.words}"
+
     def start(self) -> None:
         """Starts it, waits until it says that it is ready, and puts it to sleep.
 
