@@ -49,7 +49,9 @@ def call(module: str, *arguments: object, **options: object) -> Any:
     """Runs ``python -m benchmarks.MODULE`` and reads the JSON that it prints."""
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments), *flags]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    # As app/__init__.py has it; these import NumPy before that.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
 

@@ -40,7 +40,7 @@ def _ours(workers: int, running: int, words: str) -> Sizing:
     return Sizing(
         words,
         (str(BIN / "gunicorn"), "flask_app:app"),
-        {"WORKERS": str(workers), "MAX_RUNNING": str(running), "RATE_LIMIT": "off", "OMP_NUM_THREADS": "1"},
+        {"WORKERS": str(workers), "MAX_RUNNING": str(running), "RATE_LIMIT": "off"},
     )
 
 

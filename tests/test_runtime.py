@@ -108,6 +108,19 @@ def test_a_server_on_the_cpu_does_without_pytorch_even_for_a_heat_map(tiny_check
     assert done.stdout.rstrip().endswith("[]")
 
 
+def test_numpy_leaves_the_other_cores_to_the_network() -> None:
+    code = (
+        "import app.web, app.gradio_ui, threadpoolctl\n"
+        "blas = [pool for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas']\n"
+        "print(sorted({pool['num_threads'] for pool in blas if pool['internal_api'] == 'openblas'}))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "[1]", done.stderr
+
+
 def test_pytorch_can_be_asked_for(tiny_checkpoint: Path) -> None:
     predictor = Predictor.from_checkpoint(str(tiny_checkpoint), device="cpu", runtime="torch")
     assert "on cpu with torch" in predictor.describe()
