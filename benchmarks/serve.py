@@ -30,16 +30,17 @@ from model.export import graph_name
 from model.runtime import available_cores
 
 CLIENTS = 16
+RUNTIMES = ("openvino", "onnxruntime", "torch")
 LOAD = 0.7
 """Share of a server's own largest throughput at which its tail latency is measured."""
 TURNS = 3
-"""How often each sizing is tried before the best is chosen."""
+"""How often each sizing and each runtime is tried before the best is chosen."""
 
 
 def forward_variants(cores: int) -> dict[str, dict[str, Any]]:
     """The bare network: each runtime with all cores on one picture, and with one core a picture."""
     variants: dict[str, dict[str, Any]] = {}
-    for runtime in ("openvino", "onnxruntime", "torch"):
+    for runtime in RUNTIMES:
         variants[f"{runtime}, 1 x {cores}"] = {"runtime": runtime, "threads": cores, "streams": 1}
         variants[f"{runtime}, {cores} x 1"] = {"runtime": runtime, "threads": cores, "streams": cores}
     return variants
@@ -103,21 +104,29 @@ def choose(
     return chosen, tried
 
 
-def one_round(number: int, servers: list[Server], common: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Each thing once: the bare network, the predictor, every server under full load, ours at part load."""
+def choose_runtime(common: dict[str, Any], threads: int, seconds: float) -> str:
+    """The runtime whose forward is the fastest with so many threads on one picture; they take turns."""
+    took: dict[str, list[float]] = {runtime: [] for runtime in RUNTIMES}
+    for _ in range(TURNS):
+        for runtime in RUNTIMES:
+            got = call("bare", "forward", **common, runtime=runtime, threads=threads, seconds=seconds)
+            took[runtime].append(got["ms"])
+    return min(RUNTIMES, key=lambda runtime: np.median(took[runtime]))
+
+
+def one_round(
+    number: int, servers: list[Server], runtimes: dict[int, str], common: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Each thing once: the bare network, the predictor, every server under full load, ours at part load.
+
+    ``runtimes`` names the runtime that ``predict`` is measured against, by its number of threads.
+    """
     result: dict[str, Any] = {"forward": {}, "predict": {}, "closed": {}}
-    cores = available_cores()
-    for name, variant in forward_variants(cores).items():
+    for name, variant in forward_variants(available_cores()).items():
         result["forward"][name] = call("bare", "forward", **common, **variant, seconds=seconds / 3)
-    for threads in sorted({1, cores}):
-        candidates = {
-            name.split(",")[0]: result["forward"][name]["ms"]
-            for name in result["forward"]
-            if name.endswith(f", 1 x {threads}") or (threads == 1 and name.endswith(f"{cores} x 1"))
-        }
-        fastest = min(candidates, key=lambda runtime: candidates[runtime])
-        timed = call("bare", "predict", **common, runtime=fastest, threads=threads, seconds=seconds / 2)
-        result["predict"][f"{threads} threads"] = {**timed, "runtime": fastest}
+    for threads, runtime in runtimes.items():
+        timed = call("bare", "predict", **common, runtime=runtime, threads=threads, seconds=seconds / 2)
+        result["predict"][f"{threads} threads"] = {**timed, "runtime": runtime}
     turn = number % len(servers)
     for server in servers[turn:] + servers[:turn]:
         result["closed"][server.name] = load(server, seconds, clients=CLIENTS)
@@ -162,9 +171,14 @@ def main() -> None:
         running: list[Server] = []
         try:
             servers, tried = choose(environment, seconds / 3, say, running)
+            runtimes = {
+                threads: choose_runtime(common, threads, seconds / 6)
+                for threads in sorted({1, available_cores()})
+            }
+            say(f"the fastest runtime by its threads: {runtimes}")
             done = []
             for number in range(rounds):
-                done.append(one_round(number, servers, common, seconds))
+                done.append(one_round(number, servers, runtimes, common, seconds))
                 rates = ", ".join(f"{name} {got['rate']:.2f}/s" for name, got in done[-1]["closed"].items())
                 say(f"round {number + 1} of {rounds}: {rates}")
             resident = servers[0].resident_megabytes()

