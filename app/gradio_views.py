@@ -91,7 +91,7 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
             with received(image, folder) as data:
                 return _answered(data, request)
         except SkinDiseaseNetError as error:
-            return [None, error_html(error) + notice_html(), *_SHOWN]
+            return _refused(error)
 
     def show_example(event: gr.EventData, request: gr.Request) -> list[Any]:
         number = getattr(event, "number", None)
@@ -100,7 +100,10 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
         try:
             return _answered(examples[number].data, request)
         except SkinDiseaseNetError as error:
-            return [None, error_html(error) + notice_html(), *_SHOWN]
+            return _refused(error)
+
+    def _refused(error: SkinDiseaseNetError) -> list[Any]:
+        return [None, error_html(error) + notice_html(), *_SHOWN]
 
     def _answered(data: bytes, request: gr.Request) -> list[Any]:
         prediction = look(data, heatmap=True, key=key_name(request))

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 
 from model import labels
@@ -71,11 +72,10 @@ def test_labels_are_the_22_names_in_their_fixed_order():
 
 @pytest.mark.shared
 def test_order_is_that_of_the_data_set(request):
-    parquet = pytest.importorskip("pyarrow.parquet")
     shards = sorted((request.config.rootpath.parent / "shared/data/skin22").glob("train-*.parquet"))
     if not shards:
         pytest.skip("needs ../shared/data/skin22")
-    features = json.loads(parquet.read_schema(shards[0]).metadata[b"huggingface"])["info"]["features"]
+    features = json.loads(pq.read_schema(shards[0]).metadata[b"huggingface"])["info"]["features"]
     assert tuple(features["label"]["names"]) == LABELS
 
 
