@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from app.predictor import Predictor
-from model.container import exif_orientation
 from model.errors import ImageError
 from model.image import read_image
+from model.image.container import exif_orientation
 
 ROOT = Path(__file__).resolve().parent.parent
 STATUS = {WORKS: 200, "empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
