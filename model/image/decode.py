@@ -38,8 +38,8 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
 
     The EXIF rotation is applied. Colours are converted to sRGB from what the ICC profile says that they are,
     or a PNG, HEIC or AVIF in its own way. The first frame of an animation, the first page of a TIFF and the
-    main picture of a HEIC or AVIF are taken. Transparency is laid on white, 16 bits are scaled to 8. The result
-    carries no metadata; that of all but WebP, GIF and BMP is taken off before the file is decoded.
+    main picture of a HEIC or AVIF are taken. Transparency is laid on white, 16 bits are scaled to 8. The
+    result carries no metadata; that of all but WebP, GIF and BMP is taken off before the file is decoded.
 
     Args:
         data: an encoded picture of one of ``FORMATS``, at most ``MAX_BYTES``.

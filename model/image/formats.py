@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, Image, TiffImagePlugin
 
 try:
     import pi_heif
@@ -24,6 +24,8 @@ MAX_PARTS = 4000
 Image.init()
 # One picture, one core: a server answers several at once. What else a HEIC file carries is not looked at.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Pillow's own reading of uncompressed TIFF takes 16 bits in separate planes for 8.
+TiffImagePlugin.READ_LIBTIFF = True
 if pi_heif is not None:
     pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 

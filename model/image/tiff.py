@@ -93,6 +93,8 @@ def _check(data: bytes, entries: dict[int, _Entry], values: dict[int, tuple[int,
         raise _not_read("channels that are no whole numbers of 1 to 16 bits")
     if kind not in _COLOUR_KINDS or (kind, bits[0]) == (0, 16):
         raise _not_read(f"colours of the kind {kind} with {bits[0]} bits")
+    if one(_SAMPLES, 1) > 5:
+        raise _not_read(f"{one(_SAMPLES, 1)} channels")
     width, height = values[_WIDTH][0], values[_HEIGHT][0]
     if _TILE_WIDTH in values:
         across, down = values[_TILE_WIDTH][0], values[_TILE_HEIGHT][0]
@@ -104,7 +106,7 @@ def _check(data: bytes, entries: dict[int, _Entry], values: dict[int, tuple[int,
         raise IndexError
     planes = one(_SAMPLES, 1) if one(_PLANAR, 1) == 2 else 1
     tiles = math.ceil(width / across) * math.ceil(height / down)
-    if max(tiles * across * down, width * height) > 2 * MAX_PIXELS_WHOLE or one(_SAMPLES, 1) > 5:
+    if max(tiles * across * down, width * height) > 2 * MAX_PIXELS_WHOLE:
         raise ImageError(
             f"The picture has {width} x {height} pixels in pieces of {across} x {down}; at most "
             f"{MAX_PIXELS_WHOLE / 1e6:.0f} million pixels are accepted.",
