@@ -118,7 +118,8 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def _strip_jpeg(data: bytes) -> Bare:
-    kept, orientation, profile = [data[:2]], 1, {}
+    kept, orientation = [data[:2]], 1
+    profile: dict[int, tuple[int, bytes]] = {}
     position, steps = 2, 0
     while found := _MARKER.search(data, position):
         steps += (
@@ -156,7 +157,8 @@ def _joined(parts: dict[int, tuple[int, bytes]]) -> bytes | None:
 
 
 def _strip_png(data: bytes) -> Bare:
-    kept, orientation, colours = [data[:8]], 1, {}
+    kept, orientation = [data[:8]], 1
+    colours: dict[bytes, bytes] = {}
     position, steps = 8, 0
     animation, before_pixels, frames, stand_in = b"", 0, 0, False
     while position + 12 <= len(data):

@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from model.errors import ImageError
 from model.image.colour import to_srgb
@@ -100,11 +100,11 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         raise _broken(unfinished) from None
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
 
 
-def _load(image: Image.Image, target_side: int | None) -> None:
+def _load(image: ImageFile.ImageFile, target_side: int | None) -> None:
     if target_side is not None:
         image.draft("RGB", (target_side, target_side))
     image.load()
@@ -113,7 +113,7 @@ def _load(image: Image.Image, target_side: int | None) -> None:
         image.load()
 
 
-def _without_end(data: bytes, target_side: int | None) -> Image.Image:
+def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
     """A JPEG that has all its pixels and lacks the end marker.
 
     The decoder would fill up what is missing in silence. If the picture is whole, though, it does not matter
@@ -180,7 +180,7 @@ def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
         image = _eight_bits(image)
     elif "transparency" in image.info:
         image = image.convert("RGBA")
-    if image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0):
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image = image.convert("RGB")  # Windows' programs leave the fourth byte at 0 and mean no alpha
     image = to_srgb(image, profile)
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):

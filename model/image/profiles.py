@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from model.errors import ImageError
 
-Chromaticities = tuple[float, float, float, float, float, float, float, float]
-"""x and y of red, green, blue and white."""
+Chromaticities = tuple[float, ...]
+"""x and y of red, green, blue and white: eight numbers."""
 
 _D65 = (0.3127, 0.3290)
 SRGB: Chromaticities = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65)

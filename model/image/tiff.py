@@ -30,7 +30,7 @@ _HINT = "Save the picture as an ordinary TIFF of 8 bits a channel, as JPEG or as
 
 class _Entry(NamedTuple):
     kind: int
-    count: int
+    number: int
     place: int
 
 
@@ -57,7 +57,7 @@ def first_page(data: bytes) -> tuple[bytes, bytes | None]:
         ) from None
     profile = entries.get(_PROFILE)
     return _with_directory(data, values, order), profile and data[
-        profile.place : profile.place + profile.count
+        profile.place : profile.place + profile.number
     ]
 
 
@@ -75,9 +75,9 @@ def _entries(data: bytes, order: str) -> dict[int, _Entry]:
 
 
 def _values(data: bytes, entry: _Entry, order: str) -> tuple[int, ...]:
-    if entry.count > MAX_STRIPS:
-        raise _not_read(f"{entry.count} strips, tiles or colours, over {MAX_STRIPS}")
-    return struct.unpack_from(f"{order}{entry.count}{_TYPES[entry.kind]}", data, entry.place)
+    if entry.number > MAX_STRIPS:
+        raise _not_read(f"{entry.number} strips, tiles or colours, over {MAX_STRIPS}")
+    return struct.unpack_from(f"{order}{entry.number}{_TYPES[entry.kind]}", data, entry.place)
 
 
 def _check(data: bytes, entries: dict[int, _Entry], values: dict[int, tuple[int, ...]]) -> None:
