@@ -10,6 +10,7 @@ import io
 import itertools
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 MAX_PROFILE = 4 * 1024 * 1024
@@ -53,13 +54,33 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if transform is None:
         return image
     converted = plain
-    if plain.mode == "RGB":
+    if plain.mode == "L":
+        converted = Image.fromarray(_of_256_greys(transform)[np.asarray(plain)])
+    elif plain.mode == "RGB":
         transform.apply_in_place(plain)  # a quarter faster
     else:
         converted = transform.apply(plain)
     if alpha is not None:
         converted.putalpha(alpha)
     return converted
+
+
+def wide_grey_to_srgb(grey: NDArray[np.uint16], profile: bytes | None) -> Image.Image | None:
+    """Grey of 16 bits in sRGB; None where there is nothing to convert.
+
+    Interpolated between the 256 steps of 8 bits, which would not tell dark places apart in linear light.
+    """
+    ramp = to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
+    if ramp.mode == "L":
+        return None
+    steps, numbers = np.arange(256), np.asarray(ramp, float)[0]
+    table = np.stack([np.interp(np.arange(65536) / 257, steps, numbers[:, i]) for i in range(3)], axis=-1)
+    return Image.fromarray(np.rint(table).astype(np.uint8)[grey])
+
+
+def _of_256_greys(transform: ImageCms.ImageCmsTransform) -> NDArray[np.uint8]:
+    """What each grey becomes: (256, 3)."""
+    return np.asarray(transform.apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None])))[0]
 
 
 # A camera writes the same few bytes into every picture. littleCMS's transforms may be shared by threads.
@@ -78,7 +99,9 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         space, kind = source.profile.xcolor_space, source.profile.device_class
         if _SPACES.get(space) != mode or kind not in _CLASSES:
             return None
-        transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB", _INTENT)
+        # For grey, littleCMS's short cut is a table of 33 steps, too coarse for the dark.
+        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB", _INTENT, flags)
         return transform if _is_of_use(transform, mode) else None
     except Exception:  # whatever is wrong with a profile, the picture is there
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from model.errors import ImageError
-from model.image.colour import to_srgb
+from model.image.colour import to_srgb, wide_grey_to_srgb
 from model.image.container import MAX_SCANS_OF_LARGEST, Bare, count_scans, exif_orientation, strip
 from model.image.formats import FORMATS, MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MAX_PIXELS_WHOLE, MIN_SIDE, names
 
@@ -177,7 +177,8 @@ def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
     if image.format == "PNG" and "transparency" in image.info and image.mode != "P":
         image = _without_colour(image, bare.data)
     elif image.mode.startswith("I"):
-        image = _eight_bits(image)
+        image = wide_grey_to_srgb(np.asarray(image, np.uint16), profile) or _eight_bits(image)
+        profile = None
     elif "transparency" in image.info:
         image = image.convert("RGBA")
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
