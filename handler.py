@@ -14,6 +14,7 @@ from PIL import Image
 from app.predictor import Predictor
 from model.errors import ConfigError, ImageError
 from model.image import MAX_BYTES
+from model.image.colour import to_srgb
 
 
 class EndpointHandler:
@@ -64,7 +65,7 @@ def _encoded(inputs: object) -> bytes:
             ) from None
     if isinstance(inputs, Image.Image):
         # So the toolkit hands over a body of the type image/*: decoded, and not turned upright.
-        picture = inputs.convert("RGB")
+        picture = to_srgb(inputs, inputs.info.get("icc_profile")).convert("RGB")
         scale = min(1.0, math.sqrt(MAX_BYTES / (4 * picture.width * picture.height)))  # as PNG it must fit
         picture.thumbnail((picture.width * scale, picture.height * scale))
         buffer = io.BytesIO()

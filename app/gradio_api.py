@@ -78,8 +78,9 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
         """Looks at one photo of skin. Education and decision support, never a diagnosis.
 
         Args:
-            image: the photo (JPEG, PNG, WebP, GIF or BMP, at most 20 MB) as data:image/jpeg;base64,... or as
-                an upload, which is deleted once it has been read. Web addresses elsewhere are not fetched.
+            image: the photo (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, at most 20 MB) as
+                data:image/jpeg;base64,... or as an upload, which is deleted once it has been read. Web
+                addresses elsewhere are not fetched.
             heatmap: also return the heat map, as a data URI.
 
         Returns:

@@ -19,6 +19,7 @@ from app.gradio_result import error_html, result_html
 from app.gradio_uploads import MAX_TOTAL, received, received_all
 from app.predictor import Prediction
 from model.errors import SkinDiseaseNetError
+from model.image import SUFFIXES
 
 Look = Callable[..., Prediction]
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
@@ -168,7 +169,7 @@ def several_page(look: Look, folder: Path, labels: Sequence[str]) -> None:
 
     files = gr.File(
         file_count="multiple",
-        file_types=["image"],
+        file_types=["image", *SUFFIXES],
         label=f"Photos, {at_most()}",
         height=180,
         elem_id="sdn-files",

@@ -15,6 +15,7 @@ import pytest
 from conftest import encode, make_picture
 from fake_hub import FakeHub
 from PIL import Image
+from profiles_made import rgb_profile
 from session import Session
 
 from app.predictor import Predictor
@@ -88,6 +89,14 @@ def test_every_form_of_a_picture_gets_the_same_answer(
     expected = comparable(predictor.predict(data).to_json())
     for inputs in (data, text, f"data:image/png;base64,{text}", opened):
         assert comparable(endpoint({"inputs": inputs})) == expected
+
+
+def test_a_decoded_photo_keeps_the_colours_of_its_profile(
+    endpoint: EndpointHandler, predictor: Predictor
+) -> None:
+    data = encode(make_picture(seed=5), "PNG", icc_profile=rgb_profile("ProPhoto"))
+    expected = comparable(predictor.predict(data).to_json())
+    assert comparable(endpoint({"inputs": Image.open(io.BytesIO(data))})) == expected
 
 
 def test_a_large_decoded_photo_is_made_to_fit(endpoint: EndpointHandler) -> None:

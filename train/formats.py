@@ -16,6 +16,7 @@ import datasets
 from tqdm import tqdm
 
 from model.errors import DataError
+from model.image import SUFFIXES
 from train.tables import read_table, read_truth
 
 Loader = Callable[["Sequence[str] | None"], datasets.Dataset]
@@ -24,7 +25,6 @@ Loader = Callable[["Sequence[str] | None"], datasets.Dataset]
 UNKNOWN = "unk"
 """ISIC 2019's label for none of the eight; only its test set has such rows."""
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _PARTS = {"Training": "train", "Validation": "validation", "Test": "test"}
 _PAD_LABELS = {"ACK": "ak", "BCC": "bcc", "MEL": "mel", "NEV": "nv", "SCC": "scc", "SEK": "sek"}
 _FITZPATRICK_LABELS = ("label", "nine_partition_label", "three_partition_label")
@@ -52,7 +52,7 @@ def pictures(folder: Path) -> Iterator[Path]:
     """The picture files in a folder and below, sorted."""
     for file in tqdm(sorted(folder.rglob("*")), desc="look for pictures", unit="file", delay=2, leave=False):
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)  # a Mac's "._NAME.jpg"
-        if file.suffix.lower() in _PICTURES and not hidden and file.is_file():
+        if file.suffix.lower() in SUFFIXES and not hidden and file.is_file():
             yield file
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.web import openapi_examples as examples
-from model.image import FORMATS, MAX_BYTES
+from model.image import MAX_BYTES
+from model.image.formats import names
 from model.labels import URGENCY
 
 Schema = dict[str, Any]
@@ -198,7 +199,7 @@ _BINARY: Schema = {"type": "string", "format": "binary"}
 _PREDICT = {
     "operationId": "predict",
     "summary": "Look at one picture",
-    "description": f"Takes {', '.join(FORMATS)} of at most {MAX_BYTES / 1e6:.0f} MB, as the multipart field "
+    "description": f"Takes {names(last='and')} of at most {MAX_BYTES / 1e6:.0f} MB, as the multipart field "
     "`image` or as the bare body. The status is 200 whatever the verdict. The picture is held in memory "
     "until the answer is sent, and nowhere else.",
     "parameters": [

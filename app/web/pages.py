@@ -19,7 +19,7 @@ from app.web.answer import render_answer, render_table
 from app.web.errors import RequestError
 from app.web.openapi import build_document
 from app.web.upload import MAX_BATCH_BYTES, read_form_picture, read_form_pictures
-from model.image import FORMATS
+from model.image import ACCEPT
 from model.labels import URGENCY, condition
 
 EXAMPLE_SIDE = 400
@@ -63,7 +63,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
             "learn_about": lambda name: url_for("pages.learn", _anchor=anchors[name]),
             "max_batch": MAX_BATCH,
             "max_megabytes": MAX_BATCH_BYTES // 1_000_000,
-            "accept": ",".join(f"image/{kind.lower()}" for kind in FORMATS),
+            "accept": ACCEPT,
         }
 
     @pages.get("/")

@@ -1,0 +1,229 @@
+"""Bytes to a safe RGB picture: the only code that decodes an image, for training and serving alike."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from model.errors import ImageError
+from model.image.colour import to_srgb, wide_grey_to_srgb
+from model.image.container import MAX_SCANS_OF_LARGEST, Bare, count_scans, exif_orientation, strip
+from model.image.formats import FORMATS, MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MAX_PIXELS_WHOLE, MIN_SIDE, names
+
+# Pillow warns of damaged metadata and of sizes that `read_image` refuses anyway. To silence that only around
+# a call would not be safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow calls a file of one of its formats unknown where the header is damaged.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+
+_FORMAT_HINT = "Save the picture as JPEG, PNG or WebP and try again."
+
+
+def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
+    """Decodes a picture as a person would expect to see it.
+
+    The EXIF rotation is applied. Colours are converted to sRGB from what the ICC profile says that they are,
+    or a PNG, HEIC or AVIF in its own way. The first frame of an animation, the first page of a TIFF and the
+    main picture of a HEIC or AVIF are taken. Transparency is laid on white, 16 bits are scaled to 8. The
+    result carries no metadata; that of all but WebP, GIF and BMP is taken off before the file is decoded.
+
+    Args:
+        data: an encoded picture of one of ``FORMATS``, at most ``MAX_BYTES``.
+        target_side: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides
+            keep at least this many pixels, which saves most of the decoding time.
+
+    Returns:
+        A picture of mode RGB.
+
+    Raises:
+        ImageError: with the codes ``empty_image``, ``image_too_large``, ``unsupported_format``,
+            ``invalid_image``, ``image_too_small`` or ``image_too_narrow``.
+    """
+    if not data:
+        raise ImageError(
+            "The picture is empty (0 bytes).", hint="Choose a photo and send it again.", code="empty_image"
+        )
+    if len(data) > MAX_BYTES:
+        raise ImageError(
+            f"The picture has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted.",
+            hint="Save a smaller copy and try again.",
+            code="image_too_large",
+        )
+    try:
+        bare = strip(data)
+        image = _open(bare.data)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP":
+            raise _broken(error) from None
+        raise ImageError(
+            f"The {len(data)} bytes are not a {names()} picture.",
+            hint=_FORMAT_HINT,
+            code="unsupported_format",
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels("far too many pixels", MAX_PIXELS) from None
+    except Exception as error:
+        raise _broken(error) from None
+    with image:
+        _check_size(*image.size, most=MAX_PIXELS if image.format == "JPEG" else MAX_PIXELS_WHOLE)
+        if image.format == "JPEG":
+            _check_scans(bare.data, *image.size)
+        try:
+            _load(image, target_side)
+            return _plain_rgb(image, bare)
+        except (OSError, ValueError) as error:
+            if image.format != "JPEG":
+                raise _broken(error) from None
+            unfinished = error
+        except Exception as error:
+            raise _broken(error) from None
+    try:
+        with _without_end(bare.data, target_side) as image:
+            return _plain_rgb(image, bare)
+    except Exception:
+        raise _broken(unfinished) from None
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+
+
+def _load(image: ImageFile.ImageFile, target_side: int | None) -> None:
+    if target_side is not None:
+        image.draft("RGB", (target_side, target_side))
+    image.load()
+    if image.format == "PNG" and image.info.get("default_image"):
+        image.seek(1)  # `strip` left the animation's first frame, which is no part of it
+        image.load()
+
+
+def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
+    """A JPEG that has all its pixels and lacks the end marker.
+
+    The decoder would fill up what is missing in silence. If the picture is whole, though, it does not matter
+    what comes behind the last byte.
+    """
+    whole = data[:-1] if data.endswith(b"\xff") else data
+    images = [_open(whole + filling * 64 + b"\xff\xd9") for filling in (b"\0", b"\x55")]
+    for image in images:
+        _load(image, target_side)
+    if images[0].tobytes() != images[1].tobytes():
+        raise OSError("cut off")
+    return images[0]
+
+
+def _check_size(width: int, height: int, *, most: int) -> None:
+    if width * height > most:
+        raise _too_many_pixels(f"{width} x {height} pixels", most)
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"The picture has {width} x {height} pixels; each side needs at least {MIN_SIDE}.",
+            hint="Take the photo again, closer and in full size.",
+            code="image_too_small",
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"The picture has {width} x {height} pixels; a side may be at most {MAX_ASPECT} times the other.",
+            hint="Crop the picture to the part of the skin that matters.",
+            code="image_too_narrow",
+        )
+
+
+def _check_scans(data: bytes, width: int, height: int) -> None:
+    # The largest picture's work is the measure; a small picture's passes cost something too.
+    allowed = MAX_SCANS_OF_LARGEST * MAX_PIXELS // max(width * height, 1_000_000)
+    if data.count(b"\xff\xda") > allowed and count_scans(data, at_most=allowed) > allowed:
+        raise ImageError(
+            f"The JPEG asks for over {allowed} passes over {width} x {height} pixels; about ten are usual.",
+            hint="Open the picture in an image program, save it as an ordinary JPEG and try again.",
+        )
+
+
+def _too_many_pixels(got: str, most: int) -> ImageError:
+    return ImageError(
+        f"The picture has {got}; at most {most / 1e6:.0f} million are accepted.",
+        hint="Save a smaller copy and try again.",
+        code="image_too_large",
+    )
+
+
+def _broken(error: Exception) -> ImageError:
+    return ImageError(
+        f"The picture cannot be decoded ({type(error).__name__}); it may be cut off or damaged.",
+        hint=_FORMAT_HINT,
+    )
+
+
+def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
+    orientation, profile = bare.orientation, bare.profile or image.info.get("icc_profile")
+    if orientation == 1 and image.format in ("WEBP", "AVIF"):
+        orientation = exif_orientation(image.info.get("exif") or b"")
+    if image.format == "PNG" and "transparency" in image.info and image.mode != "P":
+        image = _without_colour(image, bare.data)
+    elif image.mode.startswith("I"):
+        image = wide_grey_to_srgb(np.asarray(image, np.uint16), profile) or _eight_bits(image)
+        profile = None
+    elif "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image = image.convert("RGB")  # Windows' programs leave the fourth byte at 0 and mean no alpha
+    image = to_srgb(image, profile)
+    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
+        image = image.convert("RGBA")
+    if image.mode == "RGBA":
+        plain = Image.new("RGB", image.size, "white")
+        plain.paste(image, mask=image.getchannel("A"))
+    else:
+        plain = image.convert("RGB")  # a copy, even of RGB
+        plain.info.clear()
+    turn = _TURNS.get(orientation)
+    return plain if turn is None else plain.transpose(turn)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it. 257 x 255 = 65535.
+    grey = np.asarray(image).clip(0, 65535).astype(np.uint32)
+    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+
+
+def _without_colour(image: Image.Image, data: bytes) -> Image.Image:
+    """A PNG of grey or RGB with alpha in place of the one colour that its tRNS chunk calls transparent.
+
+    The colour is told in the file's own depth, in which the picture must be compared with it.
+    """
+    transparent, depth = image.info.pop("transparency"), data[24]
+    if image.mode == "RGB":
+        pixels = np.asarray(image).astype(np.uint16)
+        if depth == 16:
+            with _open(data) as low:
+                # The decoder keeps the upper bytes; told the other byte order, it keeps the lower ones.
+                low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+                pixels = pixels << 8 | np.asarray(low)
+        hidden = (pixels == np.asarray(transparent, np.uint16)).all(axis=-1)
+    else:
+        if depth == 16:
+            plain = _eight_bits(image)
+        else:
+            plain = image.convert("L")
+            transparent = transparent if image.mode == "1" else transparent * 255 // (2**depth - 1)
+        hidden = np.asarray(image if depth == 16 else plain) == transparent
+        image = plain
+    with_alpha = image.convert("RGBA" if image.mode == "RGB" else "LA")
+    with_alpha.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
+    return with_alpha
