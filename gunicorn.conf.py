@@ -4,16 +4,18 @@ gunicorn finds this file by itself in the folder that it is started in.
 Everything follows from app/settings.py.
 """
 
+import logging.config
 import os
 import shutil
 import sys
 import tempfile
 
 from app.logs import LOGGING
-from app.settings import Settings
+from app.settings import Settings, is_local
 from app.worker import SPARE_THREADS, BoundedWorker
 from model.errors import SkinDiseaseNetError
 
+logging.config.dictConfig(LOGGING)
 try:
     _settings = Settings.from_environment(default_port=8000)
 except SkinDiseaseNetError as error:
@@ -40,11 +42,12 @@ if not os.path.basename(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).startswi
 
 
 def on_starting(server):
-    """Settings are by environment only: an option that says otherwise would go around ACCESS."""
-    if server.cfg.settings["bind"].get() != [bind]:
-        given = ", ".join(server.cfg.settings["bind"].get())
+    """Another address of this machine's own may be given, but no option goes around ACCESS."""
+    given = server.cfg.settings["bind"].get()
+    local = all(isinstance(address, tuple) and is_local(address[0]) for address in server.cfg.address)
+    if given != [bind] and not local:
         print(
-            f"error: gunicorn was told to listen on {given}, but HOST and PORT say {bind}. "
+            f"error: gunicorn was told to listen on {', '.join(given)}, but HOST and PORT say {bind}. "
             "Set HOST and PORT, and leave --bind out.",
             file=sys.stderr,
         )

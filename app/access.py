@@ -83,6 +83,10 @@ class KeyStore:
                 found = key
         return found
 
+    def with_digest(self, digest: str) -> Key | None:
+        """The stored key with this hash, or None: what a session is looked up by."""
+        return next((key for key in self.valid() if key.digest == digest), None)
+
     def check(self, name: str, secret: str) -> bool:
         """Whether ``secret`` is the text of the key called ``name``, as user name and password go."""
         key = self.find(secret)

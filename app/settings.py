@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import functools
+import ipaddress
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +18,14 @@ from limits import parse_many
 from model.errors import ConfigError
 from model.runtime import DEVICES, RUNTIMES
 
+logger = logging.getLogger(__name__)
+
 EMBEDDED_CHECKPOINT = str(Path(__file__).resolve().parent.parent / "checkpoints" / "skin22")
-LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 MIN_SECRET = 32
 """Characters; half of the 64 that ``secrets.token_hex(32)`` writes."""
+
+_NEAR = 0.8
+"""How like a setting (``difflib``, up to 1) the name of a variable is that was meant to be it."""
 
 _SECRET_HINT = 'Set SECRET_KEY to what `python -c "import secrets; print(secrets.token_hex(32))"` prints.'
 
@@ -38,6 +46,7 @@ class Settings:
         access: open (anyone) or keys (whoever has one).
         keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
         secret_key: signs the sessions of the Flask pages; at least 32 characters.
+        sessions_folder: who is signed in to the Flask pages; None for the user's cache folder.
         trusted_proxies: how many proxies stand in front and add to X-Forwarded-For.
         rate_limit: requests with a picture by key, or by address where there is none; None for no limit.
         rate_limit_storage: where they are counted, ``memory://`` or a Redis URL.
@@ -46,6 +55,7 @@ class Settings:
         max_waiting: predictions that wait for their turn in one worker; more are told to come back.
         request_seconds: in which a request must have arrived.
         audit_log: file that the audit lines are added to, ``-`` for the standard output.
+        audit_required: whether an answer whose audit line cannot be written is withheld.
         examples: a folder or Hub data set with pictures to try, see ``app/examples.py``; None for drawn ones.
     """
 
@@ -58,6 +68,7 @@ class Settings:
     access: Literal["open", "keys"] = "open"
     keys_file: Path | None = None
     secret_key: str | None = dataclasses.field(default=None, repr=False)
+    sessions_folder: Path | None = None
     trusted_proxies: int = 0
     rate_limit: str | None = None
     rate_limit_storage: str = dataclasses.field(default="memory://", repr=False)
@@ -66,11 +77,12 @@ class Settings:
     max_waiting: int = 16
     request_seconds: int = 60
     audit_log: str = "-"
+    audit_required: bool = False
     examples: str | None = None
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
-        """Reads the settings; an empty variable counts as not set.
+        """Reads the settings; an empty variable counts as not set, and the log warns of a misspelt one.
 
         Args:
             default_port: where PORT is not set.
@@ -80,6 +92,7 @@ class Settings:
             ConfigError: a value is out of range or contradicts another; the message names the variables.
         """
         env = os.environ if environment is None else environment
+        _warn_of_misspelt(env)
         device = env.get("DEVICE") or "auto"
         if device not in DEVICES:
             raise ConfigError(
@@ -102,6 +115,7 @@ class Settings:
             access=access,
             keys_file=keys_file,
             secret_key=env.get("SECRET_KEY") or None,
+            sessions_folder=Path(env["SESSIONS_FOLDER"]) if env.get("SESSIONS_FOLDER") else None,
             trusted_proxies=_number(env, "TRUSTED_PROXIES", 0, 0, 9),
             rate_limit=_rate_limit(env),
             rate_limit_storage=_storage(env),
@@ -110,6 +124,7 @@ class Settings:
             max_waiting=_number(env, "MAX_WAITING", cls.max_waiting, 0, 256),
             request_seconds=_number(env, "REQUEST_SECONDS", cls.request_seconds, 1, 600),
             audit_log=env.get("AUDIT_LOG") or "-",
+            audit_required=_yes_or_no(env, "AUDIT_REQUIRED"),
             examples=env.get("EXAMPLES") or None,
         )
         settings._check(rate_limit_storage_chosen=bool(env.get("RATE_LIMIT_STORAGE")))
@@ -146,6 +161,30 @@ class Settings:
         return self.secret_key
 
 
+def is_local(host: str) -> bool:
+    """Whether an address to listen on (without brackets) is this machine's own, which no other can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _warn_of_misspelt(env: Mapping[str, str]) -> None:
+    names = {field.name.upper() for field in dataclasses.fields(Settings)}
+    for name in env:
+        if (
+            env[name]
+            and name not in names
+            and (near := difflib.get_close_matches(name.upper(), names, 1, _NEAR))
+        ):
+            _warn_once(name, near[0])
+
+
+@functools.cache  # the settings are read more than once in a process, and in those that it forks
+def _warn_once(name: str, meant: str) -> None:
+    logger.warning("%s is set, which means nothing here. Is %s meant?", name, meant)
+
+
 def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"], Path | None]:
     chosen, keys_file = env.get("ACCESS"), env.get("KEYS_FILE")
     if chosen not in (None, "", "open", "keys"):
@@ -162,7 +201,7 @@ def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"],
                 hint="Set KEYS_FILE to a file that `python -m app key add NAME --file FILE` made.",
             )
         return "keys", Path(keys_file)
-    if not chosen and host not in LOCAL_HOSTS and not env.get("SPACE_ID"):
+    if not chosen and not is_local(host) and not env.get("SPACE_ID"):
         raise ConfigError(
             f"HOST is {host}, which other machines may reach, but ACCESS is not set.",
             hint="Set ACCESS=keys with a KEYS_FILE, or ACCESS=open to let anyone in.",
@@ -177,6 +216,13 @@ def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int
             f"{name} is {text!r}; a number from {low} to {high} is expected.", hint=f"Correct {name}."
         )
     return int(text)
+
+
+def _yes_or_no(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "no"
+    if text not in ("yes", "no"):
+        raise ConfigError(f"{name} is {text!r}; yes or no is expected.", hint=f"Correct {name}.")
+    return text == "yes"
 
 
 def _rate_limit(env: Mapping[str, str]) -> str | None:

@@ -42,6 +42,7 @@ def read(**variables: str) -> Settings:
         ({"MAX_RUNNING": "0"}, "MAX_RUNNING"),
         ({"MAX_WAITING": "1.5"}, "MAX_WAITING"),
         ({"REQUEST_SECONDS": "0"}, "REQUEST_SECONDS"),
+        ({"AUDIT_REQUIRED": "true"}, "AUDIT_REQUIRED is 'true'; yes or no"),
     ],
 )
 def test_a_wrong_or_contradictory_setting_is_named(variables: dict[str, str], named: str) -> None:
@@ -60,6 +61,27 @@ def test_the_choice_of_access() -> None:
     with pytest.raises(ConfigError, match="SECRET_KEY"):
         read(ACCESS="keys", KEYS_FILE="k").require_secret()
     assert read(ACCESS="keys", KEYS_FILE="k", SECRET_KEY=SECRET).require_secret() == SECRET
+
+
+def test_a_misspelt_setting_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        read(
+            ACESS="keys",
+            max_runing="2",
+            PATH="/bin",
+            HOSTNAME="ward",
+            SECRET_KEYS="",
+            WEB_PORT="80",
+            HOME="/",
+        )
+    assert [record.getMessage() for record in caplog.records] == [
+        "ACESS is set, which means nothing here. Is ACCESS meant?",
+        "max_runing is set, which means nothing here. Is MAX_RUNNING meant?",
+    ]
+
+
+def test_every_address_of_this_machine_alone_is_local() -> None:
+    assert {read(HOST=host).access for host in ("127.0.0.2", "127.255.0.1", "::1", "localhost")} == {"open"}
 
 
 def test_secrets_are_not_shown() -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,68 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, encode, free_port, make_picture, running
+from conftest import ROOT, encode, make_picture
+from serving import COMMAND, HEAD, QUICK, Server, started, status_of
 
-COMMAND = [sys.executable, "-m", "gunicorn", "flask_app:app"]
-QUICK = encode(make_picture())
 # Takes a good part of a second to decode.
 LONG = encode(make_picture(4000, 3000), "PNG", compress_level=1)
-
-
-class Server:
-    """A gunicorn of this test module: its address, its process, and what it wrote."""
-
-    def __init__(self, port: int, log: Path) -> None:
-        self.port, self.log = port, log
-        (self.master,) = (
-            child for child in psutil.Process().children() if child.environ().get("PORT") == str(port)
-        )
-
-    def workers(self) -> list[psutil.Process]:
-        return [child for child in self.master.children() if child.status() != psutil.STATUS_ZOMBIE]
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
-        """Status 0 where the connection was cut."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body, {"Content-Type": "image/png"} if body else {})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.headers), answer.read()
-        except (ConnectionError, http.client.HTTPException):
-            return 0, {}, b""
-        finally:
-            connection.close()
-
-    def predict(self, picture: bytes) -> tuple[int, dict[str, str], bytes]:
-        return self.ask("POST", "/api/v1/predict", picture)
-
-    def open(self, first: bytes) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        connection.sendall(first)
-        return connection
-
-
-def started(checkpoint: Path, log: Path, **environment: str) -> Iterator[Server]:
-    port = free_port()
-    environment = {
-        "CHECKPOINT": str(checkpoint),
-        "PORT": str(port),
-        "RATE_LIMIT": "off",
-        "AUDIT_LOG": str(log.with_name("audit.log")),
-        **environment,
-    }
-    with running(COMMAND, port=port, log=log, environment=environment, ready="/readyz"):
-        yield Server(port, log)
-
-
-def status_of(connection: socket.socket) -> int:
-    """Status of the answer to what was sent; 0 where the connection was cut."""
-    answer = http.client.HTTPResponse(connection)
-    try:
-        answer.begin()
-    except (ConnectionError, http.client.HTTPException):
-        return 0
-    return answer.status
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +50,6 @@ def test_more_than_can_wait_are_told_to_come_back(narrow: Server) -> None:
             assert json.loads(body)["error"]["code"] == "overloaded"
     assert max(waits) < 2, "health checks do not wait behind predictions"
     assert narrow.predict(QUICK)[0] == 200, "the turns were given back"
-
-
-HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 
 
 def test_slow_clients_hold_no_worker(narrow: Server) -> None:

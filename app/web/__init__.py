@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
+from flask.json.provider import DefaultJSONProvider
 
 from app.examples import load_examples
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web.api import build_api
+from app.web.body import Budget, InMemoryRequest, keep_reading
 from app.web.bounded import BoundedPredictor
 from app.web.errors import register_errors
-from app.web.gate import add_gate
+from app.web.gate import Doors, refuse_cross_site
 from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.pages import build_pages
-from app.web.trail import add_trail
-from app.web.upload import MAX_BODY, InMemoryRequest
+from app.web.proxy import trust_proxies
+from app.web.sign_in import build_sign_in
+from app.web.trail import add_audit, add_trail
+from app.web.upload import MAX_BATCH_BODY, MAX_BODY
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +39,45 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     """
     app = Flask(__name__)
     app.request_class = InMemoryRequest
+    # As many bytes as the pictures that may be looked at or wait, if each is as large as can be.
+    app.extensions["budget"] = Budget(
+        max((settings.max_running + settings.max_waiting) * MAX_BODY, 2 * MAX_BATCH_BODY)
+    )
     app.config["SETTINGS"] = settings
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = _StrictJson(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
-    if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    trust_proxies(app, settings.trusted_proxies)
     bounded = cast(
         Predictor,
         BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting),
     )
+    doors = Doors(app, settings) if settings.access == "keys" else None
     # In this order a request meets them; answers pass in the reverse order.
-    add_trail(app, settings, predictor)
+    add_trail(app, settings)
     app.after_request(add_headers)
-    sign_in = add_gate(app, settings)
-    for blueprint in (build_api(bounded), build_pages(bounded, load_examples(settings.examples)), sign_in):
-        if blueprint is not None:
-            app.register_blueprint(blueprint)
-    add_limits(app, settings)
+    app.after_request(keep_reading)
+    if doors is not None:
+        app.before_request(doors.recognise)
+    limited = add_limits(app, settings)
+    app.before_request(refuse_cross_site)
+    if doors is not None:
+        app.before_request(doors.turn_away)
+        app.register_blueprint(build_sign_in(doors, limited))
+    app.register_blueprint(build_api(bounded))
+    app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
+    add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.
     logging.getLogger("PIL").setLevel(logging.INFO)
     logger.info(predictor.describe())
     return app
+
+
+class _StrictJson(DefaultJSONProvider):
+    """JSON as its standard has it: a number that is not finite is an error of the server, not an answer."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(obj, allow_nan=False, **options)

@@ -11,10 +11,7 @@ from flask import g
 
 from app.predictor import Prediction, Predictor
 from app.web import metrics
-from app.web.errors import RequestError
-
-RETRY_AFTER = 3
-"""Seconds; by then a full queue of the default length has usually been worked off."""
+from app.web.errors import overloaded
 
 
 class BoundedPredictor:
@@ -49,13 +46,7 @@ class BoundedPredictor:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._room.acquire(blocking=False):
-            raise RequestError(
-                "More pictures are waiting than this server can look at soon.",
-                hint=f"Try again in {RETRY_AFTER} seconds.",
-                code="overloaded",
-                status=503,
-                headers={"Retry-After": str(RETRY_AFTER)},
-            )
+            raise overloaded("More pictures are waiting than this server can look at soon.")
         try:
             with metrics.WAITING.track_inprogress():
                 self._running.acquire()

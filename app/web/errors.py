@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import partial
-from typing import IO
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData
@@ -13,13 +11,13 @@ from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
     HTTPException,
+    InternalServerError,
     MethodNotAllowed,
     RequestTimeout,
 )
 
 from app.web.answer import PAGES, render_problem
 from model.errors import ConfigError, SkinDiseaseNetError
-from model.image import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +44,21 @@ class RequestError(SkinDiseaseNetError):
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.status, self.headers = status, headers or {}
+
+
+RETRY_AFTER = 3
+"""Seconds; by then a full queue of the default length has usually been worked off."""
+
+
+def overloaded(message: str) -> RequestError:
+    """503: the server has as much to do as it may; it can be asked again in ``RETRY_AFTER`` seconds."""
+    return RequestError(
+        message,
+        hint=f"Try again in {RETRY_AFTER} seconds.",
+        code="overloaded",
+        status=503,
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )
 
 
 # Picture errors by code; the others are 422: the bytes arrived as they should, the picture is at fault.
@@ -76,16 +89,15 @@ _INTERNAL = SkinDiseaseNetError(
     hint="Try again; if it happens again, tell whoever runs this server when it happened.",
     code="internal_error",
 )
-_KEYS = SkinDiseaseNetError(
-    "The server cannot tell right now who may ask.",
-    hint="Tell whoever runs this server; its log says more.",
-    code="keys_unreadable",
-)
+_TELL = "Tell whoever runs this server; its log says more."
+# Errors of the server's own files: what its log says of them is not for visitors.
+_OF_THE_SERVER = {
+    "keys_unreadable": "The server cannot tell right now who may ask.",
+    "sessions_unusable": "The server cannot tell right now who is signed in.",
+    "audit_unwritable": "The server cannot note down right now what it answers, so it does not answer.",
+}
 
 _FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
-
-# A browser reports a lost connection, not the answer, if the server stops reading while it is still sending.
-_DISCARD = 3 * MAX_BYTES
 
 
 def register_errors(app: Flask) -> None:
@@ -110,9 +122,9 @@ def _expected(error: SkinDiseaseNetError) -> Response:
         response = _answer(error, error.status)
         response.headers.update(error.headers)
         return response
-    if error.code == "keys_unreadable":
+    if error.code in _OF_THE_SERVER:
         logger.error("%s", error)
-        return _answer(_KEYS, 503)
+        return _answer(SkinDiseaseNetError(_OF_THE_SERVER[error.code], hint=_TELL, code=error.code), 503)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
     return _answer(error, _IMAGE_STATUS.get(error.code, 422))
@@ -122,6 +134,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
     status = error.code or 500
     if status < 400:  # a redirect
         return error
+    if isinstance(error, InternalServerError):  # from where no handler of exceptions is asked; it is logged
+        return _answer(_INTERNAL, status)
     known = _HTTP.get(status)
     code, message, hint = known or (
         error.name.lower().replace(" ", "_"),
@@ -140,8 +154,6 @@ def _http(error: HTTPException) -> Response | HTTPException:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     if status in (400, 408):
         response.headers["Connection"] = "close"  # where the next request would start is not known
-    if status == 413:
-        response.call_on_close(partial(_discard, request.environ["wsgi.input"], request.content_length))
     return response
 
 
@@ -152,20 +164,10 @@ def _unexpected(error: Exception) -> Response:
 
 def _answer(error: SkinDiseaseNetError, status: int) -> Response:
     if request.endpoint in PAGES:
-        return render_problem(error, status)
-    if wants_json():
+        body = render_problem(error, status)
+    elif wants_json():
         body = jsonify(error.to_json())
     else:
         body = make_response(render_template("error.html", error=error, status=status))
     body.status_code = status
     return body
-
-
-def _discard(stream: IO[bytes], length: int | None) -> None:
-    """Reads the rest of a body into nothing, up to a bound, after the answer was sent."""
-    left = min(length or _DISCARD, _DISCARD)
-    try:
-        while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
-            left -= len(chunk)
-    except (OSError, ValueError):
-        pass  # the client has gone, which is as well

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from flask import Flask, Response, g, request
 
@@ -12,17 +13,13 @@ from app.audit import AuditLog
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web import metrics
+from model.errors import SkinDiseaseNetError
 
 logger = logging.getLogger(__name__)
 
 
-def add_trail(app: Flask, settings: Settings, predictor: Predictor) -> None:
-    """Notes every request. Must come first, so that what is refused is noted too.
-
-    Raises:
-        ConfigError: the audit log cannot be written.
-    """
-    audit = AuditLog(settings.audit_log)
+def add_trail(app: Flask, settings: Settings) -> None:
+    """Logs and counts every request. Must come first, so that what is refused is noted too."""
 
     def begin() -> None:
         g.request_id = logs.take_request_id(request.headers.get("X-Request-ID"))
@@ -31,27 +28,13 @@ def add_trail(app: Flask, settings: Settings, predictor: Predictor) -> None:
             _warn_once(app)
 
     def note(response: Response) -> Response:
-        seconds = time.perf_counter() - g.started
-        endpoint = request.endpoint or "none"
         response.headers["X-Request-ID"] = g.request_id
-        metrics.REQUESTS.labels(endpoint, _method(), response.status_code).inc()
-        metrics.LATENCY.labels(endpoint).observe(seconds)
-        noted = {
-            "endpoint": endpoint,
-            "method": _method(),
-            "status": response.status_code,
-            "milliseconds": round(seconds * 1e3, 1),
-            "key": g.get("key"),
-        }
+        noted = _noted(response)
+        endpoint = noted["endpoint"]
+        metrics.REQUESTS.labels(endpoint, noted["method"], response.status_code).inc()
+        metrics.LATENCY.labels(endpoint).observe(noted["milliseconds"] / 1e3)
         quiet = endpoint in ("static", "api.health", "api.ready", "api.read_metrics")
         logger.log(logging.DEBUG if quiet else logging.INFO, "answered", extra={"fields": noted})
-        if request.method == "POST":
-            audit.write(
-                **noted,
-                request_id=g.request_id,
-                verdicts=g.get("verdicts", []),
-                checkpoint={"id": predictor.id, "revision": predictor.revision},
-            )
         return response
 
     def forget(error: BaseException | None) -> None:
@@ -60,6 +43,44 @@ def add_trail(app: Flask, settings: Settings, predictor: Predictor) -> None:
     app.before_request(begin)
     app.after_request(note)
     app.teardown_request(forget)
+
+
+def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
+    """Adds a line to the audit trail for every post. Must come last: it may put another answer in place.
+
+    Posts over the rate limit leave none, or whoever sends many of them would fill the disk.
+
+    Raises:
+        ConfigError: the audit log cannot be written.
+    """
+    audit = AuditLog(settings.audit_log)
+
+    def write(response: Response) -> Response:
+        if request.method != "POST" or response.status_code == 429:
+            return response
+        written = audit.write(
+            **_noted(response),
+            request_id=g.request_id,
+            verdicts=g.get("verdicts", []),
+            checkpoint={"id": predictor.id, "revision": predictor.revision},
+        )
+        if written or not settings.audit_required:
+            return response
+        hint = "Correct AUDIT_LOG, or make room on its disk."
+        error = SkinDiseaseNetError("An answer was withheld.", hint=hint, code="audit_unwritable")
+        return app.make_response(app.handle_user_exception(error))
+
+    app.after_request(write)
+
+
+def _noted(response: Response) -> dict[str, Any]:
+    return {
+        "endpoint": request.endpoint or "none",
+        "method": _method(),
+        "status": response.status_code,
+        "milliseconds": round((time.perf_counter() - g.started) * 1e3, 1),
+        "key": g.get("key"),
+    }
 
 
 def _method() -> str:

@@ -1,18 +1,16 @@
-"""Request to picture bytes, in memory from end to end."""
+"""Request to picture bytes."""
 
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING, Any
+import shutil
+from typing import cast
 
 from flask import Request
 from werkzeug.datastructures import FileStorage
 
 from app.web.errors import RequestError
 from model.image import MAX_BYTES
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 # Room for the boundaries and part headers around a picture of the largest size that is accepted.
 MAX_BODY = MAX_BYTES + 64 * 1024
@@ -23,28 +21,6 @@ MAX_BATCH_BODY = MAX_BATCH_BYTES + 64 * 1024
 
 RAW_TYPES = "image/* or application/octet-stream"
 _HOW = f"Send it as the multipart field `image`, or as the bare body with Content-Type {RAW_TYPES}."
-
-
-class InMemoryRequest(Request):
-    """Keeps uploaded files in memory, and notices a body that broke off.
-
-    werkzeug's own request spools files over 500 kB to the disk, and believes a server that says it ends them
-    itself: gunicorn says so, and ends one early, without a word, where the client went away.
-    """
-
-    def __init__(self, environ: WSGIEnvironment, *args: Any, **options: Any) -> None:
-        if environ.get("CONTENT_LENGTH"):
-            environ.pop("wsgi.input_terminated", None)
-        super().__init__(environ, *args, **options)
-
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None = None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        return io.BytesIO()
 
 
 def read_form_picture(request: Request) -> bytes:
@@ -60,7 +36,7 @@ def read_form_picture(request: Request) -> bytes:
             hint="Send each picture on its own.",
             code="too_many_images",
         )
-    return files[0].read()
+    return _bytes(files[0])
 
 
 def read_form_pictures(request: Request) -> list[bytes]:
@@ -70,8 +46,20 @@ def read_form_pictures(request: Request) -> list[bytes]:
         RequestError: there is no such field, or it is not a file.
         werkzeug.exceptions.RequestEntityTooLarge: the body is larger.
     """
-    request.max_content_length = MAX_BATCH_BODY
-    return [file.read() for file in _form_files(request)]
+    if request.mimetype == "multipart/form-data":
+        request.max_content_length = MAX_BATCH_BODY
+    return [_bytes(file) for file in _form_files(request)]
+
+
+def _bare(request: Request) -> bytes:
+    """As ``get_data``, which holds the body twice."""
+    body = io.BytesIO()
+    shutil.copyfileobj(request.stream, body)
+    return body.getvalue()
+
+
+def _bytes(file: FileStorage) -> bytes:
+    return cast(io.BytesIO, file.stream).getvalue()  # unlike `read`, this copies nothing
 
 
 def _form_files(request: Request) -> list[FileStorage]:
@@ -100,8 +88,8 @@ def read_picture(request: Request) -> bytes:
     if kind == "multipart/form-data":
         return read_form_picture(request)
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return request.get_data(cache=False)
-    if not kind and not request.content_length and not request.get_data(cache=False):
+        return _bare(request)
+    if not kind and not request.content_length and not _bare(request):
         raise RequestError("The request has no body; a picture is expected.", hint=_HOW, code="empty_body")
     raise RequestError(
         f"The Content-Type is {kind or 'missing'}; multipart/form-data, {RAW_TYPES} is expected.",
