@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
+from model.files import write_text
 from model.hub import is_reference
 from model.preprocess import resized_side
 from train.card_ood import ood_section
@@ -76,7 +77,7 @@ def write_card(
         calibration=crossfit,
         sources=_read_json(Path(sources), "rows", "mean", "budget") if sources else None,
     )
-    (folder / CARD).write_text(text, encoding="utf-8")
+    write_text(folder / CARD, text)
     print(f"The card is in {folder / CARD}.")
 
 
