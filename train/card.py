@@ -21,6 +21,7 @@ from train.card_ood import ood_section
 from train.card_rule import rule_section
 from train.card_tables import figures_section, sources_section
 from train.config import TrainConfig
+from train.pictures import shown
 from train.report_tables import FIGURES
 from train.state import CONFIG, LOG
 
@@ -207,7 +208,7 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
     # The card travels; folders of the machine that trained do not.
     init = options["init"]
     places = {
-        "data": [Path(name).name for name in options["data"]],
+        "data": [shown(Path(name).name) for name in options["data"]],
         "init": init if is_reference(init) else Path(init).name,
     }
     words = ["python", "-m", "train", "fit"]
