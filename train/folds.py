@@ -70,8 +70,8 @@ def keep_back(labels: Ints, groups: Sequence[str | None], *, fraction: float, se
     free = np.flatnonzero(~np.isin(names, alone))
     folds = min(round(1 / fraction), _most(labels[free], names[free]))
     if folds >= 2:
-        own = [groups[row] for row in free]
-        for _, held in group_folds(labels[free], own, folds=folds, seed=seed):
+        of_free = [groups[int(row)] for row in free]
+        for _, held in group_folds(labels[free], of_free, folds=folds, seed=seed):
             stays = np.setdiff1d(np.arange(len(labels)), free[held])
             if set(labels[stays]) == set(labels):
                 return stays, free[held]

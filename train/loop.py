@@ -73,10 +73,16 @@ def fit(config: TrainConfig) -> Path:
     config = dataclasses.replace(config, init=checkpoint.pinned(config.init))
     model_config, network = create_network(config)
     accelerator = _create_accelerator(config, network)
+    with accelerator.local_main_process_first():
+        if config.manifest:
+            verify_sources(Path(config.manifest), config.data, ("train", "validation"), config.labels)
+        train, validation = train_and_validation(
+            config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
+        )
     folder = Path(config.output)
     with ExitStack() as stack:
         on_main(lambda: stack.enter_context(locked(folder)))
-        return _fit(accelerator, config, folder, model_config, network)
+        return _fit(accelerator, config, folder, model_config, network, train, validation)
 
 
 def _fit(
@@ -85,14 +91,10 @@ def _fit(
     folder: Path,
     model_config: ModelConfig,
     network: SkinDiseaseNet,
+    train: datasets.Dataset,
+    validation: datasets.Dataset,
 ) -> Path:
     """``fit`` in a folder that is this run's alone."""
-    with accelerator.local_main_process_first():
-        if config.manifest:
-            verify_sources(Path(config.manifest), config.data, ("train", "validation"), config.labels)
-        train, validation = train_and_validation(
-            config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
-        )
     on_main(lambda: open_run(config))
     if accelerator.is_main_process and is_reference(config.init):
         tqdm.write(f"The weights come from {config.init}.")

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from model.errors import DataError, ImageError
 from model.image import read_image
 
-_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp")
-_SUFFIXES += (".tif", ".tiff", ".avif", ".heic", ".heif")  # what the decoder cannot read is at least counted
+_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+_SUFFIXES |= {".heic", ".heif"}  # what the decoder cannot read is at least counted
 _MASK = re.compile(r"(?P<photo>.+)[ _-](mask|seg|segmentation)", re.IGNORECASE)
 _URI = "file://"
 

@@ -79,7 +79,7 @@ def admit(
     what: str,
     max_unreadable: float,
     labelled: bool = True,
-    known: Sequence[Mapping[str, Any]] | None = None,
+    known: Sequence[dict[str, Any]] | None = None,
 ) -> Opened:
     """Lets through the rows of a loaded split that can be used; ``open_rows`` for what is loaded already.
 
@@ -135,9 +135,11 @@ def admit_for_run(
         ConfigError: the listing is damaged.
         DataError: as for ``admit``; or the rows are others than when the run began.
     """
-    known = on_main(lambda: _read_listing(listing, splits) if listing.exists() else None)
+    known: dict[str, Any] | None = on_main(
+        lambda: _read_listing(listing, splits) if listing.exists() else None
+    )
     opened = {
-        name: admit(rows, what=name, max_unreadable=max_unreadable, known=known and known[name])
+        name: admit(rows, what=name, max_unreadable=max_unreadable, known=known[name] if known else None)
         for name, rows in splits.items()
     }
     if known is None and is_main():

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def write_atomically(path: Path, content: Any) -> None:
     """Saves an object with ``torch.save``, whole or not at all, and a checksum of it at the file's end."""
     with atomic_path(path) as partial, open(partial, "wb") as file:
         sealing = _Sealing(file)
-        torch.save(content, sealing)
+        torch.save(content, cast(IO[bytes], sealing))
         file.write(_SEAL + sealing.digest.hexdigest().encode())
 
 
