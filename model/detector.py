@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from model.errors import CheckpointError
+from model.files import atomic_path
 
 DETECTOR = "detector.safetensors"
 _TENSORS = ("centres", "directions", "weights", "reference")
@@ -89,11 +89,10 @@ class Detector:
     def save(self, folder: Path) -> None:
         """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all."""
         metadata = {name: json.dumps(getattr(self, name)) for name in _VALUES}
-        unfinished = folder / f".{DETECTOR}.part"
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
-        save_file(tensors, unfinished, metadata)
-        unfinished.chmod(0o644)  # safetensors leaves it unreadable for other users
-        os.replace(unfinished, folder / DETECTOR)
+        with atomic_path(folder / DETECTOR) as partial:
+            save_file(tensors, partial, metadata)
+            partial.chmod(0o644)  # safetensors leaves it unreadable for other users
 
 
 def load_detector(path: Path) -> Detector:

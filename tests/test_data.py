@@ -15,7 +15,8 @@ from datasets_made import make_image_folder, make_parquet, make_rows, write_parq
 from model.errors import ConfigError, DataError
 from model.labels import LABELS
 from train.config import TrainConfig
-from train.data import drop_unreadable, load_split, picture_bytes, split_names, train_and_validation
+from train.data import load_split, picture_bytes, split_names, train_and_validation
+from train.rows import admit
 
 SOME = LABELS[:4]
 
@@ -167,7 +168,7 @@ def test_a_list_of_sets_is_concatenated_split_by_split(tmp_path: Path) -> None:
     assert names(train)[8:14] == expected(rows, "label")
     assert list(train["id"])[8:14] == [f"7-{row}.webp" for row in range(6)]
     assert list(train["source"])[8:] == [None] * 10
-    assert drop_unreadable(train, limit=0, what="train") == (train, [])
+    assert admit(train, what="train", max_unreadable=0) == (train, [])
 
 
 def test_ids_are_stored_file_names_or_else_row_numbers(tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(
     rows[9]["image"] = None
     write_parquet(tmp_path / "train.parquet", rows, names=SOME)
     loaded = load(tmp_path)
-    left, bad = drop_unreadable(loaded, limit=0.15, what="train")
+    left, bad = admit(loaded, what="train", max_unreadable=0.15)
     assert list(left["id"]) == [f"0-{row}.jpg" for row in range(20) if row not in (3, 7, 9)]
     assert [(entry["row"], entry["id"]) for entry in bad] == [(3, "0-3.jpg"), (7, "0-7.jpg"), (9, "9")]
     assert json.loads(json.dumps(bad)) == bad
@@ -277,7 +278,7 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(
     assert all(entry["problem"] in said.out + said.err for entry in bad)
     assert "3 of 20 pictures of train are unreadable" in said.out + said.err
     with pytest.raises(DataError, match=r"3 of 20 pictures of train are unreadable; at most 10.0% may be"):
-        drop_unreadable(loaded, limit=0.1, what="train")
+        admit(loaded, what="train", max_unreadable=0.1)
 
 
 def test_one_unreadable_picture_in_a_hundred_is_let_pass_by_default() -> None:

@@ -25,7 +25,8 @@ from public_made import (
 from model.errors import DataError
 from model.labels import condition
 from train.config import TrainConfig
-from train.data import drop_unreadable, load_split, picture_bytes, split_names, train_and_validation
+from train.data import load_split, picture_bytes, split_names, train_and_validation
+from train.rows import admit
 
 EIGHT = tuple(name.lower() for name in ISIC2019[:-1])
 PAD = ("ak", "bcc", "mel", "nv", "scc", "sek")
@@ -95,7 +96,7 @@ def test_isic2019_with_downsampled_names_and_lesions_of_three_collections(tmp_pa
     assert list(train["id"])[8] == "ISIC_0000008_downsampled"
     assert list(train["group"])[:4] == [None, "HAM_0000001", "BCN_0000002", "MSK4_0011169"]
     assert list(train["source"])[:4] == ["ISIC_2019_Training", "HAM", "BCN", "MSK4"]
-    assert drop_unreadable(train, limit=0, what="train")[1] == []
+    assert admit(train, what="train", max_unreadable=0)[1] == []
 
 
 def test_isic2019_unknown_rows_count_only_where_the_label_is_wanted(
@@ -145,8 +146,8 @@ def test_missing_pictures_are_counted_named_and_stop_above_the_limit(
     assert "1 of the 4 pictures in fitzpatrick17k.csv are not below" in said
     assert f"the first is {gone}" in said
     with pytest.raises(DataError, match=r"1 of 4 pictures of train are unreadable; at most 1.0% may be"):
-        drop_unreadable(train, limit=0.01, what="train")
-    left, bad = drop_unreadable(train, limit=0.25, what="train")
+        admit(train, what="train", max_unreadable=0.01)
+    left, bad = admit(train, what="train", max_unreadable=0.25)
     assert (len(left), [entry["id"] for entry in bad]) == (3, [gone])
 
 
@@ -165,7 +166,7 @@ def test_pad_ufes_20_is_grouped_by_patient(tmp_path: Path) -> None:
     assert list(train["group"]) == [f"PAT_{i % 6}" for i in range(8)]
     assert list(train["skin_type"]) == [3] * 6 + [None] * 2
     assert next(iter(train["id"])) == "PAT_0_800_0"
-    assert drop_unreadable(train, limit=0, what="train")[1] == []
+    assert admit(train, what="train", max_unreadable=0)[1] == []
 
 
 def test_two_sets_in_one_folder_are_told_apart(tmp_path: Path) -> None:

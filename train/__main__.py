@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -87,6 +88,9 @@ def _parser() -> jsonargparse.ArgumentParser:
         command.add_argument(
             "--max_unreadable", default=0.01, type=float, help="largest share of unreadable pictures"
         )
+        command.add_argument(
+            "--manifest", default="", type=str, help="hash manifest that the pictures must match"
+        )
         commands.add_subcommand(name, command, help=text)
 
     text = "check a data set before training, and write its hash manifest"
@@ -111,7 +115,10 @@ def _parser() -> jsonargparse.ArgumentParser:
     calibrate.add_argument("--data", required=True, nargs="+", type=str, help="folders or Hub ids")
     calibrate.add_argument("--split", default="validation", type=str, help="name of the split")
     calibrate.add_argument("--output", default=None, type=os.fspath, help="folder for calibration.json")
-    for name in ("detector_pictures", "keep", "uncertain_accuracy", "malignant_sensitivity", "device"):
+    for name in (
+        *("detector_pictures", "keep", "uncertain_accuracy", "malignant_sensitivity", "device"),
+        *("max_unreadable", "manifest"),
+    ):
         value = getattr(TrainConfig(), name)
         calibrate.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
     calibrate.add_argument(
@@ -174,6 +181,9 @@ def _parser() -> jsonargparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # names that are no UTF-8 must not end a command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     chosen = _parser().parse_args(arguments)
     options = chosen[chosen.command]
     try:
@@ -228,6 +238,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             getattr(evaluate, chosen.command)(**options.as_dict())
     except SkinDiseaseNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder without rights, a link that was cut
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

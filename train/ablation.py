@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.calibration import fit_temperature, softmax
+from model.files import write_json
 from model.labels import NO_CONDITION
 from train.ablation_table import write_table
 from train.config import TrainConfig
-from train.data import load_split
 from train.maps import Maps, MapTrainer, cached
 from train.metrics import (
     bootstrap_intervals,
@@ -35,6 +35,7 @@ from train.metrics import (
     expected_calibration_error,
 )
 from train.plan import Plan, figures_path, read_plan
+from train.rows import fingerprint, open_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,6 +63,7 @@ def ablate(
     """
     chosen = read_plan(Path(plan))
     splits: dict[str, datasets.Dataset] = {}
+    prints: dict[str, str] = {}
     for section in chosen.sections:
         for name, options in section.rows.items():
             if not re.search(only, f"{section.title}/{name}"):
@@ -75,12 +77,20 @@ def ablate(
                 recipe = TrainConfig(**values, data=list(data), seed=seed)
                 if not splits:
                     splits = {
-                        split: load_split(data, split, labels=recipe.labels, strict=split == "train")
+                        split: open_rows(
+                            data,
+                            split,
+                            labels=recipe.labels,
+                            max_unreadable=recipe.max_unreadable,
+                            strict=split == "train",
+                            manifest=recipe.manifest,
+                        ).rows
                         for split in ("train", "validation", "test")
                     }
+                    prints = {split: fingerprint(rows) for split, rows in splits.items()}
                 tqdm.write(f"{section.title}: {name}, seed {seed}")
                 started = time.monotonic()
-                bench = _Bench(recipe, splits, Path(maps), chosen)
+                bench = _Bench(recipe, splits, prints, Path(maps), chosen)
                 figures = (
                     bench.leave_out(section.leave_out)
                     if section.leave_out
@@ -93,10 +103,7 @@ def ablate(
                     "minutes": (time.monotonic() - started) / 60,
                     "machine": _machine(),
                 }
-                path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-                os.replace(partial, path)
+                write_json(path, figures)
     write_table(chosen, Path(output), Path(report))
     print(f"The table is in {report}.")
 
@@ -115,12 +122,18 @@ def _machine() -> str:
 
 
 class _Bench:
-    """One recipe on one set of splits."""
+    """One recipe on one set of splits; their fingerprints name the cached maps."""
 
     def __init__(
-        self, recipe: TrainConfig, splits: dict[str, datasets.Dataset], maps: Path, plan: Plan
+        self,
+        recipe: TrainConfig,
+        splits: dict[str, datasets.Dataset],
+        prints: dict[str, str],
+        maps: Path,
+        plan: Plan,
     ) -> None:
-        self.recipe, self.splits, self.maps, self.plan = recipe, splits, maps, plan
+        self.recipe, self.splits, self.prints = recipe, splits, prints
+        self.maps, self.plan = maps, plan
         self.labels = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
         self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
 
@@ -186,13 +199,13 @@ class _Bench:
             "validation_mean": float(np.mean([row["validation"]["balanced_accuracy"] for row in rows])),
         }
 
-    def _folder(self, names: Sequence[str]) -> Path:
+    def _folder(self, names: Sequence[str], split: str) -> Path:
         options = {name: getattr(self.recipe, name) for name in names}
-        text = json.dumps([options, self.recipe.data], sort_keys=True)
+        text = json.dumps([options, self.prints[split]], sort_keys=True)
         return self.maps / hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _views(self) -> list[Maps]:
-        folder = self._folder((*_OF_MAPS, *_OF_VIEWS))
+        folder = self._folder((*_OF_MAPS, *_OF_VIEWS), "train")
         same = dataclasses.replace(self.recipe, seed=0)  # every seed learns from the same views
         return [
             cached(folder / f"train-{view}", self.splits["train"], same, view=view)
@@ -200,4 +213,4 @@ class _Bench:
         ]
 
     def _as_in_use(self, split: str) -> Maps:
-        return cached(self._folder(_OF_MAPS) / split, self.splits[split], self.recipe, view=None)
+        return cached(self._folder(_OF_MAPS, split) / split, self.splits[split], self.recipe, view=None)

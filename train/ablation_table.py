@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from model.files import write_text
 from train.plan import Plan, Section, figures_path
 
 Figures = dict[str, Any]
@@ -23,8 +24,7 @@ def write_table(plan: Plan, output: Path, report: Path) -> None:
     parts = ["# Ablations", plan.text.strip()]
     for section in plan.sections:
         parts += [f"## {section.title}", section.text.strip(), _table(section, output)]
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    write_text(report, "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _table(section: Section, output: Path) -> str:

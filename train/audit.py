@@ -19,6 +19,7 @@ from train.duplicates import picture_hashes
 from train.extras import require
 from train.findings import Picture
 from train.label_errors import Weights, likely_label_errors, probe_probabilities, read_probabilities
+from train.pictures import shown
 
 
 def audit(
@@ -103,7 +104,7 @@ def audit(
 
 def _scan(source: str, split: str, rows: datasets.Dataset, labels: Sequence[str]) -> Iterator[Picture]:
     """Reads every picture of a split once."""
-    name = Path(source).name if Path(source).is_dir() else source
+    name = shown(Path(source).name if Path(source).is_dir() else source)
 
     def scanned(number: int) -> Picture:
         row = rows[number]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from model.files import write_text
 
 TEXTS = {
     "unreadable": "pictures that cannot be read",
@@ -66,14 +67,8 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
         found: as ``train.audit.audit`` puts it together.
     """
     content = {"defects": defects(found), "hints": hints(found), **found}
-    _write(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    _write(folder / "audit.md", _markdown(found))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "audit.md", _markdown(found))
 
 
 def _markdown(found: dict[str, Any]) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +15,17 @@ from model.checkpoint import CONFIG, fingerprint, load
 from model.config import ModelConfig
 from model.detector import DETECTOR, Detector
 from model.device import trusted_device
+from model.files import write_json, write_text
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
 from train.conformal import has_mapie
 from train.crossfit import cross_fitted
-from train.data import load_split
 from train.detectors import fit_detector
 from train.extras import require
 from train.inference import predict_outputs
+from train.pictures import shown
 from train.processes import is_main
+from train.rows import open_rows
 from train.rule import Aims, Answers, fit_rule
 
 FIGURES = "calibration.json"
@@ -98,6 +98,8 @@ def recalibrate(
     malignant_sensitivity: float,
     device: str,
     output: str | None,
+    max_unreadable: float = 0.01,
+    manifest: str = "",
 ) -> None:
     """Fits all that a checkpoint learns from validation anew; writes its ``config.json`` and detector.
 
@@ -107,20 +109,28 @@ def recalibrate(
         fit_split: split of the same data that the weights were trained on, for the detector.
         not_skin, detector_pictures, keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
         device: as in ``TrainConfig``.
+        max_unreadable, manifest: as for ``open_rows``; the manifest is of ``split`` and ``fit_split``.
         output: folder for ``calibration.json``, the cross-fitted figures; None writes none.
 
     Raises:
         ConfigError: MAPIE is not installed.
+        DataError: as for ``open_rows``.
     """
     require("mapie", what="Fitting prediction sets")
     aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
     loaded = load(Path(checkpoint))
-    rows = load_split(data, split, labels=loaded.config.labels, strict=False)
+
+    def opened(name: str) -> datasets.Dataset:
+        return open_rows(
+            data, name, labels=loaded.config.labels, max_unreadable=max_unreadable, manifest=manifest
+        ).rows
+
+    rows = opened(split)
     chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
     outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
     detector = fit_detector(
         loaded.network,
-        lambda: load_split(data, fit_split, labels=loaded.config.labels, strict=False),
+        lambda: opened(fit_split),
         rows,
         outputs,
         loaded.config,
@@ -133,7 +143,7 @@ def recalibrate(
     figures = _figures(answers, named, aims, detector, data=data, split=split)
     if detector is not None:
         detector.save(loaded.folder)
-    _write(loaded.folder / CONFIG, config.to_json())
+    write_text(loaded.folder / CONFIG, config.to_json())
     if detector is None:
         (loaded.folder / DETECTOR).unlink(missing_ok=True)
     for name, value in dataclasses.asdict(config).items():
@@ -159,9 +169,8 @@ def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None
     if figures is None:
         print(f"No {FIGURES}: too few pictures to be divided for cross-fitting.", file=sys.stderr)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     about = {"checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)}}
-    _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2) + "\n")
+    write_json(folder / FIGURES, {**about, **figures})
 
 
 def _naming(model_config: ModelConfig, detector: Detector | None) -> ModelConfig:
@@ -184,11 +193,5 @@ def _figures(
     """``cross_fitted``, how the detector was chosen, and what both were measured on."""
     figures = cross_fitted(answers, model_config, aims)
     chosen = None if detector is None else {"name": detector.name, **detector.choice}
-    about = {"data": [Path(name).name for name in data], "split": split}
+    about = {"data": [shown(Path(name).name) for name in data], "split": split}
     return figures and {**about, **figures, "detector": chosen}
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -14,12 +14,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
+from model.files import write_text
 from model.hub import is_reference
 from model.preprocess import resized_side
 from train.card_ood import ood_section
 from train.card_rule import rule_section
 from train.card_tables import figures_section, sources_section
 from train.config import TrainConfig
+from train.pictures import shown
 from train.report_tables import FIGURES
 from train.state import CONFIG, LOG
 
@@ -76,7 +78,7 @@ def write_card(
         calibration=crossfit,
         sources=_read_json(Path(sources), "rows", "mean", "budget") if sources else None,
     )
-    (folder / CARD).write_text(text, encoding="utf-8")
+    write_text(folder / CARD, text)
     print(f"The card is in {folder / CARD}.")
 
 
@@ -206,7 +208,7 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
     # The card travels; folders of the machine that trained do not.
     init = options["init"]
     places = {
-        "data": [Path(name).name for name in options["data"]],
+        "data": [shown(Path(name).name) for name in options["data"]],
         "init": init if is_reference(init) else Path(init).name,
     }
     words = ["python", "-m", "train", "fit"]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from model.calibration import softmax
+from model.files import atomic_path, write_json
 from train.config import TrainConfig
-from train.data import drop_unreadable, load_split
+from train.data import load_split
+from train.folds import group_folds
 from train.manifest import verify_sources
 from train.maps import MapTrainer, cached
 from train.metrics import bootstrap_intervals, classification_metrics
+from train.pictures import shown
 from train.recipe import create_network
-from train.state import open_run
+from train.rows import admit_for_run
+from train.state import locked, open_run
 
 Floats = NDArray[np.float64]
 
@@ -39,35 +43,45 @@ def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
         that did not train on it, their intervals, and both averages fold by fold.
 
     Raises:
-        ConfigError: the backbone is no ResNet, or the trainable parts are no whole last blocks.
+        ConfigError: the backbone is no ResNet, or the trainable parts are no whole last blocks; or another
+            process is at work in the folder.
+        DataError: as for ``admit_for_run``, or the rows are too few for the folds.
     """
     config = dataclasses.replace(config, resume=True)
+    with locked(Path(config.output)):
+        return _cross_validate(config, Path(config.output), folds, views)
+
+
+def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -> Path:
     if config.manifest:
         verify_sources(Path(config.manifest), config.data, ("train",), config.labels)
-    folder = open_run(config)
     rows = load_split(config.data, "train", labels=config.labels)
-    rows, _ = drop_unreadable(rows, limit=config.max_unreadable, what="train")
-    labels = np.asarray(rows["label"])
-    groups = [group or f"row {row}" for row, group in enumerate(rows["group"])]
+    open_run(config)
+    rows = admit_for_run(folder / "unreadable.json", max_unreadable=config.max_unreadable, train=rows)[
+        "train"
+    ]
+    labels, groups = np.asarray(rows["label"]), list(rows["group"])
+    divided = group_folds(labels, groups, folds=folds, seed=config.seed)
     maps = [cached(folder / f"view-{view}", rows, config, view=view) for view in range(views)]
     seen = cached(folder / "as-in-use", rows, config, view=None)
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=config.seed)
     logits = np.empty((len(rows), len(config.labels)))
     parts = []
-    for fold, (train, held) in enumerate(splitter.split(labels, labels, groups)):
+    for fold, (train, held) in enumerate(divided):
+        if absent := set(labels) - set(labels[train]):
+            names = ", ".join(config.labels[label] for label in sorted(absent))
+            print(f"Fold {fold + 1} trains on no picture of {names}: all are of one group.", file=sys.stderr)
         stored = folder / f"fold-{fold}.npy"
         if not stored.is_file():
             trainer = MapTrainer(config, name=f"fold {fold + 1}/{folds}")
             trainer.train(maps, rows, train)
             values = trainer.logits(seen, held)
-            partial = stored.with_suffix(".partial.npy")
-            np.save(partial, values)
-            partial.rename(stored)
+            with atomic_path(stored) as partial:
+                np.save(partial, values)
         logits[held] = np.load(stored)
         parts.append(_figures(logits[held], labels[held], config))
     probabilities = softmax(logits, 1.0)
     result = {
-        "data": [Path(name).name for name in config.data],
+        "data": [shown(Path(name).name) for name in config.data],
         "folds": folds,
         "views": views,
         **_figures(logits, labels, config),
@@ -75,7 +89,7 @@ def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
         "by_fold": [{name: part[name] for name in ("n", "balanced_accuracy", "macro_f1")} for part in parts],
     }
     path = folder / "crossval.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     print(json.dumps({name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}))
     return path
 

@@ -8,27 +8,26 @@ source's own words) and ``skin_type`` (Fitzpatrick, 1 to 6); the last four are N
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow.compute as pc
-from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from model.errors import ConfigError, DataError, ImageError
-from model.image import read_image
+from train.folds import keep_back
 from train.formats import UNKNOWN
-from train.processes import gather_rows, is_main, own_rows
+from train.pictures import path_of, shown
 from train.sources import load_rows, split_names
-from train.tables import read_truth
+from train.tables import UNSTATED, known, read_truth, skin_type
 
 NO_LABEL = -1
-SKIN_TYPES = range(1, 7)
-_SHOWN = 10
+GROUPS = ("group", "patient_id", "lesion_id")
+"""Columns that say which rows belong together, the most telling first."""
 
 
 def load_split(
@@ -62,7 +61,7 @@ def train_and_validation(
 ) -> tuple[datasets.Dataset, datasets.Dataset]:
     """The train and validation splits; where a source has no validation split, a part of train is kept back.
 
-    The part is drawn by class and never divides a group.
+    The part is drawn by class, never divides a group and never holds all pictures of a class.
 
     Args:
         sources, labels: as for ``load_split``.
@@ -71,7 +70,7 @@ def train_and_validation(
 
     Raises:
         ConfigError: the fraction is out of range.
-        DataError: as for ``load_split``.
+        DataError: as for ``load_split``; or a train split is too small for a part to be kept back.
     """
     if not 0 < fraction <= 0.5:
         raise ConfigError(
@@ -85,9 +84,16 @@ def train_and_validation(
             trains.append(train)
             validations.append(load_split([source], "validation", labels=labels, strict=False))
             continue
-        groups = [group or f"row {row}" for row, group in enumerate(train["group"])]
-        folds = StratifiedGroupKFold(n_splits=round(1 / fraction), shuffle=True, random_state=seed)
-        kept, held = next(folds.split(np.zeros(len(train)), np.asarray(train["label"]), groups))
+        numbers = np.asarray(train["label"])
+        try:
+            kept, held = keep_back(numbers, train["group"], fraction=fraction, seed=seed)
+        except DataError as error:
+            raise DataError(f"{shown(source)}: {error.message}", hint=error.hint) from error
+        if absent := set(numbers) - set(numbers[held]):
+            names = ", ".join(labels[number] for number in sorted(absent - {NO_LABEL}))
+            tqdm.write(
+                f"Of {shown(source)} no picture of {names} is kept back for validation: too few groups."
+            )
         trains.append(train.select(kept))
         validations.append(train.select(held))
     return datasets.concatenate_datasets(trains), datasets.concatenate_datasets(validations)
@@ -104,10 +110,11 @@ def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> da
         labels: class names in the order of the logits.
 
     Raises:
-        DataError: a picture is not in the ground truth, or the ground truth has a class beyond ``labels``.
+        DataError: a picture is not in the ground truth, two pictures have one name, or the ground truth has a
+            class beyond ``labels``.
     """
     truths = read_truth(truth)
-    names = [Path(name).stem for name in rows["id"]]
+    names = stems(rows)
     absent = [name for name in names if name not in truths]
     if absent:
         raise DataError(
@@ -126,6 +133,24 @@ def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> da
     return rows.remove_columns("label").add_column("label", numbers, feature=datasets.Value("int64"))
 
 
+def stems(rows: datasets.Dataset) -> list[str]:
+    """The ids without file endings, as challenges name pictures; raises ``DataError`` if two are the same."""
+    names = [Path(name).stem for name in rows["id"]]
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(
+            f"{names.count(twice)} pictures are called {twice}, so a table by name cannot tell them apart"
+            f"{_places(rows, [row for row, name in enumerate(names) if name == twice])}.",
+            hint="Rename them, or leave out the folder that does not belong to the set.",
+        )
+    return names
+
+
+def _places(rows: datasets.Dataset, chosen: Sequence[int]) -> str:
+    paths = [image["path"] for row in chosen if (image := rows[row]["image"]) and image["path"]]
+    return f" ({' and '.join(shown(path_of(path)) for path in paths)})" if paths else ""
+
+
 def picture_bytes(record: dict[str, Any]) -> bytes:
     """The encoded picture of one row, from the table itself or from the file that it names; raises
     ``ImageError`` or ``OSError`` if there is none.
@@ -133,59 +158,7 @@ def picture_bytes(record: dict[str, Any]) -> bytes:
     image = record["image"]
     if image is None:
         raise ImageError("The row holds no picture.", hint="Fill or remove it.", code="empty_image")
-    return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-
-
-def drop_unreadable(
-    dataset: datasets.Dataset, *, limit: float, what: str
-) -> tuple[datasets.Dataset, list[dict[str, Any]]]:
-    """Decodes every picture once and leaves out those that cannot be read.
-
-    Every process of a launcher must call it: each decodes its share, and all get the whole result.
-
-    Args:
-        dataset: as ``load_split`` gives it.
-        limit: largest share of unreadable pictures, 0 to 1.
-        what: the split's name, for the progress bar and the messages.
-
-    Returns:
-        The readable rows, and one ``{"row", "id", "problem"}`` for each of the others.
-
-    Raises:
-        DataError: the share is above the limit.
-    """
-
-    def problem(row: int) -> str | None:
-        try:
-            read_image(picture_bytes(dataset[row]))
-        except (ImageError, OSError) as error:
-            return str(error)
-        return None
-
-    own, quiet = own_rows(len(dataset)), not is_main()
-    with ThreadPoolExecutor() as pool:
-        checks = pool.map(problem, own)
-        bar = tqdm(checks, total=len(own), desc=f"check {what}", unit="picture", disable=quiet)
-        problems = gather_rows(len(dataset), list(bar))
-    bad = [
-        {"row": row, "id": dataset[row]["id"], "problem": text}
-        for row, text in enumerate(problems)
-        if text is not None
-    ]
-    if bad and not quiet:
-        for entry in bad[:_SHOWN]:
-            tqdm.write(f"unreadable in {what}: {entry['id']}: {entry['problem']}")
-        if len(bad) > _SHOWN:
-            tqdm.write(f"unreadable in {what}: {len(bad) - _SHOWN} more")
-        tqdm.write(f"{len(bad)} of {len(dataset)} pictures of {what} are unreadable and left out.")
-    if len(bad) > limit * len(dataset):
-        raise DataError(
-            f"{len(bad)} of {len(dataset)} pictures of {what} are unreadable; at most {limit:.1%} may be.",
-            hint="Repair the pictures listed above, or raise max_unreadable.",
-        )
-    if not bad:
-        return dataset, bad
-    return dataset.select([row for row, text in enumerate(problems) if text is None]), bad
+    return image["bytes"] if image["bytes"] is not None else path_of(image["path"]).read_bytes()
 
 
 def _canonical(
@@ -197,14 +170,13 @@ def _canonical(
             hint="Name the column with the pictures 'image'.",
         )
     dataset = dataset.cast_column("image", datasets.Image(decode=False))
-    rows = len(dataset)
     columns = {
-        "label": [NO_LABEL] * rows if labels is None else _labels(dataset, source, labels, strict),
+        "label": [NO_LABEL] * len(dataset) if labels is None else _labels(dataset, source, labels, strict),
         "id": _ids(dataset),
-        "source": _texts(dataset, "source", rows),
-        "group": _texts(dataset, "group" if "group" in dataset.column_names else "lesion_id", rows),
-        "diagnosis": _texts(dataset, "diagnosis", rows),
-        "skin_type": _skin_types(dataset),
+        "source": _texts(dataset, "source"),
+        "group": _groups(dataset),
+        "diagnosis": _texts(dataset, "diagnosis"),
+        "skin_type": _skin_types(dataset, source),
     }
     types = {"label": "int64", "skin_type": "int64"}
     result = dataset.select_columns(["image"])
@@ -216,42 +188,68 @@ def _canonical(
 def _ids(dataset: datasets.Dataset) -> list[str]:
     """The data set's own ids, or else the stored file names, or else the numbers of the rows."""
     paths = pc.struct_field(dataset.data.table["image"], "path").to_pylist()
-    own = _texts(dataset, "id", len(dataset))
+    own = _texts(dataset, "id")
     return [
-        name or (Path(path).name if path else str(row))
+        name or (shown(path_of(path).name) if path else str(row))
         for row, (name, path) in enumerate(zip(own, paths, strict=True))
     ]
 
 
-def _skin_types(dataset: datasets.Dataset) -> list[int | None]:
-    if "skin_type" not in dataset.column_names:
-        return [None] * len(dataset)
-    return [int(value) if value in SKIN_TYPES else None for value in dataset["skin_type"]]
+def _groups(dataset: datasets.Dataset) -> list[str | None]:
+    """What relates a row to others: the first of ``GROUPS`` that says anything about it."""
+    columns = [map(known, _texts(dataset, column)) for column in GROUPS]
+    return [next((value for value in row if value is not None), None) for row in zip(*columns, strict=True)]
 
 
-def _texts(dataset: datasets.Dataset, column: str, rows: int) -> list[str | None]:
+def _skin_types(dataset: datasets.Dataset, source: str) -> list[int | None]:
+    texts = list(map(known, _texts(dataset, "skin_type")))
+    types = [skin_type(text) for text in texts]
+    lost = [
+        text
+        for text, found in zip(texts, types, strict=True)
+        if text is not None and found is None and text.casefold() not in UNSTATED
+    ]
+    if lost:
+        tqdm.write(
+            f"{len(lost)} skin types of {shown(source)} are not 1 to 6 or I to VI, {lost[0]!r} for one, "
+            "and count as not known."
+        )
+    return types
+
+
+def _texts(dataset: datasets.Dataset, column: str) -> list[str | None]:
+    """A column as text; None where it says nothing, and everywhere if there is no such column."""
     if column not in dataset.column_names:
-        return [None] * rows
-    feature = dataset.features[column]
+        return [None] * len(dataset)
+    feature, values = dataset.features[column], list(dataset[column])
     if isinstance(feature, datasets.ClassLabel):
-        return feature.int2str(list(dataset[column]))
-    return [None if value is None else str(value) for value in dataset[column]]
+        return [feature.names[value] if _names_class(value, feature) else None for value in values]
+    return [None if value is None or value != value else str(value) for value in values]
+
+
+def _names_class(value: int | None, feature: datasets.ClassLabel) -> bool:
+    return value is not None and 0 <= value < len(feature.names)
 
 
 def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], strict: bool) -> list[int]:
     if "label" not in dataset.column_names:
         if strict:
             raise DataError(
-                f"{source} has no column called label.",
+                f"{shown(source)} has no column called label.",
                 hint="Training and evaluation need a class a picture.",
             )
         return [NO_LABEL] * len(dataset)
-    feature, values, names = dataset.features["label"], list(dataset["label"]), _names(dataset, source)
-    check_classes(names, labels, source=source, strict=strict)
-    position = {name: number for number, name in enumerate(labels)}
+    check_classes(_names(dataset, source), labels, source=shown(source), strict=strict)
+    feature = dataset.features["label"]
     if isinstance(feature, datasets.ClassLabel):
-        return [NO_LABEL if value is None or value < 0 else position[names[value]] for value in values]
-    return [NO_LABEL if value is None else position[value] for value in values]
+        wrong = [value for value in dataset["label"] if value is not None and value >= len(feature.names)]
+        if wrong:
+            raise DataError(
+                f"{shown(source)} has the label {wrong[0]}, and names only {len(feature.names)} classes.",
+                hint="Write the data set again with all its classes named.",
+            )
+    position = {name: number for number, name in enumerate(labels)}
+    return [position[name] if name else NO_LABEL for name in _texts(dataset, "label")]
 
 
 def _names(dataset: datasets.Dataset, source: str) -> list[str]:
@@ -259,7 +257,7 @@ def _names(dataset: datasets.Dataset, source: str) -> list[str]:
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
     if all(value is None or isinstance(value, str) for value in values):
-        return sorted({value for value in values if value is not None})
+        return sorted({value for value in values if value})
     problem = f"The labels of {source} are bare numbers ({feature}), which say nothing about their order."
     raise DataError(problem, hint="Store them as ClassLabel with names, or as text.")
 

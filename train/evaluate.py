@@ -11,15 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ModelConfig
+from model.files import write_json
 from model.rejection import detection_margin
 from train.curves import curve_metrics
+from train.data import stems
 from train.extras import require
 from train.html_report import write_report
 from train.mapping import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
-from train.measure import judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
+from train.measure import judge, open_checkpoint, outputs_of
 from train.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.per_class import confusion, malignant_sensitivity, per_class_metrics
+from train.pictures import shown
 from train.processes import is_main
+from train.rows import open_rows
 from train.submission import CHALLENGES, check_fits, columns, write_csv
 from train.worst_errors import worst_errors
 
@@ -34,12 +38,14 @@ def evaluate(
     output: str,
     device: str,
     max_unreadable: float,
+    manifest: str = "",
     truth: str | None = None,
     map: str | None = None,
 ) -> None:
     """Writes ``OUTPUT/metrics.json`` and, from it, ``report.html`` and ``figures/*.png``.
 
     Args:
+        max_unreadable, manifest: as for ``open_rows``.
         truth: a ground truth that names the classes of the pictures, for data without labels.
         map: a key of ``DERMOSCOPY_LABELS``: ``mapped_metrics`` of a model of the 22 clinical groups instead,
             in ``OUTPUT/mapped.json``.
@@ -55,7 +61,9 @@ def evaluate(
     if map is not None:
         check_mappable(config)
     of_data = config.labels if map is None else DERMOSCOPY_LABELS[map]
-    rows, unreadable = labelled_rows(data, split, of_data, max_unreadable, truth)
+    rows, unreadable = open_rows(
+        [data], split, labels=of_data, max_unreadable=max_unreadable, manifest=manifest, truth=truth
+    )
     outputs = outputs_of(loaded, rows)
     probabilities, unusualness = judge(loaded, outputs)
     if not is_main():
@@ -63,7 +71,7 @@ def evaluate(
     labels = np.asarray(rows["label"], dtype=np.int64)
     about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
-        "data": Path(data).name,
+        "data": shown(Path(data).name),
         "split": split,
     }
     if map is not None:
@@ -117,11 +125,13 @@ def predict(
     output: str,
     device: str,
     max_unreadable: float,
+    manifest: str = "",
     format: str = "csv",
 ) -> None:
     """Writes one row a picture: ``id`` and a calibrated probability a label, or a challenge's submission.
 
     Args:
+        max_unreadable, manifest: as for ``open_rows``.
         format: csv, or a key of ``train.submission.CHALLENGES``, where every picture must be readable.
     """
     loaded = open_checkpoint(checkpoint, device)
@@ -129,14 +139,16 @@ def predict(
     if format != "csv":
         check_fits(config, format)
         max_unreadable = 0
-    rows, _ = read_rows(data, split, None, max_unreadable)
+    rows, _ = open_rows(
+        [data], split, labels=None, max_unreadable=max_unreadable, labelled=False, manifest=manifest
+    )
+    names = list(rows["id"]) if format == "csv" else stems(rows)
     probabilities, unusualness = judge(loaded, outputs_of(loaded, rows))
     if not is_main():
         return
     if format == "csv":
-        write_csv(Path(output), ["id", *config.labels], rows["id"], probabilities)
+        write_csv(Path(output), ["id", *config.labels], names, probabilities)
     else:
-        names = [Path(name).stem for name in rows["id"]]
         values = columns(probabilities, config, format, unusualness)
         write_csv(Path(output), ["image", *CHALLENGES[format]], names, values)
     print(f"{len(rows)} rows in {output}")

@@ -7,7 +7,7 @@ case (``mel``, ``nv``, ...), so that the same diagnosis has the same name everyw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import datasets
 from tqdm import tqdm
 
 from model.errors import DataError
-from model.image import SUFFIXES
-from train.tables import read_table, read_truth
+from train.pictures import by_stem, image_of, pictures, the_one
+from train.tables import read_table, read_truth, skin_type
 
 Loader = Callable[["Sequence[str] | None"], datasets.Dataset]
 """Wanted labels → the rows of one split."""
@@ -27,6 +27,7 @@ UNKNOWN = "unk"
 
 _PARTS = {"Training": "train", "Validation": "validation", "Test": "test"}
 _PAD_LABELS = {"ACK": "ak", "BCC": "bcc", "MEL": "mel", "NEV": "nv", "SCC": "scc", "SEK": "sek"}
+_FITZPATRICK_TYPES = ("fitzpatrick_scale", "fitzpatrick", "fitzpatrick_centaur")
 _FITZPATRICK_LABELS = ("label", "nine_partition_label", "three_partition_label")
 
 
@@ -48,14 +49,6 @@ def splits(folder: Path) -> dict[str, Loader]:
     return found
 
 
-def pictures(folder: Path) -> Iterator[Path]:
-    """The picture files in a folder and below, sorted."""
-    for file in tqdm(sorted(folder.rglob("*")), desc="look for pictures", unit="file", delay=2, leave=False):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)  # a Mac's "._NAME.jpg"
-        if file.suffix.lower() in SUFFIXES and not hidden and file.is_file():
-            yield file
-
-
 def _find(folder: Path, *names: str) -> Path | None:
     """The first of the names in the folder or in one of its folders: archives unpack either way."""
     places = (place for name in names for place in (folder / name, *sorted(folder.glob(f"*/{name}"))))
@@ -67,18 +60,17 @@ def _rows(rows: Iterable[dict[str, Any]], *, listing: str, folder: Path) -> data
 
     A picture that is not there stays a row, so that it counts among the unreadable ones.
     """
-    files: dict[str, str] = {}
-    for file in pictures(folder):
-        files.setdefault(file.stem, str(file))
+    files = by_stem(folder)
     columns: dict[str, list[Any]] = {
         name: [] for name in ("image", "id", "label", "group", "source", "skin_type")
     }
     missing = []
     for row in rows:
-        path = files.get(row["id"])
-        if path is None:
+        found = files.get(row["id"])
+        if found is None:
             missing.append(row["id"])
-        columns["image"].append({"bytes": None, "path": path or str(folder / f"{row['id']}.jpg")})
+        path = folder / f"{row['id']}.jpg" if found is None else the_one(found)
+        columns["image"].append(image_of(path))
         for name in ("id", "label", "group", "source", "skin_type"):
             columns[name].append(row.get(name))
     count = len(columns["id"])
@@ -90,8 +82,7 @@ def _rows(rows: Iterable[dict[str, Any]], *, listing: str, folder: Path) -> data
         if len(missing) == count:
             raise DataError(text, hint="Unpack the pictures there.")
         tqdm.write(text)
-    types = dict.fromkeys(columns, datasets.Value("string"))
-    types |= {"image": datasets.Image(decode=False), "skin_type": datasets.Value("int64")}
+    types = dict.fromkeys(columns, datasets.Value("string")) | {"image": datasets.Image(decode=False)}
     return datasets.Dataset.from_dict(columns, features=datasets.Features(types))
 
 
@@ -190,8 +181,9 @@ def _fitzpatrick17k(folder: Path) -> dict[str, Loader]:
                 "label": row[column],
                 "group": row["md5hash"],
                 "source": "atlasdermatologico" if "atlasdermatologico" in row["url"] else "dermaamin",
-                "skin_type": _skin_type(row.get("fitzpatrick_scale", row.get("fitzpatrick", "")))
-                or _skin_type(row.get("fitzpatrick_centaur", "")),
+                "skin_type": next(
+                    (row[name] for name in _FITZPATRICK_TYPES if skin_type(row.get(name))), None
+                ),
             }
             for row in table
         )
@@ -215,19 +207,10 @@ def _pad_ufes_20(folder: Path) -> dict[str, Loader]:
                 "label": _PAD_LABELS.get(row["diagnostic"], row["diagnostic"]),
                 "group": row["patient_id"],
                 "source": "pad_ufes_20",
-                "skin_type": _skin_type(row["fitspatrick"]),
+                "skin_type": row["fitspatrick"],
             }
             for row in read_table(file, *columns)
         )
         return _rows(rows, listing=file.name, folder=folder)
 
     return {"train": load}
-
-
-def _skin_type(text: str) -> int | None:
-    """Fitzpatrick skin type 1 to 6; None for an empty field and for -1, which means not known."""
-    try:
-        value = int(float(text))
-    except ValueError:
-        return None
-    return value if 1 <= value <= 6 else None

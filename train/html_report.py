@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from model.files import atomic_path, write_text
 from train import report_tables
 from train.figures import Figure, draw_figures
 from train.report_tables import Table
@@ -37,10 +38,10 @@ def write_report(folder: Path, measured: Mapping[str, Any], errors: Sequence[Wor
         errors: the wrong answers to show, in the HTML only.
     """
     figures = draw_figures(measured)
-    (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures.items():
-        (folder / "figures" / f"{name}.png").write_bytes(figure.png)
-    (folder / "report.html").write_text(html_report(measured, figures, errors), encoding="utf-8")
+        with atomic_path(folder / "figures" / f"{name}.png") as partial:
+            partial.write_bytes(figure.png)
+    write_text(folder / "report.html", html_report(measured, figures, errors))
 
 
 def html_report(

@@ -21,6 +21,7 @@ from model import checkpoint
 from model.config import ModelConfig
 from model.device import trusted_device
 from model.errors import DataError
+from model.files import atomic_path
 from model.hub import is_reference
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
@@ -213,9 +214,8 @@ def _features(
 
 
 def _empty(file: Path, shape: tuple[int, int]) -> np.memmap:
-    partial = file.with_suffix(".partial")
-    stored = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-    stored[:] = np.nan
-    stored.flush()
-    partial.rename(file)
+    with atomic_path(file) as partial:
+        stored = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+        stored[:] = np.nan
+        stored.flush()
     return stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import datasets
@@ -27,7 +28,7 @@ from model.transforms import train_decode_side
 from train.calibrate import calibrate, write_figures
 from train.card import model_card, training_section
 from train.config import TrainConfig
-from train.data import NO_LABEL, drop_unreadable, train_and_validation
+from train.data import train_and_validation
 from train.inference import predict_outputs
 from train.loader import epoch_batches, train_loader
 from train.manifest import verify_sources
@@ -35,8 +36,21 @@ from train.metrics import classification_metrics
 from train.mixing import mix
 from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
+from train.processes import on_main
 from train.recipe import augmentation, create_network, mix_with_initial
-from train.state import BEST, STATE, Progress, open_run, read, write_atomically, write_log
+from train.rows import admit_for_run
+from train.state import (
+    BEST,
+    STATE,
+    Progress,
+    locked,
+    of_this_run,
+    open_run,
+    read,
+    refuse_diverged,
+    write_atomically,
+    write_log,
+)
 
 
 def fit(config: TrainConfig) -> Path:
@@ -66,18 +80,28 @@ def fit(config: TrainConfig) -> Path:
         train, validation = train_and_validation(
             config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
         )
-    if accelerator.is_main_process:
-        open_run(config)
-        if is_reference(config.init):
-            tqdm.write(f"The weights come from {config.init}.")
-    accelerator.wait_for_everyone()
     folder = Path(config.output)
-    train, validation = _readable(accelerator, folder, config, train=train, validation=validation)
+    with ExitStack() as stack:
+        on_main(lambda: stack.enter_context(locked(folder)))
+        return _fit(accelerator, config, folder, model_config, network, train, validation)
 
-    for name, rows in (("train", train), ("validation", validation)):
-        unlabelled = list(rows["label"]).count(NO_LABEL)
-        if unlabelled:
-            raise DataError(f"{unlabelled} rows of {name} have no label.", hint="Label or remove them.")
+
+def _fit(
+    accelerator: Accelerator,
+    config: TrainConfig,
+    folder: Path,
+    model_config: ModelConfig,
+    network: SkinDiseaseNet,
+    train: datasets.Dataset,
+    validation: datasets.Dataset,
+) -> Path:
+    """``fit`` in a folder that is this run's alone."""
+    on_main(lambda: open_run(config))
+    if accelerator.is_main_process and is_reference(config.init):
+        tqdm.write(f"The weights come from {config.init}.")
+    train, validation = admit_for_run(
+        folder / "unreadable.json", max_unreadable=config.max_unreadable, train=train, validation=validation
+    ).values()
     labels = np.asarray(train["label"])
     learner, loss_of = create_objective(network, train, config)
     loss_of.to(accelerator.device)
@@ -86,16 +110,20 @@ def fit(config: TrainConfig) -> Path:
     progress = Progress()
     saved = read(folder / STATE) if (folder / STATE).is_file() else None
     if saved:
-        learner.load_state_dict(saved["learner"])
-        optimizer.load_state_dict(saved["optimizer"])
-        progress = Progress(**saved["progress"])
+        with of_this_run(folder):
+            learner.load_state_dict(saved["learner"])
+            optimizer.load_state_dict(saved["optimizer"])
+            progress = Progress(**saved["progress"])
+        if progress.best_epoch >= 0:
+            read(folder / BEST)  # what is damaged shows now, not after the last epoch
     learner.to(memory_format=torch.channels_last)
     trained, optimizer = accelerator.prepare(learner, optimizer)
     bare = learner.network
     averaged = ModelEmaV3(bare, decay=config.ema_decay, use_warmup=True) if config.ema_decay > 0 else None
     kept = averaged.module if averaged else bare  # what is validated and ends up in the checkpoint
     if averaged and saved:
-        kept.load_state_dict(saved["averaged"])
+        with of_this_run(folder):
+            kept.load_state_dict(saved["averaged"])
     world, rank = accelerator.num_processes, accelerator.process_index
     if config.batch_size % world:
         raise ConfigError(
@@ -112,6 +140,7 @@ def fit(config: TrainConfig) -> Path:
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
 
     def save() -> None:
+        refuse_diverged(progress.loss_sum, progress.epoch, bare, kept)
         if accelerator.is_main_process:
             state = {
                 "learner": learner.state_dict(),
@@ -173,11 +202,7 @@ def fit(config: TrainConfig) -> Path:
             bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.3f}")
             if progress.step % config.save_every == 0 and progress.step < steps:
                 save()
-        if not np.isfinite(progress.loss_sum):
-            raise ConfigError(
-                f"The training loss became {progress.loss_sum} in epoch {progress.epoch + 1}.",
-                hint="Lower the learning rates, or compute with --precision fp32.",
-            )
+        refuse_diverged(progress.loss_sum, progress.epoch, bare, kept)
         metrics = _validate(accelerator, kept, validation, model_config, config)
         entry = {
             "epoch": progress.epoch + 1,
@@ -201,7 +226,8 @@ def fit(config: TrainConfig) -> Path:
         accelerator.print(json.dumps(entry))
 
     accelerator.wait_for_everyone()
-    bare.load_state_dict(read(folder / BEST))
+    with of_this_run(folder):
+        bare.load_state_dict(read(folder / BEST))
     mix_with_initial(bare, config)
     calibrated, detector, figures = calibrate(
         bare, train, validation, model_config, config, accelerator.device
@@ -222,27 +248,6 @@ def _create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Acceler
     device = trusted_device(config.device, network, size=config.input_size)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if bf16 else "no")
-
-
-def _readable(
-    accelerator: Accelerator, folder: Path, config: TrainConfig, **splits: datasets.Dataset
-) -> list[datasets.Dataset]:
-    """Leaves out unreadable pictures: all that there were at the start, also after a resumption."""
-    listing = folder / "unreadable.json"
-    bad = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else None
-    accelerator.wait_for_everyone()
-    if bad is None:
-        bad = {
-            name: drop_unreadable(rows, limit=config.max_unreadable, what=name)[1]
-            for name, rows in splits.items()
-        }
-        if accelerator.is_main_process:
-            listing.write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
-    left = []
-    for name, rows in splits.items():
-        skip = {entry["row"] for entry in bad[name]}
-        left.append(rows.select([row for row in range(len(rows)) if row not in skip]) if skip else rows)
-    return left
 
 
 def _validate(

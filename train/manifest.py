@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from model.errors import DataError, ImageError
-from train.data import NO_LABEL, load_split, picture_bytes, split_names
+from model.files import atomic_path
+from train.data import NO_LABEL, class_names, load_split, picture_bytes, split_names
 
 FILE = "manifest.csv"
 
@@ -55,7 +56,7 @@ def entries(split: str, rows: Iterable[dict[str, Any]], labels: Sequence[str]) -
 
 def write(path: Path, lines: Iterable[Entry]) -> None:
     """Writes a manifest, line by line."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Entry._fields)
         writer.writerows(lines)
@@ -115,12 +116,14 @@ def verify(path: Path, found: Mapping[str, Iterable[Entry]]) -> int:
     )
 
 
-def verify_sources(path: Path, sources: Sequence[str], splits: Sequence[str], labels: Sequence[str]) -> int:
+def verify_sources(
+    path: Path, sources: Sequence[str], splits: Sequence[str], labels: Sequence[str] | None
+) -> int:
     """Compares splits of data sets, as they are stored, with their manifest.
 
     Args:
         path: the manifest.
-        sources, labels: as for ``load_split``.
+        sources, labels: as for ``load_split``; without labels the sources' own count.
         splits: names of the splits that are looked at; a source may lack one that the manifest lacks too.
 
     Returns:
@@ -129,6 +132,8 @@ def verify_sources(path: Path, sources: Sequence[str], splits: Sequence[str], la
     Raises:
         DataError: as for ``verify`` and ``load_split``.
     """
+    if labels is None:
+        labels = list(dict.fromkeys(name for source in sources for name in class_names(source)))
     found: dict[str, list[Entry]] = {split: [] for split in splits}
     for split in splits:
         having = [source for source in sources if split in split_names(source)]

@@ -20,7 +20,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from model.errors import ConfigError
+from model.errors import ConfigError, DataError
+from model.files import atomic_path
 from model.network import SkinDiseaseNet
 from model.preprocess import decode_side
 from model.transforms import eval_transform
@@ -29,6 +30,7 @@ from train.loader import Draw, Pictures, epoch_batches
 from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
 from train.recipe import augmentation, create_network
+from train.state import refuse_diverged
 
 Maps = NDArray[np.float16]
 Ints = NDArray[np.int64]
@@ -87,19 +89,17 @@ def cached(path: Path, rows: datasets.Dataset, config: TrainConfig, *, view: int
     draws = [Draw(row, None if seed is None else seed * len(rows) + row) for row in range(len(rows))]
     batches = [draws[start : start + 32] for start in range(0, len(draws), 32)]
     loader = DataLoader(pictures, batch_sampler=batches, num_workers=config.num_workers)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npy")
     maps, done = None, 0
-    for images, _ in tqdm(loader, desc=f"maps {path.name}", unit="batch"):
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            values = frozen(images.to(memory_format=torch.channels_last)).half().numpy()
-        if maps is None:
-            shape = (len(rows), *values.shape[1:])
-            maps = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        maps[done : done + len(values)] = values
-        done += len(values)
-    del maps
-    partial.rename(file)
+    with atomic_path(file) as partial:
+        for images, _ in tqdm(loader, desc=f"maps {path.name}", unit="batch"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+                values = frozen(images.to(memory_format=torch.channels_last)).half().numpy()
+            if maps is None:
+                shape = (len(rows), *values.shape[1:])
+                maps = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+            maps[done : done + len(values)] = values
+            done += len(values)
+        del maps
     return np.load(file, mmap_mode="r")
 
 
@@ -132,6 +132,11 @@ class MapTrainer:
         optimizer = create_optimizer(learner, config)
         averaged = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True) if config.ema_decay else None
         steps = len(chosen) // config.batch_size
+        if steps == 0:
+            raise DataError(
+                f"{len(chosen)} training pictures do not fill one batch of {config.batch_size}.",
+                hint="Lower --batch_size.",
+            )
         schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
         bar = tqdm(total=config.epochs * steps, desc=self.name, unit="step", mininterval=5)
         for epoch in range(config.epochs):
@@ -156,6 +161,7 @@ class MapTrainer:
         bar.close()
         if averaged:
             self.network = averaged.module
+        refuse_diverged(0.0, config.epochs - 1, self.network)
 
     @torch.no_grad()
     def logits(self, maps: Maps, chosen: Ints) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
+from model.errors import DataError
+from model.files import write_json
 from model.labels import NO_CONDITION
 from model.rejection import (
     detection_margin,
@@ -25,10 +27,12 @@ from model.rejection import (
 from train.data import split_names
 from train.detectors import draw
 from train.extras import require
-from train.measure import Judged, judge, labelled_rows, open_checkpoint, outputs_of, read_rows, write_json
+from train.measure import Judged, judge, open_checkpoint, outputs_of
 from train.metrics import detection_metrics
+from train.pictures import shown
 from train.processes import is_main
 from train.published import fit_published
+from train.rows import open_rows
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +64,7 @@ def ood(
     output: str,
     device: str,
     max_unreadable: float,
+    manifest: str = "",
     fit_data: str | None = None,
     fit_split: str = "train",
     max_pictures: int = 3000,
@@ -70,6 +75,7 @@ def ood(
     ``rejected`` and ``no_condition``.
 
     Args:
+        max_unreadable: as for ``open_rows``. manifest: a hash manifest that ``data`` must match.
         ood: pictures that are not skin; all its splits together.
         fit_data, fit_split: training pictures on which published detectors are fitted, for comparison; None
             leaves them out.
@@ -82,32 +88,41 @@ def ood(
         require("pytorch_ood", what="--fit_data")
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
-    rows, _ = labelled_rows(data, split, config.labels, max_unreadable)
-    splits = [read_rows(ood, name, None, max_unreadable)[0] for name in split_names(ood)]
+    rows, _ = open_rows([data], split, labels=config.labels, max_unreadable=max_unreadable, manifest=manifest)
+    splits = [
+        open_rows([ood], name, labels=None, max_unreadable=max_unreadable, labelled=False).rows
+        for name in split_names(ood)
+    ]
     others = datasets.concatenate_datasets([draw(part, max_pictures) for part in splits])
-    sources = np.asarray([source or Path(ood).name for source in others["source"]])
+    sources = np.asarray([source or shown(Path(ood).name) for source in others["source"]])
     skin, other = outputs_of(loaded, _with_condition(rows, config)), outputs_of(loaded, others)
     judged = judge(loaded, skin), judge(loaded, other)
     named = SCORES if loaded.detector is None else SCORES | WITH_DETECTOR
     scores = {name: (score(judged[0], config), score(judged[1], config)) for name, score in named.items()}
     about = {}
     if fit_data is not None:
-        fitted, _ = labelled_rows(fit_data, fit_split, config.labels, max_unreadable)
+        fitted, _ = open_rows([fit_data], fit_split, labels=config.labels, max_unreadable=max_unreadable)
         fitted = draw(_with_condition(fitted, config), max_pictures)
         published = fit_published(outputs_of(loaded, fitted), np.asarray(fitted["label"]))
         scores |= {name: (score(skin), score(other)) for name, score in published.items()}
-        about["fitted_on"] = {"data": Path(fit_data).name, "split": fit_split, "n": len(fitted)}
+        about["fitted_on"] = {"data": shown(Path(fit_data).name), "split": fit_split, "n": len(fitted)}
     elif is_main():
         print("Mahalanobis, energy, ViM and KNN need training pictures: add --fit_data.", file=sys.stderr)
     if is_main():
         result = {**about, **_report(loaded, judged, scores, sources)}
-        write_json(Path(output) / "ood.json", {"data": Path(data).name, "split": split, **result})
+        write_json(Path(output) / "ood.json", {"data": shown(Path(data).name), "split": split, **result})
         print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}))
 
 
 def _with_condition(rows: datasets.Dataset, config: ModelConfig) -> datasets.Dataset:
     names = np.asarray(config.labels)[np.asarray(rows["label"])]
-    return rows.select(np.flatnonzero(names != NO_CONDITION))
+    skin = np.flatnonzero(names != NO_CONDITION)
+    if not len(skin):
+        raise DataError(
+            f"None of the {len(rows)} pictures has a condition: all are {NO_CONDITION}.",
+            hint="Choose a split with pictures of skin conditions.",
+        )
+    return rows.select(skin)
 
 
 def _report(

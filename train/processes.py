@@ -5,12 +5,14 @@ Accelerate knows the processes; without a launcher there is one, and it does eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
+
+from model.errors import SkinDiseaseNetError
 
 Result = TypeVar("Result")
 
@@ -35,3 +37,21 @@ def gather_rows(count: int, results: Sequence[Result]) -> list[Result]:
     """What all processes have for their ``own_rows``, in the order of the rows, the same in every process."""
     pairs = gather_object(list(zip(own_rows(count), results, strict=True)))
     return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def on_main(work: Callable[[], Result]) -> Result:
+    """What a call gives in the main process, which alone makes it, in every process; its error likewise.
+
+    Raises:
+        SkinDiseaseNetError: that the call raises.
+    """
+    outcome: list[Any] = [None, None]
+    if is_main():
+        try:
+            outcome[0] = work()
+        except SkinDiseaseNetError as error:
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]

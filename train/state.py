@@ -1,19 +1,33 @@
-"""A run's folder: what is needed to go on after a kill, and what the run has measured so far."""
+"""A run's folder: what is needed to go on after a kill, what the run has measured so far, and whose it is."""
 
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import hashlib
 import json
 import os
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
+import numpy as np
 import torch
+from torch import nn
+from tqdm import tqdm
 
 from model.errors import ConfigError
+from model.files import atomic_path, remove_unfinished, write_json, write_text
 from train.config import FREE_ON_RESUME, TrainConfig
 
 STATE, BEST, LOG, CONFIG = "state.pt", "best.pt", "epochs.jsonl", "train_config.json"
+_LOCK = ".lock"
+_SEAL = b"sha256:"
+_SEAL_SIZE = len(_SEAL) + 64
+_BLOCK = 1 << 20
 
 
 @dataclasses.dataclass
@@ -41,55 +55,178 @@ class Progress:
         )
 
 
+class _Sealing:
+    """What ``torch.save`` writes to: it counts into a digest on its way to the file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 def write_atomically(path: Path, content: Any) -> None:
-    """Saves an object with ``torch.save`` beside its place and moves it there, so no kill can spoil it."""
-    partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    """Saves an object with ``torch.save``, whole or not at all, and a checksum of it at the file's end."""
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        sealing = _Sealing(file)
+        torch.save(content, cast(IO[bytes], sealing))
+        file.write(_SEAL + sealing.digest.hexdigest().encode())
 
 
 def read(path: Path) -> Any:
-    """Reads what ``write_atomically`` wrote, tensors and plain values only."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """Reads what ``write_atomically`` wrote, tensors and plain values only.
+
+    Raises:
+        ConfigError: the file is missing, empty, cut off or damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not _sealed(file):
+                raise ValueError("its checksum is missing or another one")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{path} is damaged or missing ({problem}).",
+            hint="The run cannot go on: put a copy of the file back, or start anew in another --output.",
+        ) from error
+
+
+def _sealed(file: BinaryIO) -> bool:
+    left = file.seek(0, os.SEEK_END) - _SEAL_SIZE
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left > 0 and (block := file.read(min(_BLOCK, left))):
+        digest.update(block)
+        left -= len(block)
+    return file.read() == _SEAL + digest.hexdigest().encode()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps every other process out of a run's folder, which is made if needed, while the block runs.
+
+    The lock belongs to this process, not to its children, and ends with it, however it ends. What killed
+    processes have left half-written is removed.
+
+    Raises:
+        ConfigError: another process is at work there, or the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / _LOCK, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written to ({error.strerror}).", hint="Choose another --output."
+        ) from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            who = file.read(200).strip() or "it does not say which"
+            raise ConfigError(
+                f"Another process is at work in {folder} ({who}).",
+                hint="Wait until it has ended, or choose another --output.",
+            ) from error
+        except OSError as error:
+            tqdm.write(f"{folder} cannot be locked ({error.strerror}): see to it that no other run uses it.")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        remove_unfinished(folder)
+        yield
 
 
 def open_run(config: TrainConfig) -> Path:
     """Makes the run's folder, or finds the one to go on with.
 
     Raises:
-        ConfigError: the folder holds a run and ``resume`` is off; or it is to be resumed with options that
-            would change its result.
+        ConfigError: the folder holds a run and ``resume`` is off; it is to be resumed with options that would
+            change its result; or what it holds cannot be read.
     """
     folder = Path(config.output)
     options = dataclasses.asdict(config)
     stored = folder / CONFIG
-    if stored.is_file():
-        if not config.resume:
+    if not stored.exists():
+        if (folder / STATE).exists():
             raise ConfigError(
-                f"{folder} already holds a run.",
-                hint="Add --resume to go on with it, or choose another --output.",
+                f"{folder} holds the state of a run, but no {CONFIG} that says which.",
+                hint=f"Put {CONFIG} back, or choose another --output.",
             )
-        before = json.loads(stored.read_text(encoding="utf-8"))
-        changed = [
-            f"{name} was {before.get(name)!r} and is {value!r}"
-            for name, value in options.items()
-            if name not in FREE_ON_RESUME and before.get(name) != value
-        ]
-        if changed:
-            raise ConfigError(
-                f"The run in {folder} had other options: {'; '.join(changed)}.",
-                hint="Resume with the same options, or start a new run in another --output.",
-            )
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        stored.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        write_json(stored, options)
+        return folder
+    if not config.resume:
+        raise ConfigError(
+            f"{folder} already holds a run.",
+            hint="Add --resume to go on with it, or choose another --output.",
+        )
+    before = read_json(stored)
+    changed = [
+        f"{name} was {before.get(name)!r} and is {value!r}"
+        for name, value in options.items()
+        if name not in FREE_ON_RESUME and before.get(name) != value
+    ]
+    if changed:
+        raise ConfigError(
+            f"The run in {folder} had other options: {'; '.join(changed)}.",
+            hint="Resume with the same options, or start a new run in another --output.",
+        )
     return folder
+
+
+@contextmanager
+def of_this_run(folder: Path) -> Iterator[None]:
+    """Raises ``ConfigError`` where what a run has saved does not fit the network that is trained."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{folder / STATE} or {BEST} beside it is not of this run ({type(error).__name__}: "
+            f"{str(error).splitlines()[0][:200] if str(error) else 'no more is known'}).",
+            hint="Put the run's own files back, or start anew in another --output.",
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of a run's folder; raises ``ConfigError`` if it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"it is a {type(values).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path} is empty, cut off or no JSON object ({error}).",
+            hint="The run cannot go on: put a copy of the file back, or start anew in another --output.",
+        ) from error
+    return values
+
+
+def refuse_diverged(loss: float, epoch: int, *networks: nn.Module) -> None:
+    """Raises ``ConfigError`` where the loss, a weight or a buffer of a network is no finite number.
+
+    Args:
+        loss: of the epoch so far.
+        epoch: its number, from 0.
+        networks: those that are trained and those that are kept.
+    """
+    what = "" if np.isfinite(loss) else "the loss"
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            if not what and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                what = name
+    if what:
+        raise ConfigError(
+            f"The training diverged in epoch {epoch + 1}: {what} is not finite any more.",
+            hint="Lower the learning rates, or compute with --precision fp32.",
+        )
 
 
 def write_log(folder: Path, progress: Progress) -> None:
     """Writes ``epochs.jsonl``, one line a finished epoch."""
-    lines = "".join(json.dumps(entry) + "\n" for entry in progress.history)
-    (folder / LOG).write_text(lines, encoding="utf-8")
+    write_text(folder / LOG, "".join(json.dumps(entry) + "\n" for entry in progress.history))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.errors import DataError
+from model.files import atomic_path, write_json
 from model.rejection import detection_margin
 from train.formats import UNKNOWN
 from train.tables import number, read_table, read_truth
@@ -64,14 +65,11 @@ def columns(
 
 def write_csv(path: Path, header: Sequence[str], names: Iterable[str], values: Floats) -> None:
     """Writes a line of names and then one row a picture, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    with open(unfinished, "w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for name, row in zip(names, values, strict=True):
             writer.writerow([name, *(f"{value:.6g}" for value in row)])
-    unfinished.replace(path)
 
 
 def score(*, submission: str, truth: str, output: str | None) -> None:
@@ -80,11 +78,10 @@ def score(*, submission: str, truth: str, output: str | None) -> None:
     Raises:
         DataError: as for ``challenge_score``.
     """
-    text = json.dumps(challenge_score(Path(submission), Path(truth)), indent=2)
+    figures = challenge_score(Path(submission), Path(truth))
     if output:
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
-        Path(output).write_text(text + "\n", encoding="utf-8")
-    print(text)
+        write_json(Path(output), figures)
+    print(json.dumps(figures, indent=2))
 
 
 def challenge_score(submission: Path, truth: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,29 @@ from typing import NamedTuple
 from model.errors import DataError
 
 ISIC_COLUMNS = ("MEL", "NV", "BCC", "AKIEC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
+_TYPE = re.compile(
+    r"(?:fitzpatrick|fst|phototype|skin|type|\s)*(?:(?P<roman>[iv]+)|(?P<number>\d+(?:\.0*)?))"
+)
+UNSTATED = ("0", "0.0", "-1", "-1.0", "unknown")
+_MISSING = {"", "nan", "none", "null", "na", "n/a", "nat", "<na>"}
+
+
+def known(value: object) -> str | None:
+    """A field as text without white space around it; None where it is empty or says that nothing is known."""
+    text = "" if value is None else str(value).strip()
+    return None if text.casefold() in _MISSING else text
+
+
+def skin_type(value: object) -> int | None:
+    """Fitzpatrick's skin type, 1 to 6, of a number, a text (``3``, ``6.0``) or a Roman numeral (``Type IV``).
+
+    None for anything else; of that, ``UNSTATED`` and an empty field say that the type is not known.
+    """
+    found = _TYPE.fullmatch((known(value) or "").casefold())
+    number = 0 if not found else _ROMAN.get(found["roman"] or "", 0) or float(found["number"] or 0)
+    return int(number) if 1 <= number <= 6 else None
 
 
 def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
@@ -41,7 +65,7 @@ def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
                         f"Line {reader.line_num} of {file} has no {columns[0]}.", hint="Mend or remove it."
                     )
                 yield {name: row[name].strip() for name in names}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read ({error}).", hint="Check the path and the file.") from error
 
 

@@ -1,0 +1,80 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from model.errors import ConfigError, DataError
+
+_PARTIAL = ".partial-"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Gives a hidden path beside ``path`` to write to, and moves it there when the block ends well.
+
+    A reader sees the old file or the new one, whenever the process or the machine dies. The hidden name ends
+    as ``path`` does, and no two writers share it.
+
+    Raises:
+        ConfigError: the disk is full, or the folder cannot be made or written to; the old file stays.
+    """
+    partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        _flush(partial)
+        os.replace(partial, path)
+        _flush(path.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror or error}).",
+            hint="Make room on the disk, or choose a place that can be written to.",
+            code="cannot_write",
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, whole or not at all; raises as ``atomic_path`` does."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes indented JSON, whole or not at all; raises as ``atomic_path`` does.
+
+    Raises:
+        DataError: a number is not finite, which JSON has no word for.
+    """
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise DataError(
+            f"A figure for {path} is not a finite number.",
+            hint="Look for numbers that are not finite in the checkpoint and in the data.",
+        ) from error
+    write_text(path, text + "\n")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed writers have left in a folder that nobody writes to now."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        partial.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from model.errors import ConfigError, DataError
+from model.files import atomic_path, remove_unfinished, write_json, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "figures.json"
+    write_json(file, {"n": 1})
+
+    def fail(error: Exception) -> None:
+        with atomic_path(file) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(KeyError):
+        fail(KeyError())
+    with pytest.raises(ConfigError, match=r"figures\.json cannot be written \(No space left") as full:
+        fail(OSError(errno.ENOSPC, "No space left on device"))
+    assert "Make room" in full.value.hint
+    with pytest.raises(DataError, match="not a finite number"):
+        write_json(file, {"n": float("nan")})
+    assert json.loads(file.read_text()) == {"n": 1}
+    assert names(file.parent) == ["figures.json"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("old")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_text(file / "below a file", "text")
+    assert (file.read_text(), names(tmp_path)) == ("old", ["table.csv"])
+
+
+def test_a_killed_writer_leaves_the_old_file_and_something_that_can_be_cleared_away(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_text("old")
+    script = (
+        "import os, sys, pathlib; from model.files import atomic_path\n"
+        "with atomic_path(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(file)], cwd=ROOT, timeout=60)
+    assert file.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    remove_unfinished(tmp_path)
+    assert names(tmp_path) == ["state"]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    file = tmp_path / "map.npy"
+    with atomic_path(file) as one, atomic_path(file) as other:
+        one.write_text("one")
+        other.write_text("other")
+        assert {one.suffix, other.suffix} == {".npy"}
+    assert file.read_text() == "one", "the last to finish"

@@ -1,0 +1,87 @@
+"""Rows divided into folds by class and group."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from model.errors import DataError
+
+Ints = NDArray[np.int64]
+
+
+def related(groups: Sequence[str | None]) -> list[str]:
+    """A name for every row, the same for those of one group; a row without a group is one of its own."""
+    return [f"row {row}" if group is None else f"group {group}" for row, group in enumerate(groups)]
+
+
+def group_folds(
+    labels: Ints, groups: Sequence[str | None], *, folds: int, seed: int
+) -> list[tuple[Ints, Ints]]:
+    """Divides rows into folds that hold the classes alike and divide no group.
+
+    Args:
+        labels: class number a row, (N,).
+        groups: of each row; None is related to nothing.
+        folds: how many, 2 or more.
+        seed: of the draw.
+
+    Returns:
+        For each fold the numbers of the rows that stay, and of those that are held out, both sorted.
+
+    Raises:
+        DataError: there are fewer groups than folds, or fewer rows of every class.
+    """
+    names = related(groups)
+    most = _most(labels, names)
+    if not 2 <= folds <= most:
+        raise DataError(
+            f"{len(labels)} pictures in {len(set(names))} groups cannot be divided into {folds} parts.",
+            hint=f"Choose from 2 to {most} parts." if most >= 2 else "Pictures of more groups are needed.",
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # a class with fewer pictures than parts is in as many as it can be
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(np.zeros(len(labels)), labels, names))
+
+
+def keep_back(labels: Ints, groups: Sequence[str | None], *, fraction: float, seed: int) -> tuple[Ints, Ints]:
+    """Keeps a share of the rows back, by class, without dividing a group or taking a class away.
+
+    Classes all of whose rows are of one group stay whole. Where the rows are too few for the share, the
+    smallest share that is larger is taken.
+
+    Args:
+        labels, groups, seed: as for ``group_folds``.
+        fraction: the share, above 0, at most 0.5.
+
+    Returns:
+        The numbers of the rows that stay, and of those that are kept back, both sorted.
+
+    Raises:
+        DataError: no share can be kept back.
+    """
+    names = np.asarray(related(groups))
+    alone = [own[0] for label in np.unique(labels) if len(own := np.unique(names[labels == label])) == 1]
+    free = np.flatnonzero(~np.isin(names, alone))
+    folds = min(round(1 / fraction), _most(labels[free], names[free]))
+    if folds >= 2:
+        of_free = [groups[int(row)] for row in free]
+        for _, held in group_folds(labels[free], of_free, folds=folds, seed=seed):
+            stays = np.setdiff1d(np.arange(len(labels)), free[held])
+            if set(labels[stays]) == set(labels):
+                return stays, free[held]
+    raise DataError(
+        f"No part of {len(labels)} pictures in {len(set(names))} groups can be kept back for validation "
+        "without taking a whole class out of train.",
+        hint="Add pictures of more groups, or give the data set a validation split of its own.",
+    )
+
+
+def _most(labels: Ints, names: Sequence[str] | NDArray[np.str_]) -> int:
+    """The largest number of folds that can be drawn."""
+    return min(len(set(names)), int(np.unique(labels, return_counts=True)[1].max())) if len(labels) else 0
