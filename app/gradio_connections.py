@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -30,12 +32,18 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._reader = self.loop.call_later(seconds, self.transport.abort)
+            self._reader = self.loop.call_later(seconds, self._reset)
 
         def resume_writing(self) -> None:
             if self._reader:
                 self._reader.cancel()
             super().resume_writing()
+
+        def _reset(self) -> None:
+            # Without lingering; else the system would go on trying to deliver the answer.
+            line = self.transport.get_extra_info("socket")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
 
         def _await_head(self) -> None:
             if self._head:
