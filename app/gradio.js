@@ -9,10 +9,6 @@
   };
 
   // Where the line breaks while an answer is awaited, Gradio loads the page anew as soon as it is back.
-  const breaks = () => {
-    say("unreachable");
-    sessionStorage.setItem("sdn-trouble", "unreachable");
-  };
   const kept = sessionStorage.getItem("sdn-trouble");
   sessionStorage.removeItem("sdn-trouble");
   if (kept) say(kept);
@@ -28,14 +24,20 @@
   const plainFetch = window.fetch;
   window.fetch = async (...request) => {
     const address = String(request[0]?.url ?? request[0]);
-    if (!/\/gradio_api\/(upload|queue\/join)(\?|$)/.test(address)) return plainFetch(...request);
+    const asked = address.match(/\/gradio_api\/(upload|queue\/join|queue\/data)(\?|$)/)?.[1];
+    if (!asked) return plainFetch(...request);
+    const lost = (error) => {
+      if (error.name === "AbortError") return; // Gradio itself no longer waits
+      say("unreachable");
+      if (asked !== "upload") sessionStorage.setItem("sdn-trouble", "unreachable");
+    };
     try {
       const response = await plainFetch(...request);
       say(response.ok ? null : (troubles[response.status] ?? "broken"));
+      if (asked === "queue/data") response.clone().body?.pipeTo(new WritableStream()).catch(lost);
       return response;
     } catch (error) {
-      if (address.includes("/queue/join")) breaks();
-      else say("unreachable");
+      lost(error);
       throw error;
     }
   };

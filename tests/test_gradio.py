@@ -22,7 +22,6 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-import space_app
 from app import gradio_ui
 from app.gradio_uploads import Uploads
 from app.predictor import Predictor
@@ -266,18 +265,6 @@ def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(serv
     assert SENT_NAME not in log
     spied = set(served.spied.read_text().split())
     assert spied <= {"127.0.0.1", "localhost", "::1", "0.0.0.0", "None"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [("CHECKPOINT", "/no/such/folder", "There is no folder"), ("PORT", "seven", "PORT is 'seven'")],
-)
-def test_a_wrong_setting_ends_with_words(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=f"error: {said}"):
-        space_app.main()
 
 
 def test_an_error_survives_the_way_from_a_process_that_lends_a_gpu() -> None:
