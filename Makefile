@@ -29,10 +29,10 @@ help: ## list the targets
 	@echo 'Any of them: TORCH_INDEX=URL takes torch and torchvision from another package index, PYTHON=python3.12 names the Python.'
 
 demo: $(INSTALLED) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
-	PORT=$${PORT:-7860} $(BIN)/python space_app.py
+	PORT=$${PORT:-7860} exec $(BIN)/python space_app.py
 
 serve: $(INSTALLED) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
-	$(BIN)/gunicorn flask_app:app
+	exec $(BIN)/gunicorn flask_app:app
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
 	PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 
+from app.listening import require_free
 from app.logs import LOGGING
 from app.settings import Settings, is_local
 from app.worker import SPARE_THREADS, BoundedWorker
@@ -52,6 +53,13 @@ def on_starting(server):
             file=sys.stderr,
         )
         sys.exit(4)
+    if "GUNICORN_PID" not in os.environ:  # else this one takes over the sockets of the one before it
+        try:
+            for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
+                require_free(host, port)
+        except SkinDiseaseNetError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(4)
 
 
 def child_exit(server, worker):

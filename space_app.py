@@ -2,7 +2,8 @@
 
 import sys
 
-from app.gradio_ui import build_demo, serve
+from app.gradio_ui import serve
+from app.listening import require_free
 from app.predictor import Predictor
 from app.settings import Settings
 from model.errors import SkinDiseaseNetError
@@ -11,9 +12,11 @@ from model.errors import SkinDiseaseNetError
 def main() -> None:
     try:
         settings = Settings.from_environment(default_port=7860)
+        settings.require_open()
+        require_free(settings.host, settings.port)
         predictor = Predictor.from_settings(settings)
         print(predictor.describe(), flush=True)
-        serve(build_demo(predictor, settings), settings)
+        serve(predictor, settings)
     except SkinDiseaseNetError as error:
         sys.exit(f"error: {error}")
 

@@ -1,33 +1,43 @@
-() => {
-  // Gradio runs this once a page. What Gradio itself does not say, or says in words for developers, is said here.
-  const say = (id) => {
-    for (const word of document.querySelectorAll(".sdn-trouble")) word.hidden = word.id !== id;
-    document.getElementById(id)?.scrollIntoView({ block: "nearest" });
+(() => {
+  // What Gradio itself does not say, or says in words for developers, is said here. The page's root element knows
+  // what is wrong, and the style sheet shows the words: they are seen whenever Gradio draws them.
+  const root = document.documentElement.dataset;
+  const say = (trouble) => {
+    if (trouble) root.sdnTrouble = trouble;
+    else delete root.sdnTrouble;
+    document.getElementById(`sdn-${trouble}`)?.scrollIntoView({ block: "nearest" });
   };
+
+  // Where the line breaks while an answer is awaited, Gradio loads the page anew as soon as it is back.
+  const kept = sessionStorage.getItem("sdn-trouble");
+  sessionStorage.removeItem("sdn-trouble");
+  if (kept) say(kept);
 
   // A camera that is denied or missing: Gradio's request for it fails unheard.
   const cameraErrors = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
   window.addEventListener("unhandledrejection", (event) => {
-    if (cameraErrors.includes(event.reason?.name)) say("sdn-camera");
+    if (cameraErrors.includes(event.reason?.name)) say("camera");
   });
 
   // A picture that did not get through.
+  const troubles = { 408: "unreachable", 413: "too-large", 503: "busy" };
   const plainFetch = window.fetch;
   window.fetch = async (...request) => {
     const address = String(request[0]?.url ?? request[0]);
-    if (!/\/gradio_api\/(upload|queue\/join)(\?|$)/.test(address)) return plainFetch(...request);
+    const asked = address.match(/\/gradio_api\/(upload|queue\/join|queue\/data)(\?|$)/)?.[1];
+    if (!asked) return plainFetch(...request);
+    const lost = (error) => {
+      if (error.name === "AbortError") return; // Gradio itself no longer waits
+      say("unreachable");
+      if (asked !== "upload") sessionStorage.setItem("sdn-trouble", "unreachable");
+    };
     try {
       const response = await plainFetch(...request);
-      if (response.ok) say(null);
-      else if (response.status === 413) say("sdn-too-large");
-      else if (response.status === 401) say("sdn-signed-out");
-      else if (response.status === 503) say("sdn-busy");
-      else say("sdn-broken");
+      say(response.ok ? null : (troubles[response.status] ?? "broken"));
+      if (asked === "queue/data") response.clone().body?.pipeTo(new WritableStream()).catch(lost);
       return response;
     } catch (error) {
-      say("sdn-unreachable");
-      // After this one Gradio loads the page anew, as soon as the server can be reached.
-      if (address.includes("/queue/join")) sessionStorage.setItem("sdn-trouble", "sdn-unreachable");
+      lost(error);
       throw error;
     }
   };
@@ -43,17 +53,17 @@
 
   // The page is drawn after the browser looked for the place that its address names.
   const toAnchor = () => {
-    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (location.hash && place) {
-      place.scrollIntoView();
-      place.focus({ preventScroll: true });
-    }
+    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!place) return false;
+    place.scrollIntoView();
+    place.focus({ preventScroll: true });
+    return true;
   };
   window.addEventListener("hashchange", toAnchor);
-  setTimeout(() => {
-    toAnchor();
-    const trouble = sessionStorage.getItem("sdn-trouble");
-    sessionStorage.removeItem("sdn-trouble");
-    if (trouble) say(trouble);
-  }, 300);
-}
+  if (location.hash) {
+    const drawn = new MutationObserver(() => {
+      if (toAnchor()) drawn.disconnect();
+    });
+    drawn.observe(document, { childList: true, subtree: true });
+  }
+})();

@@ -12,8 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from app.gradio_guard import key_name
-from app.gradio_uploads import received
+from app.gradio_uploads import Uploads
 from app.predictor import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
 
@@ -66,12 +65,12 @@ class Turns:
             self._room.release()
 
 
-def add_api(look: Callable[..., Prediction], folder: Path) -> None:
+def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
     """Adds ``/predict`` to the Blocks being built.
 
     Args:
-        look: a picture's bytes, whether to draw the heat map, and the name of the key, to the prediction.
-        folder: of the uploads.
+        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        uploads: the pictures that were sent.
     """
 
     def predict(image: str, request: gr.Request, heatmap: bool = False) -> Any:
@@ -79,8 +78,8 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
 
         Args:
             image: the photo (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, at most 20 MB) as
-                data:image/jpeg;base64,... or as an upload, which is deleted once it has been read. Web
-                addresses elsewhere are not fetched.
+                data:image/jpeg;base64,... or as an upload, which is forgotten once it has been read. Web
+                addresses are not fetched.
             heatmap: also return the heat map, as a data URI.
 
         Returns:
@@ -89,8 +88,8 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
             checkpoint, timings_ms and heatmap.
         """
         try:
-            with received(image, folder) as data:
-                answer = look(data, heatmap=bool(heatmap), key=key_name(request)).to_json()
+            with uploads.received(image) as data:
+                answer = look(data, heatmap=bool(heatmap)).to_json()
         except ImageError as error:
             raise gr.Error(str(error), print_exception=False, title="The picture cannot be used") from None
         except SkinDiseaseNetError as error:
@@ -104,7 +103,7 @@ def add_api(look: Callable[..., Prediction], folder: Path) -> None:
     image.api_info = lambda: _PICTURE  # type: ignore[method-assign]
     heatmap = gr.Checkbox(visible=False, label="heatmap", value=False)
     answer = gr.JSON(visible=False, label="prediction")
-    # Not queued: Gradio's MCP server then calls it in this process, with no session of its own to sign in.
+    # Not queued: Gradio's MCP server then calls it in this process, without a request to itself.
     gr.Button(visible=False).click(
         predict,
         [image, heatmap],

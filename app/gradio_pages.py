@@ -23,23 +23,21 @@ _LOGO = (
 )
 
 
-def header_html(current: str, *, heading: str, lead: str, signed: bool) -> str:
+def header_html(current: str, *, heading: str, lead: str) -> str:
     """The top of a page: where one is, where one can go, and the page's heading.
 
     Args:
         current: the page's path, one of ``PAGES``.
         heading: the one first-level heading.
         lead: a sentence under it, HTML.
-        signed: people sign in here, and may sign out.
     """
     links = "".join(
         f'<a href="{path or "./"}" target="_self"{_current(path == current)}>{name}</a>'
         for path, name in PAGES
     )
-    leave = '<a href="logout" target="_self">Sign out</a>' if signed else ""
     return (
         f'<div class="sdn-top"><a class="sdn-brand" href="./" target="_self">{_LOGO}{TITLE}</a>'
-        f'<nav aria-label="Pages">{links}{leave}</nav></div>'
+        f'<nav aria-label="Pages">{links}</nav></div>'
         f'<h1>{escape(heading)}</h1><p class="sdn-lead">{lead}</p>'
     )
 

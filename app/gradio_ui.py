@@ -13,13 +13,14 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
+import uvicorn
 from starlette.middleware import Middleware
 
-from app.access import KeyStore
 from app.audit import AuditLog
 from app.examples import load_examples
 from app.gradio_api import Turns, add_api
-from app.gradio_guard import Guard, Sessions
+from app.gradio_connections import timed_protocol
+from app.gradio_edge import Edge
 from app.gradio_pages import (
     PAGES,
     TITLE,
@@ -29,8 +30,9 @@ from app.gradio_pages import (
     model_html,
     model_lead,
 )
-from app.gradio_uploads import private_folder, sweeping, upload_routes
+from app.gradio_uploads import MAX_AGE, Uploads
 from app.gradio_views import at_most, look_page, several_page
+from app.listening import netloc
 from app.predictor import Prediction, Predictor
 from app.settings import Settings
 from model.errors import ConfigError
@@ -46,23 +48,23 @@ SCRIPT = Path(__file__).with_name("gradio.js")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 
 
-def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
+def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr.Blocks:
     """The pages and the API.
 
     Args:
         predictor: answers.
         settings: what the operator chose.
+        uploads: the pictures that were sent.
 
     Raises:
         ConfigError: the examples cannot be used, or the audit log cannot be written.
     """
-    folder = private_folder()
     examples = load_examples(settings.examples)
     turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool, key: str | None) -> Prediction:
+    def look(data: bytes, *, heatmap: bool) -> Prediction:
         started, verdicts = time.perf_counter(), []
         try:
             with turns.take():
@@ -73,31 +75,31 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
             audit.write(
                 endpoint="gradio",
                 milliseconds=round((time.perf_counter() - started) * 1e3, 1),
-                key=key,
+                key=None,
                 verdicts=verdicts,
                 checkpoint={"id": predictor.id, "revision": predictor.revision},
             )
 
     labels = predictor.config.labels
-    signed = settings.access == "keys"
 
     def frame(number: int, heading: str, lead: str) -> None:
         gr.Navbar(visible=False)
-        top = header_html(PAGES[number][0], heading=heading, lead=lead, signed=signed)
-        gr.HTML(top, elem_id="sdn-header")
+        gr.HTML(header_html(PAGES[number][0], heading=heading, lead=lead), elem_id="sdn-header")
 
     def foot() -> None:
         gr.HTML(footer_html(predictor), elem_id="sdn-footer")
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
+    # Nothing of ours lies in Gradio's cache; what Gradio itself may put there goes as soon as an upload does.
+    kept = (round(MAX_AGE), round(MAX_AGE))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo:
         frame(
             0,
             "A second look at a patch of skin",
             f"Choose a photo. A neural network compares it with {len(labels)} groups of pictures and says "
             "what it resembles, and how sure it is.",
         )
-        look_page(look, folder, examples, labels)
-        add_api(look, folder)
+        look_page(look, uploads, examples, labels)
+        add_api(look, uploads)
         foot()
     with demo.route("Several pictures", "several", show_in_navbar=False):
         frame(
@@ -105,7 +107,7 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
             "Several pictures at once",
             f"Choose {at_most()}. Each gets its own row, and the table can be saved as CSV or JSON.",
         )
-        several_page(look, folder, labels)
+        several_page(look, uploads, labels)
         foot()
     with demo.route("Learn", "learn", show_in_navbar=False):
         frame(
@@ -125,45 +127,54 @@ def build_demo(predictor: Predictor, settings: Settings) -> gr.Blocks:
     return demo
 
 
-def serve(demo: gr.Blocks, settings: Settings) -> None:
+def serve(predictor: Predictor, settings: Settings) -> None:
     """Serves until the process is told to stop.
 
     Raises:
-        ConfigError: the port is taken, or the keys cannot be read.
+        ConfigError: the address cannot be listened on, or a file that the settings name cannot be used.
     """
-    # As for Ctrl+C: the server closes in good order, and no upload is left behind.
+    # As for Ctrl+C: the server closes in good order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # of uvicorn: TRUSTED_PROXIES decides, in the edge
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = timed_protocol(settings.request_seconds)  # type: ignore[assignment]
+    uploads = Uploads()
+    demo = build_demo(predictor, settings, uploads)
     try:
-        demo.launch(**launch_options(settings))
+        demo.launch(**launch_options(settings, uploads))
     except OSError as error:
         raise ConfigError(
-            f"{settings.host}:{settings.port} cannot be listened on; the port may be taken.",
+            f"{netloc(settings.host, settings.port)} cannot be listened on; the port may be taken.",
             hint="Choose another PORT, or correct HOST.",
         ) from error
-    print(f"Open http://{settings.host}:{settings.port}", flush=True)
+    print(f"Open http://{netloc(settings.host, settings.port)}", flush=True)
     demo.block_thread()
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
+def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
     """What ``gr.Blocks.launch`` is to be called with."""
-    folder = private_folder()
-    sessions = Sessions(KeyStore(settings.keys_file)) if settings.keys_file else None
+    edge = Middleware(
+        Edge,
+        seconds=settings.request_seconds,
+        proxies=settings.trusted_proxies,
+        space=bool(os.environ.get("SPACE_ID")),
+    )
     return {
-        "auth": sessions.sign_in if sessions else None,
-        "auth_message": "Your user name is the name of your key, your password the key itself.",
-        "server_name": settings.host,
+        "server_name": f"[{settings.host}]" if ":" in settings.host else settings.host,
         "server_port": settings.port,
         "quiet": True,
         "prevent_thread_lock": True,
         "share": False,
         "ssr_mode": False,
+        "num_workers": 0,
         "mcp_server": True,
         "run_history": False,
         "enable_monitoring": False,
         "max_file_size": MAX_BYTES,
+        "allowed_paths": [],
         "footer_links": ["api"],
         "css_paths": CSS,
-        "js": SCRIPT.read_text(encoding="utf-8"),
+        # In the head it runs before the page is drawn: nothing can happen on the page that it misses.
+        "head": f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
         # A session's last answer stays in memory, the picture in it: keep one, not Gradio's 10,000.
         "state_session_capacity": 1,
         "theme": gr.themes.Base(
@@ -172,11 +183,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
             font=SYSTEM_FONTS,
             font_mono=("ui-monospace", "monospace"),
         ),
-        "app_kwargs": {
-            "routes": upload_routes(folder),
-            "lifespan": lambda app: sweeping(folder),
-            "middleware": [Middleware(Guard, sessions=sessions)],
-        },
+        "app_kwargs": {"routes": uploads.routes(), "middleware": [edge]},
     }
 
 

@@ -1,146 +1,166 @@
-"""Where Gradio's uploads live, and that none outlives its request.
+"""Gradio's uploads: in memory, from their arrival until they have been looked at.
 
-Gradio's own upload route stores a picture under its file name and the hash of its content, which two visitors
-with the same picture share, and deletes nothing. The route here takes its place: each upload gets a folder of
-its own with an unguessable name, no file name is kept, and an upload that breaks off leaves nothing.
+Gradio's own upload route writes a picture to the disk, under its file name and the hash of its content, which
+two visitors with the same picture share. The routes here take its place: each upload gets an unguessable
+address of its own, no file name is kept, and nothing is ever written.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import base64
 import contextlib
-import os
 import re
 import secrets
-import shutil
-import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gradio.utils import get_upload_folder
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.batch import MAX_BATCH
-from model.errors import ImageError
+from model.errors import ImageError, SkinDiseaseNetError
 from model.image import MAX_BYTES
 
 MAX_TOTAL = 60_000_000
 """Bytes that one upload of several pictures may have."""
-
-MAX_AGE = 300.0
-"""Seconds after which an upload that nobody asked about is deleted."""
+MAX_KEPT = 240_000_000
+"""Bytes of all uploads together that wait to be looked at."""
+MAX_AGE = 60.0
+"""Seconds after which an upload is forgotten that nobody asked about."""
 
 # An <img> shows any picture that comes as this; opened by itself it is never run as a page.
 _KIND = "application/octet-stream"
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
-_FILE = "/gradio_api/file="
 
 
-def private_folder() -> Path:
-    """The folder that Gradio uses: ``GRADIO_TEMP_DIR``, else a new one that only this user may read."""
-    if not os.environ.get("GRADIO_TEMP_DIR"):
-        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="skindiseasenet-")
-        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+class _InMemory(MultiPartParser):
+    spool_max_size = MAX_TOTAL
 
 
-def upload_routes(folder: Path) -> list[Route]:
-    """The routes that stand in for Gradio's own: an upload, its progress, and its preview in the page."""
+class Uploads:
+    """The pictures that were uploaded and not yet looked at."""
 
-    async def progress(request: Request) -> Response:
-        return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pictures: dict[str, bytes] = {}
 
-    async def upload(request: Request) -> Response:
-        size = request.headers.get("content-length", "")
-        if not size.isdecimal():
-            return PlainTextResponse("A Content-Length header is needed.", status_code=411)
-        if int(size) > MAX_TOTAL:
-            return _too_large(f"at most {MAX_TOTAL / 1e6:.0f} MB in all are accepted")
-        async with request.form(max_files=MAX_BATCH, max_fields=0) as form:
-            pictures = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-            if any((part.size or 0) > MAX_BYTES for part in pictures):
-                return _too_large(f"at most {MAX_BYTES / 1e6:.0f} MB are accepted")
-            return JSONResponse([str(_store(await part.read(), folder)) for part in pictures])
+    def keep(self, pictures: Sequence[bytes]) -> list[str]:
+        """Keeps pictures for ``MAX_AGE`` seconds; to be called in the server's event loop.
 
-    async def preview(request: Request) -> Response:
-        path = Path(request.path_params["path"]).resolve()
-        # Whole and at once: Gradio's own route logs an error where the file goes while it is being sent.
-        with contextlib.suppress(OSError):
-            if path.parent.parent == folder:
-                return Response(path.read_bytes(), headers={"Cache-Control": "no-store"}, media_type=_KIND)
-        return PlainTextResponse("There is no such file.", status_code=404)
+        Returns:
+            The path by which Gradio knows each; no file lies there.
 
-    return [
-        Route("/gradio_api/file={path:path}", preview),
-        Route("/gradio_api/upload", upload, methods=["POST"]),
-        Route("/gradio_api/upload_progress", progress),
-    ]
+        Raises:
+            SkinDiseaseNetError: ``MAX_KEPT`` would be passed.
+        """
+        with self._lock:
+            kept = sum(map(len, self._pictures.values()))
+            if kept + sum(map(len, pictures)) > MAX_KEPT:
+                raise SkinDiseaseNetError(
+                    "More pictures are waiting than this server can hold.",
+                    hint="Try again in a moment.",
+                    code="overloaded",
+                )
+            # Gradio hands only what lies in its upload folder on to a function.
+            paths = [f"{get_upload_folder()}/{secrets.token_hex(16)}/picture" for _ in pictures]
+            self._pictures |= dict(zip(map(_token, paths), pictures, strict=True))
+        for path in paths:
+            asyncio.get_running_loop().call_later(MAX_AGE, self.forget, path)
+        return paths
+
+    def look(self, path: str) -> bytes | None:
+        """The picture with this path, or with an address that ends in it; None where it is not kept."""
+        return self._pictures.get(_token(path))
+
+    def forget(self, path: str) -> None:
+        """Drops the picture with this path, if it is kept."""
+        with self._lock:
+            self._pictures.pop(_token(path), None)
+
+    @contextlib.contextmanager
+    def received(self, payload: Any) -> Iterator[bytes]:
+        """The bytes of a picture that was sent; an upload is forgotten when the block ends.
+
+        Args:
+            payload: Gradio's FileData of the upload as a dict, the upload's address on this server, or the
+                picture itself as ``data:image/...;base64,...``.
+
+        Raises:
+            ImageError: there is no such upload, or the text is no picture.
+        """
+        if isinstance(payload, str) and payload.startswith("data:"):
+            yield _decode(payload)
+            return
+        path = payload.get("path") if isinstance(payload, dict) else payload
+        data = self.look(str(path))
+        if data is None:
+            raise ImageError(
+                "No picture was sent, or it is no longer here: each upload is forgotten once it has been "
+                f"looked at, or after {MAX_AGE:.0f} seconds.",
+                hint="Choose the photo again.",
+                code="no_image",
+            )
+        try:
+            yield data
+        finally:
+            self.forget(str(path))
+
+    def received_all(self, payloads: Sequence[Any]) -> list[bytes]:
+        """The bytes of several uploads, all of which are forgotten.
+
+        Raises:
+            ImageError: one of them is not there.
+        """
+        with contextlib.ExitStack() as stack:
+            return [stack.enter_context(self.received(payload)) for payload in payloads]
+
+    def routes(self) -> list[Route]:
+        """The routes that stand in for Gradio's own: an upload, its progress, and its preview in the page."""
+
+        async def progress(request: Request) -> Response:
+            return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+        async def upload(request: Request) -> Response:
+            parser = _InMemory(request.headers, request.stream(), max_files=MAX_BATCH, max_fields=0)
+            try:
+                form = await parser.parse()
+            except (MultiPartException, KeyError):
+                return PlainTextResponse(
+                    f"A form is expected with at most {MAX_BATCH} pictures in the field `files`.",
+                    status_code=400,
+                )
+            parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+            if any((part.size or 0) > MAX_BYTES for part in parts):
+                most = f"at most {MAX_BYTES / 1e6:.0f} MB are accepted"
+                return PlainTextResponse(
+                    f"The picture is too large; {most}. Save a smaller copy and try again.", status_code=413
+                )
+            try:
+                return JSONResponse(self.keep([await part.read() for part in parts]))
+            except SkinDiseaseNetError as error:
+                return PlainTextResponse(str(error), status_code=503)
+
+        async def preview(request: Request) -> Response:
+            data = self.look(request.path_params["path"])
+            if data is None:
+                return PlainTextResponse("There is no such file.", status_code=404)
+            return Response(data, media_type=_KIND)
+
+        return [
+            Route("/gradio_api/file={path:path}", preview),
+            Route("/gradio_api/upload", upload, methods=["POST"]),
+            Route("/gradio_api/upload_progress", progress),
+        ]
 
 
-def _too_large(limit: str) -> Response:
-    return PlainTextResponse(
-        f"The picture is too large; {limit}. Save a smaller copy and try again.", status_code=413
-    )
-
-
-def _store(data: bytes, folder: Path) -> Path:
-    path = folder / secrets.token_hex(16) / "picture"
-    path.parent.mkdir()
-    path.write_bytes(data)
-    return path
-
-
-@contextlib.contextmanager
-def received(payload: Any, folder: Path) -> Iterator[bytes]:
-    """The bytes of a picture that was sent; an upload is deleted when the block ends.
-
-    Args:
-        payload: Gradio's FileData of the upload as a dict, the upload's address on this server, or the
-            picture itself as ``data:image/...;base64,...``, which is not written to disk.
-        folder: the folder of all uploads.
-
-    Raises:
-        ImageError: there is no such upload, or the text is no picture.
-    """
-    if isinstance(payload, str) and payload.startswith("data:"):
-        yield _decode(payload)
-        return
-    path = _path(payload)
-    if path.parent.parent != folder:
-        raise ImageError("No picture was sent.", hint="Choose a photo and send it again.", code="no_image")
-    try:
-        yield _read(path)
-    finally:
-        shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def received_all(payloads: Sequence[Any], folder: Path) -> list[bytes]:
-    """The bytes of several uploads, all of which are deleted.
-
-    Raises:
-        ImageError: one of them is not there.
-    """
-    pictures = []
-    with contextlib.ExitStack() as stack:
-        for payload in payloads:
-            pictures.append(stack.enter_context(received(payload, folder)))
-    return pictures
-
-
-def _path(payload: Any) -> Path:
-    if isinstance(payload, str):
-        _, _, named = payload.partition(_FILE)
-    else:
-        named = str((payload or {}).get("path") or "")
-    return Path(named.replace("\0", "")).resolve()
+def _token(path: str) -> str:
+    return path.rpartition("/")[0].rpartition("/")[2]
 
 
 def _decode(uri: str) -> bytes:
@@ -155,39 +175,3 @@ def _decode(uri: str) -> bytes:
         hint="Send data:image/jpeg;base64, and then the picture's bytes in base64.",
         code="no_image",
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise ImageError(
-            "The picture is no longer here; each upload is deleted as soon as it has been looked at.",
-            hint="Choose the photo again.",
-            code="no_image",
-        ) from None
-
-
-def sweep(folder: Path, *, older_than: float) -> None:
-    """Deletes what has lain in the folder for more seconds than this."""
-    for entry in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - entry.lstat().st_mtime >= older_than:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-@contextlib.asynccontextmanager
-async def sweeping(folder: Path) -> AsyncIterator[None]:
-    """Deletes forgotten uploads as long as the server runs, and all of them when it ends."""
-
-    async def forever() -> None:
-        while True:
-            await asyncio.sleep(MAX_AGE / 5)
-            await asyncio.to_thread(sweep, folder, older_than=MAX_AGE)
-
-    task = asyncio.create_task(forever())
-    try:
-        yield
-    finally:
-        task.cancel()
-        sweep(folder, older_than=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,10 +12,9 @@ from app.batch import MAX_BATCH, predict_all
 from app.examples import Example
 from app.gradio_api import uploads_only
 from app.gradio_batch import table_html
-from app.gradio_guard import key_name
 from app.gradio_pages import examples_html, known_html, notice_html
 from app.gradio_result import error_html, result_html
-from app.gradio_uploads import MAX_TOTAL, received, received_all
+from app.gradio_uploads import MAX_TOTAL, Uploads
 from app.predictor import Prediction
 from model.errors import SkinDiseaseNetError
 from model.image import SUFFIXES
@@ -25,7 +23,7 @@ Look = Callable[..., Prediction]
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 # What gradio.js shows when something did not get through.
 _TROUBLE = "".join(
-    f'<p id="sdn-{name}" class="sdn-trouble" role="alert" hidden><strong>{title}</strong> {advice}</p>'
+    f'<p id="sdn-{name}" class="sdn-trouble" role="alert"><strong>{title}</strong> {advice}</p>'
     for name, title, advice in (
         (
             "unreachable",
@@ -49,12 +47,6 @@ _TROUBLE = "".join(
             "Save a smaller copy, or send fewer pictures, and try again.",
         ),
         (
-            "signed-out",
-            "You are not signed in any more.",
-            '<a href="./" target="_blank" rel="noopener">Sign in in a new tab</a>, then '
-            "come back and try again.",
-        ),
-        (
             "camera",
             "The camera cannot be used.",
             "Allow it for this page in your browser, or upload a photo instead.",
@@ -75,39 +67,39 @@ _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 _SHOWN = (gr.update(visible=False), gr.update(visible=True))
 
 
-def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Sequence[str]) -> None:
+def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels: Sequence[str]) -> None:
     """One picture: the way in, and the answer in its place.
 
     Args:
-        look: a picture's bytes, whether to draw the heat map, and the name of the key, to the prediction.
-        folder: of the uploads.
+        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        uploads: the pictures that were sent.
         examples: pictures to try.
         labels: of the checkpoint.
     """
 
-    def show(image: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+    def show(image: dict[str, Any] | None) -> list[Any]:
         if image is None:
             return [gr.skip()] * 4
         try:
-            with received(image, folder) as data:
-                return _answered(data, request)
+            with uploads.received(image) as data:
+                return _answered(data)
         except SkinDiseaseNetError as error:
             return _refused(error)
 
-    def show_example(event: gr.EventData, request: gr.Request) -> list[Any]:
+    def show_example(event: gr.EventData) -> list[Any]:
         number = getattr(event, "number", None)
         if not isinstance(number, int) or not 0 <= number < len(examples):
             return [gr.skip()] * 4
         try:
-            return _answered(examples[number].data, request)
+            return _answered(examples[number].data)
         except SkinDiseaseNetError as error:
             return _refused(error)
 
     def _refused(error: SkinDiseaseNetError) -> list[Any]:
         return [None, error_html(error) + notice_html(), *_SHOWN]
 
-    def _answered(data: bytes, request: gr.Request) -> list[Any]:
-        prediction = look(data, heatmap=True, key=key_name(request))
+    def _answered(data: bytes) -> list[Any]:
+        prediction = look(data, heatmap=True)
         return [None, result_html(prediction, data), *_SHOWN]
 
     def start_again() -> list[Any]:
@@ -142,26 +134,25 @@ def look_page(look: Look, folder: Path, examples: Sequence[Example], labels: Seq
     again.click(start_again, None, state, queue=False, show_progress="hidden", **_PRIVATE)
 
 
-def several_page(look: Look, folder: Path, labels: Sequence[str]) -> None:
+def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
     """Several pictures and their table; the arguments are those of ``look_page``."""
 
     def show(
         files: list[dict[str, Any]] | None,
-        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way
     ) -> list[Any]:
         if not files:
             return [gr.skip(), gr.skip()]
-        pictures = received_all(files, folder)
         done = 0
 
         def look_at_one(data: bytes) -> Prediction:
             nonlocal done
             done += 1
             progress((done, len(pictures)), desc="Looking at the pictures", unit="pictures")
-            return look(data, heatmap=False, key=key_name(request))
+            return look(data, heatmap=False)
 
         try:
+            pictures = uploads.received_all(files)
             outcomes = predict_all(look_at_one, pictures)
         except SkinDiseaseNetError as error:
             return [None, error_html(error)]

@@ -47,7 +47,7 @@ class Settings:
         keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
         secret_key: signs the sessions of the Flask pages; at least 32 characters.
         sessions_folder: who is signed in to the Flask pages; None for the user's cache folder.
-        trusted_proxies: how many proxies stand in front and add to X-Forwarded-For.
+        trusted_proxies: how many proxies stand in front; with none, nothing that they may say is believed.
         rate_limit: requests with a picture by key, or by address where there is none; None for no limit.
         rate_limit_storage: where they are counted, ``memory://`` or a Redis URL.
         workers: processes, each with its own copy of the model.
@@ -104,6 +104,8 @@ class Settings:
                 f"RUNTIME is {runtime!r}; one of {', '.join(RUNTIMES)} is expected.", hint="Correct RUNTIME."
             )
         host = env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1")
+        if host.startswith("[") and host.endswith("]"):  # as an IPv6 address stands in a URL
+            host = host[1:-1]
         access, keys_file = _access(env, host)
         settings = cls(
             checkpoint=env.get("CHECKPOINT") or EMBEDDED_CHECKPOINT,
@@ -145,6 +147,18 @@ class Settings:
             raise ConfigError(
                 "RATE_LIMIT_STORAGE is a Redis URL, but SECRET_KEY, which hides addresses in it, is not set.",
                 hint=_SECRET_HINT,
+            )
+
+    def require_open(self) -> None:
+        """For a front end that knows no keys.
+
+        Raises:
+            ConfigError: ``access`` is ``keys``.
+        """
+        if self.access == "keys":
+            raise ConfigError(
+                "ACCESS is keys, but the Gradio app knows no keys: it is for a Space and one's own machine.",
+                hint="Serve with keys by `make serve`, or let anyone in with ACCESS=open.",
             )
 
     def require_secret(self) -> str | None:
@@ -204,7 +218,7 @@ def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"],
     if not chosen and not is_local(host) and not env.get("SPACE_ID"):
         raise ConfigError(
             f"HOST is {host}, which other machines may reach, but ACCESS is not set.",
-            hint="Set ACCESS=keys with a KEYS_FILE, or ACCESS=open to let anyone in.",
+            hint="Set ACCESS=open to let anyone in, or ACCESS=keys with a KEYS_FILE for `make serve`.",
         )
     return "open", None
 

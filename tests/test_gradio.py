@@ -6,7 +6,6 @@ import concurrent.futures
 import json
 import os
 import pickle
-import signal
 import socket
 import sys
 import time
@@ -23,12 +22,11 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-import space_app
 from app import gradio_ui
-from app.gradio_uploads import received, sweep
+from app.gradio_uploads import Uploads
 from app.predictor import Predictor
 from app.settings import Settings
-from model.errors import ConfigError, ImageError
+from model.errors import ImageError
 from model.image import MAX_BYTES
 
 SENT_NAME = "Jane-Doe-left-arm"
@@ -269,36 +267,13 @@ def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(serv
     assert spied <= {"127.0.0.1", "localhost", "::1", "0.0.0.0", "None"}
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [("CHECKPOINT", "/no/such/folder", "There is no folder"), ("PORT", "seven", "PORT is 'seven'")],
-)
-def test_a_wrong_setting_ends_with_words(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=f"error: {said}"):
-        space_app.main()
-
-
-def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-
-    def launch(**_: object) -> None:
-        raise OSError("Cannot find empty port in range: 7860-7860.")
-
-    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:7860 cannot be listened on"):
-        gradio_ui.serve(types.SimpleNamespace(launch=launch), Settings(port=7860))
-
-
 def test_an_error_survives_the_way_from_a_process_that_lends_a_gpu() -> None:
     sent = ImageError("Got that.", hint="Do this.", code="empty_image")
     assert pickle.loads(pickle.dumps(sent)).to_json() == sent.to_json()
 
 
 def test_a_space_lends_its_gpu_to_the_prediction(
-    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class LentError(Exception):
         pass
@@ -307,27 +282,5 @@ def test_a_space_lends_its_gpu_to_the_prediction(
         raise LentError(function(encode(make_picture()), heatmap=False).verdict)
 
     monkeypatch.setattr(gradio_ui, "spaces", types.SimpleNamespace(GPU=lend))
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with pytest.raises(LentError, match="condition"):
-        gradio_ui.build_demo(predictor, Settings(port=7860))
-
-
-def test_forgotten_uploads_are_swept(tmp_path: Path) -> None:
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "picture").write_bytes(b"x")
-    (tmp_path / "stray").write_bytes(b"x")
-    sweep(tmp_path, older_than=60)
-    assert len(list(tmp_path.iterdir())) == 2
-    sweep(tmp_path, older_than=0)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_upload_goes_when_its_block_ends_in_an_error(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    path = tmp_path / "own" / "picture"
-    path.write_bytes(b"x")
-    with pytest.raises(ImageError), received({"path": str(path)}, tmp_path) as data:
-        raise ImageError(f"{len(data)} bytes.", hint="Another.")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ImageError, match="no longer here"), received({"path": str(path)}, tmp_path):
-        pass
+        gradio_ui.build_demo(predictor, Settings(port=7860), Uploads())

@@ -98,6 +98,8 @@ def test_several_pictures_become_a_table_that_can_be_saved(
 def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab: Callable[..., Page]) -> None:
     page = open_tab(gradio_address + "/learn#Melanoma")
     assert page.locator(".sdn-book article").count() == len(LABELS)
+    page.wait_for_function("document.activeElement.id === 'Melanoma'")
+    page.wait_for_function("document.querySelector('#Melanoma').getBoundingClientRect().top < 60")
     for heading in ("What it is", "What it looks like", "How soon to have it seen"):
         assert page.get_by_role("heading", name=heading, exact=True).count() == len(LABELS)
     page.locator("#contents").get_by_role("link", name="Psoriasis").first.click()
@@ -154,17 +156,24 @@ def test_a_cut_line_and_a_full_queue_are_said_and_the_next_try_works(
 ) -> None:
     page = open_tab(gradio_address)
     upload, join = "**/gradio_api/upload?**", "**/gradio_api/queue/join?**"
-    for address, status, trouble in ((upload, None, "#sdn-unreachable"), (join, 503, "#sdn-busy")):
+    troubles = (
+        (upload, None, "#sdn-unreachable"),
+        (upload, 413, "#sdn-too-large"),
+        (upload, 500, "#sdn-broken"),
+        (join, 503, "#sdn-busy"),
+    )
+    for address, status, trouble in troubles:
         page.route(address, partial(answer_with, status))
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
         page.locator(trouble).wait_for()
         page.unroute(address)
-    # Gradio loads the page anew after this one.
-    page.route(join, partial(answer_with, None))
-    with page.expect_event("load"):
-        page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-    page.locator("#sdn-unreachable").wait_for()
-    page.unroute(join)
+    # Gradio loads the page anew after these.
+    for address in (join, "**/gradio_api/queue/data?**"):
+        page.route(address, partial(answer_with, None))
+        with page.expect_event("load"):
+            page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
+        page.locator("#sdn-unreachable").wait_for()
+        page.unroute(address)
     page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
     page.locator(HEADLINE).wait_for()
     assert page.locator(".sdn-trouble:visible").count() == 0

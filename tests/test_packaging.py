@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,15 @@ def make(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs make as a person would, not as a part of the `make test` that may be running this."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
+    return subprocess.run(
+        ["make", *args], cwd=cwd, env=of_a_person(), capture_output=True, text=True, timeout=60
+    )
+
+
+def of_a_person() -> dict[str, str]:
+    """The environment without what make hands on."""
     of_make = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DATA", "REPO", "PYTHON", "TORCH_INDEX", "ARGS"}
-    env = {name: value for name, value in os.environ.items() if name not in of_make}
-    return subprocess.run(["make", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return {name: value for name, value in os.environ.items() if name not in of_make}
 
 
 @pytest.fixture
@@ -125,6 +133,26 @@ def test_a_second_run_starts_at_once(stub_venv: Path) -> None:
     assert "-c constraints.txt" in first[0]
     make("demo", cwd=stub_venv)
     assert calls(stub_venv) == ["space_app.py"]
+
+
+@pytest.mark.parametrize(("target", "program"), [("demo", "python"), ("serve", "gunicorn")])
+def test_a_signal_that_ends_make_ends_the_server(target: str, program: str, stub_venv: Path) -> None:
+    make("demo", cwd=stub_venv)
+    server = stub_venv / ".venv" / "bin" / program
+    server.write_text('#!/bin/sh\necho "$$" > pid.new\nmv pid.new pid\nexec sleep 300\n', encoding="utf-8")
+    server.chmod(0o755)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(["make", target], cwd=stub_venv, env=of_a_person(), **quiet) as started:
+        while not (stub_venv / "pid").exists():
+            time.sleep(0.05)
+        started.terminate()
+    pid = int((stub_venv / "pid").read_text(encoding="utf-8"))
+    try:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_tests_install_their_tools_once(stub_venv: Path) -> None:

@@ -28,7 +28,7 @@ def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_add
     assert "Acne" in page.inner_html("#answer")
     assert page.locator("#answer .card").count() >= 3
     assert page.evaluate("document.activeElement.id") == "verdict"
-    assert page.locator("#preview img").is_visible()
+    page.locator("#preview img").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.input_value("#image") == ""
 
@@ -185,4 +185,4 @@ def test_an_example_is_looked_at(
     row.get_by_role("button", name=second.title).click()
     page.wait_for_selector("#answer #verdict")
     assert recorder.received == [second.data]
-    assert page.locator("#preview img").is_visible()
+    page.locator("#preview img").wait_for()
