@@ -18,6 +18,7 @@ from model.config import ModelConfig
 from model.detector import DETECTOR, Detector
 from model.device import trusted_device
 from model.network import SkinDiseaseNet
+from model.weights import halved
 from train.config import TrainConfig
 from train.conformal import has_mapie
 from train.crossfit import cross_fitted
@@ -55,9 +56,11 @@ def calibrate(
         model_config: belongs to the network.
         config: gives the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
         device: where to compute.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for float16.
     """
-    stored = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
-    network.load_state_dict(stored)
+    network.load_state_dict(halved(network))
     outputs = predict_outputs(
         network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
     )
@@ -161,7 +164,7 @@ def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None
         return
     folder.mkdir(parents=True, exist_ok=True)
     about = {"checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)}}
-    _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2) + "\n")
+    _write(folder / FIGURES, json.dumps({**about, **figures}, indent=2, allow_nan=False) + "\n")
 
 
 def _naming(model_config: ModelConfig, detector: Detector | None) -> ModelConfig:

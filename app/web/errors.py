@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
 )
 
 from app.web.answer import PAGES, render_problem
-from model.errors import ConfigError, SkinDiseaseNetError
+from model.errors import CheckpointError, ComputationError, ConfigError, SkinDiseaseNetError
 from model.image import MAX_BYTES
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,9 @@ def _expected(error: SkinDiseaseNetError) -> Response:
     if error.code == "keys_unreadable":
         logger.error("%s", error)
         return _answer(_KEYS, 503)
+    if isinstance(error, (CheckpointError, ComputationError)):
+        logger.error("%s", error)
+        return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
     return _answer(error, _IMAGE_STATUS.get(error.code, 422))
