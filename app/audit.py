@@ -41,7 +41,7 @@ class AuditLog:
 
     def write(self, **fields: Any) -> None:
         """Adds one line, with the time. If that fails, the log says so; the answer still goes out."""
-        line = json.dumps({"time": now(), **fields}) + "\n"
+        line = json.dumps({"time": now(), **fields}, allow_nan=False) + "\n"
         try:
             with self._opened() as descriptor:
                 os.write(descriptor, line.encode())

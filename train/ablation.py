@@ -95,7 +95,7 @@ def ablate(
                 }
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+                partial.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
                 os.replace(partial, path)
     write_table(chosen, Path(output), Path(report))
     print(f"The table is in {report}.")
@@ -188,7 +188,7 @@ class _Bench:
 
     def _folder(self, names: Sequence[str]) -> Path:
         options = {name: getattr(self.recipe, name) for name in names}
-        text = json.dumps([options, self.recipe.data], sort_keys=True)
+        text = json.dumps([options, self.recipe.data], sort_keys=True, allow_nan=False)
         return self.maps / hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _views(self) -> list[Maps]:

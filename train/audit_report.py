@@ -66,7 +66,7 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
         found: as ``train.audit.audit`` puts it together.
     """
     content = {"defects": defects(found), "hints": hints(found), **found}
-    _write(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    _write(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / "audit.md", _markdown(found))
 
 

@@ -75,8 +75,13 @@ def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
         "by_fold": [{name: part[name] for name in ("n", "balanced_accuracy", "macro_f1")} for part in parts],
     }
     path = folder / "crossval.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}))
+    path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    print(
+        json.dumps(
+            {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")},
+            allow_nan=False,
+        )
+    )
     return path
 
 

@@ -195,7 +195,7 @@ def fit(config: TrainConfig) -> Path:
                 writer.add_scalar(name, entry[name], entry["epoch"])
             writer.flush()
             write_log(folder, progress)
-        accelerator.print(json.dumps(entry))
+        accelerator.print(json.dumps(entry, allow_nan=False))
 
     accelerator.wait_for_everyone()
     bare.load_state_dict(read(folder / BEST))
@@ -234,7 +234,7 @@ def _readable(
             for name, rows in splits.items()
         }
         if accelerator.is_main_process:
-            listing.write_text(json.dumps(bad, indent=2) + "\n", encoding="utf-8")
+            listing.write_text(json.dumps(bad, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     left = []
     for name, rows in splits.items():
         skip = {entry["row"] for entry in bad[name]}

@@ -87,4 +87,4 @@ def judge(loaded: Checkpoint, outputs: Outputs) -> Judged:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a file of figures; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

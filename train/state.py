@@ -85,11 +85,11 @@ def open_run(config: TrainConfig) -> Path:
             )
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        stored.write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        stored.write_text(json.dumps(options, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return folder
 
 
 def write_log(folder: Path, progress: Progress) -> None:
     """Writes ``epochs.jsonl``, one line a finished epoch."""
-    lines = "".join(json.dumps(entry) + "\n" for entry in progress.history)
+    lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in progress.history)
     (folder / LOG).write_text(lines, encoding="utf-8")

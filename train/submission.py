@@ -80,7 +80,7 @@ def score(*, submission: str, truth: str, output: str | None) -> None:
     Raises:
         DataError: as for ``challenge_score``.
     """
-    text = json.dumps(challenge_score(Path(submission), Path(truth)), indent=2)
+    text = json.dumps(challenge_score(Path(submission), Path(truth)), indent=2, allow_nan=False)
     if output:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         Path(output).write_text(text + "\n", encoding="utf-8")

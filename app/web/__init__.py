@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.examples import load_examples
@@ -24,6 +25,15 @@ from app.web.upload import MAX_BODY, InMemoryRequest
 logger = logging.getLogger(__name__)
 
 
+class _StrictJSON(DefaultJSONProvider):
+    """Names in their order, and no NaN, which is no JSON."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(obj, allow_nan=False, **options)
+
+
 def create_app(settings: Settings, predictor: Predictor) -> Flask:
     """Builds the WSGI app.
 
@@ -38,7 +48,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     app.request_class = InMemoryRequest
     app.config["SETTINGS"] = settings
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = _StrictJSON(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
