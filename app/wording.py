@@ -103,7 +103,8 @@ def advice(prediction: Prediction) -> Advice:
     """What a person should do after this prediction, and how soon.
 
     Where the labels that may be cancer are probable enough together (``malignancy.fired``), the advice to
-    see a doctor soon stands first, whatever the most probable label is.
+    see a doctor soon stands first, whatever the most probable label is. Where they are not, but one of them
+    is among what cannot be ruled out, a sentence says so, so that pill and set do not seem to disagree.
     """
     worry = prediction.malignancy is not None and prediction.malignancy.fired
     if prediction.verdict == "rejected":
@@ -117,6 +118,8 @@ def advice(prediction: Prediction) -> Advice:
     if worry:
         urgency = max(urgency, "soon", key=list(URGENCY).index)
         text = f"{_among_what_it_could_be(prediction)} {NO_FINDING} {text}"
+    elif not about.malignant and (worries := _not_ruled_out(prediction)):
+        text = f"{worries} {text}"
     return Advice(urgency, URGENCY[urgency], text, about)
 
 
@@ -126,6 +129,17 @@ def _among_what_it_could_be(prediction: Prediction) -> str:
     names = _joined([f"{ranked.title} ({percent(ranked.probability)})" for ranked in named])
     are = "is" if len(named) == 1 else "are"
     return f"{names} {are} among what it could be, so please show it to a doctor soon, within two weeks."
+
+
+def _not_ruled_out(prediction: Prediction) -> str | None:
+    """That a label of the prediction set may be cancer, and when that matters; None where there is none."""
+    titles = [about.title for about in map(condition, prediction.prediction_set or ()) if about.malignant]
+    if not titles:
+        return None
+    return (
+        f"{_joined(titles)} cannot be ruled out by this picture alone: if the spot is new, grows, changes, "
+        "itches or bleeds, see a doctor soon."
+    )
 
 
 def malignancy_words(prediction: Prediction) -> str:

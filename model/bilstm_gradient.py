@@ -50,38 +50,48 @@ class BiLSTMGradient:
     def __init__(self, weights: Weights) -> None:
         head = {name: values.astype(np.float32) for name, values in weights.items()}
         self._classifier = head["classifier.weight"]
-        self._scale, self._shift = head["norm.weight"], head["norm.bias"]
+        norms = [name for name in head if name.startswith("norm.") and name.endswith(".weight")]
+        stages = sorted(name.removesuffix(".weight") for name in norms)
+        self._scale = np.concatenate([head[f"{stage}.weight"] for stage in stages])
+        self._shift = np.concatenate([head[f"{stage}.bias"] for stage in stages])
+        self._ends = np.cumsum([len(head[f"{stage}.weight"]) for stage in stages])[:-1]
+        self._project, self._offset = head.get("project.weight"), head.get("project.bias")
         self._layers = [_Layer(head, number) for number in (0, 1)]
-        first = self._layers[0].driving
-        self._driven_by_shift = first @ self._shift  # (2, 4 H)
-        self._driven_by_scale = first @ self._scale
 
     def __call__(self, features: Array, class_index: int) -> Array:
         """The gradient of a class's logit of the map (1, C, h, w), averaged over its places, (C,)."""
-        channels = features.shape[1]
-        tokens = features.reshape(channels, -1).T  # (N, C)
-        centred = tokens - tokens.mean(axis=1, keepdims=True)
-        deviation = np.sqrt((centred**2).mean(axis=1) + EPSILON)  # (N,)
-        normal = centred / deviation[:, None]
+        tokens = features.reshape(features.shape[1], -1).T  # (N, C)
+        centred = [stage - stage.mean(axis=1, keepdims=True) for stage in self._by_stage(tokens)]
+        deviations = [
+            np.sqrt((stage**2).mean(axis=1, keepdims=True) + EPSILON) for stage in centred
+        ]  # (N, 1)
+        normal = [stage / deviation for stage, deviation in zip(centred, deviations, strict=True)]
 
-        driven = _both_ways(normal * self._scale + self._shift) @ self._layers[0].driving.transpose(0, 2, 1)
-        first = _scan(driven, self._layers[0])
+        inputs = np.concatenate(normal, axis=1) * self._scale + self._shift
+        if self._project is not None:
+            inputs = inputs @ self._project.T + self._offset
+        first = _scan(_both_ways(inputs) @ self._layers[0].driving.transpose(0, 2, 1), self._layers[0])
         driven_on = _both_ways(_in_place(first.outputs)) @ self._layers[1].driving.transpose(0, 2, 1)
         second = _scan(driven_on, self._layers[1])
 
         # The head averages the outputs over the tokens before its classifier.
         slope = np.tile(self._classifier[class_index] / len(tokens), (len(tokens), 1))
         slope = _aligned(_back(slope, second, self._layers[1]) @ self._layers[1].driving).sum(axis=0)
-        gates = _back(slope, first, self._layers[0])  # (2, N, 4 H)
+        slope = _aligned(_back(slope, first, self._layers[0]) @ self._layers[0].driving).sum(axis=0)
+        if self._project is not None:
+            slope = slope @ self._project
+        through_norms = [
+            (part - part.mean(axis=1, keepdims=True) - values * (part * values).mean(axis=1, keepdims=True))
+            / deviation
+            for part, values, deviation in zip(
+                self._by_stage(slope * self._scale), normal, deviations, strict=True
+            )
+        ]
+        return np.concatenate(through_norms, axis=1).mean(axis=0)
 
-        # Back through the layer norm: of the tokens' slopes s = gates @ driving * scale only the means over
-        # the channels of s and of s * normal, and the sum over the tokens, are needed: s itself is not.
-        mean = _aligned(gates @ self._driven_by_scale[:, :, None]).sum(axis=0)[:, 0] / channels
-        along = _aligned(gates * (driven - self._driven_by_shift[:, None])).sum(axis=(0, 2)) / channels
-        whole = (_aligned(gates) / deviation[:, None]).sum(axis=1)  # (2, 4 H)
-        total = (whole[:, None] @ self._layers[0].driving).sum(axis=(0, 1)) * self._scale  # (C,)
-        total -= (mean / deviation).sum() + (along / deviation) @ normal
-        return total / len(tokens)
+    def _by_stage(self, tokens: Array) -> list[Array]:
+        """(N, C) → one (N, C_i) for each stage, whose channels are normalised by themselves."""
+        return np.split(tokens, self._ends, axis=1)
 
 
 def _both_ways(tokens: Array) -> Array:

@@ -31,6 +31,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "uncertain_below": (0.0, 1.0),
     "malignant_from": (0.0, 1.0),
     "set_quantile": (0.0, 1.0),
+    "stages": (1, 4),
     "input_size": (32, 2048),
     "hidden_size": (1, 8192),
 }
@@ -45,6 +46,8 @@ class ModelConfig:
         labels: class names in the order of the logits.
         backbone: a timm model name, or ``torchvision/NAME``.
         head: a name from ``model.heads.HEADS``.
+        stages: how many of the backbone's last stages the head reads: 1 for its last map, as in the paper;
+            2, of a ResNet, for ``layer3`` and ``layer4``.
         hidden_size: width of the head (per direction for the BiLSTM).
         dropout: dropout rate of the head, 0 to 1.
         stride_in_1x1: ResNet strides in the first 1x1 convolution of a stage (He et al. 2015, "v1")
@@ -74,6 +77,7 @@ class ModelConfig:
     labels: tuple[str, ...]
     backbone: str = "resnet50"
     head: str = "bilstm"
+    stages: int = 1
     hidden_size: int = 256
     dropout: float = 0.3
     stride_in_1x1: bool = False

@@ -1,4 +1,4 @@
-"""Grad-CAM on the backbone's last map: where in the picture the evidence for a class lies."""
+"""Grad-CAM on the map that the head reads: where in the picture the evidence for a class lies."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class CheckpointHead:
     """
 
     def __init__(self, config: ModelConfig, weights: Weights, *, channels: int) -> None:
+        norms = [f"norm.stages.{stage}.weight" for stage in range(config.stages)]
         self._head = create_head(
             config.head,
-            channels=channels,
+            channels=[len(weights[norm]) for norm in norms if norm in weights] or [channels],
             classes=len(config.labels),
             hidden_size=config.hidden_size,
             dropout=config.dropout,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -12,13 +12,38 @@ from torch import Tensor, nn
 from model.errors import ConfigError
 
 
+class StageNorm(nn.Module):
+    """Layer norm of tokens joined from several stages, over each stage's channels by themselves.
+
+    The maps of a ResNet's stages differ in scale; under one norm the larger would drown the other.
+
+    Args:
+        channels: of each stage, in the order in which they are joined.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        self.stages = nn.ModuleList(nn.LayerNorm(count) for count in channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) → (B, N, C)."""
+        parts = tokens.split(self.channels, dim=2)
+        return torch.cat([norm(part) for norm, part in zip(self.stages, parts, strict=True)], dim=2)
+
+
+def create_norm(channels: Sequence[int]) -> nn.Module:
+    """The layer norm before a head: (B, N, C) → (B, N, C), C the sum of ``channels``."""
+    return nn.LayerNorm(channels[0]) if len(channels) == 1 else StageNorm(channels)
+
+
 class PoolHead(nn.Module):
     """Global average pooling and a linear layer: the baseline that the other heads must beat."""
 
-    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+    def __init__(self, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(channels, classes)
+        self.classifier = nn.Linear(sum(channels), classes)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         return self.classifier(self.dropout(tokens.mean(dim=1)))
@@ -26,6 +51,9 @@ class PoolHead(nn.Module):
 
 class BiLSTMHead(nn.Module):
     """The paper's head: a two-layer bidirectional LSTM reads the tokens row by row.
+
+    Tokens of one stage go into it as they are. Those of several are first projected to the width of the
+    LSTM's outputs, or most of the head's weights would be spent on its first input.
 
     Args:
         channels, classes, hidden_size, dropout: as for ``create_head``.
@@ -38,7 +66,7 @@ class BiLSTMHead(nn.Module):
     def __init__(
         self,
         *,
-        channels: int,
+        channels: Sequence[int],
         classes: int,
         hidden_size: int,
         dropout: float,
@@ -47,9 +75,12 @@ class BiLSTMHead(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling, self.serpentine = pooling, serpentine
-        self.norm = nn.LayerNorm(channels)
+        self.norm = create_norm(channels)
+        several = len(channels) > 1
+        width = 2 * hidden_size if several else channels[0]
+        self.project = nn.Linear(sum(channels), width) if several else nn.Identity()
         self.lstm = nn.LSTM(
-            channels, hidden_size, num_layers=2, bidirectional=True, batch_first=True, dropout=dropout
+            width, hidden_size, num_layers=2, bidirectional=True, batch_first=True, dropout=dropout
         )
         self.dropout = nn.Dropout(dropout)
         if pooling == "attention":
@@ -59,7 +90,7 @@ class BiLSTMHead(nn.Module):
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         if self.serpentine:
             tokens = tokens[:, _serpentine(grid)]
-        outputs, _ = self.lstm(self.norm(tokens))  # (B, N, C) → (B, N, 2 * hidden)
+        outputs, _ = self.lstm(self.project(self.norm(tokens)))  # (B, N, C) → (B, N, 2 * hidden)
         return self.classifier(self.dropout(self._pool(outputs)))
 
     def _pool(self, outputs: Tensor) -> Tensor:
@@ -90,11 +121,11 @@ class AttentionHead(nn.Module):
 
     HEADS = 8
 
-    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+    def __init__(self, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
         width = -(-2 * hidden_size // (4 * self.HEADS)) * 4 * self.HEADS
-        self.norm = nn.LayerNorm(channels)
-        self.project = nn.Linear(channels, width)
+        self.norm = create_norm(channels)
+        self.project = nn.Linear(sum(channels), width)
         self.query = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         layer = nn.TransformerEncoderLayer(
             width, self.HEADS, 2 * width, dropout, activation="gelu", batch_first=True, norm_first=True
@@ -117,10 +148,10 @@ class ConvLSTMHead(nn.Module):
     The gates are one-dimensional convolutions along the row; both scans are averaged over the map.
     """
 
-    def __init__(self, *, channels: int, classes: int, hidden_size: int, dropout: float) -> None:
+    def __init__(self, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.project = nn.Conv1d(channels, hidden_size, 1)
+        self.norm = create_norm(channels)
+        self.project = nn.Conv1d(sum(channels), hidden_size, 1)
         self.down = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
         self.up = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
@@ -183,12 +214,15 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def create_head(name: str, *, channels: int, classes: int, hidden_size: int, dropout: float) -> nn.Module:
+def create_head(
+    name: str, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float
+) -> nn.Module:
     """Builds a head by name.
 
     Args:
         name: a key of ``HEADS``.
-        channels: C of the tokens. classes: number of logits.
+        channels: of the stages whose maps are joined to tokens; their sum is C.
+        classes: number of logits.
         hidden_size: width, where the head has one. dropout: 0 to 1.
 
     Raises:

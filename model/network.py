@@ -1,13 +1,15 @@
-"""``SkinDiseaseNet``: a backbone's last map, read as a sequence of spatial tokens by a head."""
+"""``SkinDiseaseNet``: the last maps of a backbone, read as a sequence of spatial tokens by a head."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import timm
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.config import ModelConfig
 from model.errors import ConfigError
@@ -24,19 +26,20 @@ class SkinDiseaseNet(nn.Module):
         pretrained: take the backbone's ImageNet weights from timm's Hub repository.
 
     Raises:
-        ConfigError: a name in the config is unknown, or the backbone has no spatial map.
+        ConfigError: a name in the config is unknown, or the backbone has no spatial map, or too few stages.
     """
 
     def __init__(self, config: ModelConfig, *, pretrained: bool = False) -> None:
         super().__init__()
         self.backbone = _create_backbone(config, pretrained=pretrained)
+        self.stages = config.stages
         if config.stride_in_1x1:
             _move_stride_to_1x1(self.backbone)
         with torch.no_grad():
             self.backbone.eval()
-            probe = self.forward_features(torch.zeros(1, 3, config.input_size, config.input_size))
+            maps = self._maps(torch.zeros(1, 3, config.input_size, config.input_size))
             self.backbone.train()
-        self.channels = probe.shape[1]
+        self.channels = [stage.shape[1] for stage in maps]
         self.head = create_head(
             config.head,
             channels=self.channels,
@@ -46,7 +49,26 @@ class SkinDiseaseNet(nn.Module):
         )
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Normalised RGB (B, 3, H, W) → the backbone's last map (B, C, h, w)."""
+        """Normalised RGB (B, 3, H, W) → the map that the head reads (B, C, h, w).
+
+        That is the backbone's last map; before it along the channels come those of ``stages - 1`` stages
+        further up, averaged down to its grid, the earliest first.
+        """
+        return join_maps(self._maps(images))
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        if self.stages == 1:
+            return [self._last_map(images)]
+        if not hasattr(self.backbone, "forward_intermediates"):
+            raise ConfigError(
+                f"stages is {self.stages}, but {type(self.backbone).__name__} gives its last map only.",
+                hint="Use stages 1, or a timm backbone such as resnet50.",
+            )
+        return self.backbone.forward_intermediates(  # type: ignore[operator]
+            images, indices=self.stages, intermediates_only=True
+        )
+
+    def _last_map(self, images: Tensor) -> Tensor:
         features = (
             self.backbone(images)
             if isinstance(self.backbone, nn.Sequential)
@@ -73,6 +95,13 @@ class SkinDiseaseNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised RGB (B, 3, H, W) → uncalibrated logits (B, classes)."""
         return self.forward_head(self.forward_features(images))
+
+
+def join_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (B, C_i, h_i, w_i), the last one the smallest → one map on its grid, (B, sum of C_i, h, w)."""
+    last = maps[-1]
+    smaller = [functional.adaptive_avg_pool2d(earlier, last.shape[-2:]) for earlier in maps[:-1]]
+    return torch.cat([*smaller, last], dim=1) if smaller else last
 
 
 def _create_backbone(config: ModelConfig, *, pretrained: bool) -> nn.Module:

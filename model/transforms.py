@@ -77,6 +77,26 @@ class RandomCompression:
         return Image.open(stored).convert("RGB")
 
 
+class RandomWhiteBalance:
+    """Scales red, green and blue apart, as another lamp or another camera's white balance does.
+
+    Args:
+        strength: the factors lie between 1 - strength and 1 + strength, 0 to 1.
+    """
+
+    def __init__(self, *, strength: float) -> None:
+        self.strength = strength
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        if self.strength == 0:
+            return image
+        tables = []
+        for _ in range(3):
+            factor = random.uniform(1 - self.strength, 1 + self.strength)
+            tables += [min(255, round(value * factor)) for value in range(256)]
+        return image.point(tables)
+
+
 class RandomQuarterTurn:
     """Turns a picture by 0, 90, 180 or 270 degrees, each equally often, where ``on``."""
 
@@ -107,6 +127,7 @@ def train_transform(
     size: int,
     min_scale: float,
     color_jitter: float,
+    white_balance: float,
     grayscale: float,
     blur: float,
     downscale: float,
@@ -124,6 +145,7 @@ def train_transform(
             objects of random crops (Touvron et al. 2019).
         min_scale: smallest area of the random crop, 0 to 1.
         color_jitter: strength of brightness, contrast and saturation changes, 0 to 1.
+        white_balance: strength of a cast of light, see ``RandomWhiteBalance``, 0 to 1.
         grayscale, blur, downscale, compress, erase: probability of each, 0 to 1.
         quarter_turns: also turn pictures by multiples of 90 degrees.
     """
@@ -149,6 +171,7 @@ def train_transform(
             geometry,
             RandomDownscale(probability=downscale, smallest=0.4),
             colour,
+            RandomWhiteBalance(strength=white_balance),
             RandomCompression(probability=compress, lowest=30),
             tensor,
         ]

@@ -108,6 +108,12 @@ def test_a_run_learns_and_leaves_a_usable_checkpoint(six_classes: Path, tmp_path
     assert str(tmp_path) not in loaded.card()
 
 
+def test_the_sizes_of_the_crops_share_the_epochs_out() -> None:
+    grows = TrainConfig(epochs=5, train_size=[128, 160, 224])
+    assert [grows.size_of_epoch(epoch) for epoch in range(5)] == [128, 128, 160, 160, 224]
+    assert TrainConfig(train_size=176).size_of_epoch(3) == 176
+
+
 def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of an epoch, with workers, augmentation, sampler, dropout and the BiLSTM."""
     recipe = options(
@@ -123,6 +129,12 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(six_classes: Path, tmp_pa
         class_weight_power=0.25,
         ema_decay=0.9,
         diagnosis_weight=0.5,
+        mixup=0.2,
+        cutmix=1.0,
+        drop_path=0.2,
+        layer_decay=0.5,
+        stages=2,
+        train_size=[24, 32],
     )
     fit(recipe)
 

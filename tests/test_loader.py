@@ -42,6 +42,7 @@ from train.loader import (
 SOME = LABELS[:3]
 UNEVEN = np.repeat([0, 1, 2], [900, 90, 10])
 ALL_AUGMENTATION = {
+    "white_balance": 0.2,
     "min_scale": 0.3,
     "color_jitter": 0.4,
     "grayscale": 0.2,

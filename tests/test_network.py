@@ -148,7 +148,7 @@ def test_stride_in_1x1_is_refused_where_there_is_no_bottleneck() -> None:
 @pytest.mark.parametrize("grid", [(5, 7), (1, 1), (12, 12)])
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_every_head_takes_any_grid_and_uses_all_its_parameters(name: str, grid: tuple[int, int]) -> None:
-    head = create_head(name, channels=6, classes=3, hidden_size=8, dropout=0.0)
+    head = create_head(name, channels=[6], classes=3, hidden_size=8, dropout=0.0)
     logits = head(noise(2, grid[0] * grid[1], 6), grid)
     assert logits.shape == (2, 3)
     assert torch.isfinite(logits).all()
@@ -179,7 +179,7 @@ GOLDEN = {
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_logits_of_fixed_weights_stay_what_they_are(name: str) -> None:
     """A change of these numbers makes every stored checkpoint answer differently."""
-    head = create_head(name, channels=6, classes=3, hidden_size=8, dropout=0.5).eval()
+    head = create_head(name, channels=[6], classes=3, hidden_size=8, dropout=0.5).eval()
     fill_by_formula(head)
     tokens = wave(1, 12, 6)
     with torch.no_grad():
@@ -196,7 +196,7 @@ def test_logits_of_the_whole_network_with_fixed_weights_stay_what_they_are() -> 
 
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_only_pooling_ignores_where_things_are(name: str) -> None:
-    head = create_head(name, channels=6, classes=3, hidden_size=8, dropout=0.0).eval()
+    head = create_head(name, channels=[6], classes=3, hidden_size=8, dropout=0.0).eval()
     fill_by_formula(head)
     tokens = wave(1, 12, 6)
     with torch.no_grad():

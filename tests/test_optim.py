@@ -69,6 +69,23 @@ def steps(network: SkinDiseaseNet, config: TrainConfig, count: int = 2) -> None:
         optimizer.zero_grad()
 
 
+def test_earlier_stages_are_trained_at_lower_rates(network: SkinDiseaseNet) -> None:
+    freeze(network, ["layer2.*", "layer3.*", "layer4.*"])
+    config = TrainConfig(head_lr=1e-2, backbone_lr=1e-3, layer_decay=0.5)
+    rates = {
+        id(parameter): group["lr"]
+        for group in create_optimizer(Learner(network, diagnoses=0), config).param_groups
+        for parameter in group["params"]
+    }
+    found = {
+        name.split(".")[0]: rates[id(network.backbone.get_parameter(name))]
+        for name in trained(network.backbone)
+    }
+    assert found == {"layer2": 2.5e-4, "layer3": 5e-4, "layer4": 1e-3}
+    assert {rates[id(parameter)] for parameter in network.head.parameters()} == {1e-2}
+    assert len(rates) == len(trained(network)), "every trained parameter once"
+
+
 def test_steps_change_what_is_trained_and_nothing_else(network: SkinDiseaseNet) -> None:
     """Frozen batch norms keep their statistics too; those that are trained go on counting."""
     freeze(network, ["layer4.*"])

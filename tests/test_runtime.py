@@ -62,9 +62,11 @@ def assert_alike(checkpoint: Checkpoint, graph: OpenVINORuntime, count: int) -> 
     assert np.ptp(tops) > 1e-3, "the pictures must not all get one answer"
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_every_head_exported_answers_as_in_pytorch(head: str, tmp_path: Path) -> None:
-    checkpoint = save(tmp_path / "checkpoint", head=head)
+@pytest.mark.parametrize(
+    ("head", "stages"), [*((head, 1) for head in HEADS), ("bilstm", 2), ("attention", 2)]
+)
+def test_every_head_exported_answers_as_in_pytorch(head: str, stages: int, tmp_path: Path) -> None:
+    checkpoint = save(tmp_path / "checkpoint", head=head, stages=stages)
     exporting.export(checkpoint, tmp_path)
     assert_alike(checkpoint, OpenVINORuntime(checkpoint, graph_cache=tmp_path), 10)
 

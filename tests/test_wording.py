@@ -63,6 +63,24 @@ def test_it_comes_first_whatever_the_verdict(answered: Prediction, verdict: str,
     assert "among what it could be" not in quiet.text
 
 
+@pytest.mark.parametrize("verdict", ["condition", "uncertain", "no_condition"])
+def test_a_cancer_that_cannot_be_ruled_out_is_named_beside_a_calmer_pill(
+    answered: Prediction, verdict: str
+) -> None:
+    calm = made(answered, verdict, False, Moles=0.8, SkinCancer=0.08)
+    without = dataclasses.replace(calm, prediction_set=("Moles", "Warts"))
+    within = dataclasses.replace(calm, prediction_set=("Moles", "SkinCancer", "Actinic_Keratosis"))
+    assert "cannot be ruled out" not in wording.advice(without).text
+    advice = wording.advice(within)
+    assert advice.text.startswith(
+        "Skin cancer and Actinic keratosis cannot be ruled out by this picture alone"
+    )
+    assert advice.text.endswith(wording.advice(without).text)
+    assert advice.urgency == wording.advice(without).urgency
+    worried = made(within, verdict, True, Moles=0.8, SkinCancer=0.08)
+    assert "cannot be ruled out" not in wording.advice(worried).text, "said already, and more strongly"
+
+
 def test_what_is_more_urgent_stays_more_urgent(answered: Prediction) -> None:
     assert (
         wording.advice(made(answered, "condition", True, Vasculitis=0.7, SkinCancer=0.2)).urgency == "urgent"

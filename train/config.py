@@ -27,22 +27,28 @@ class TrainConfig:
         seed: of every random draw.
         backbone: a timm model name, or torchvision/NAME.
         head: bilstm, attention, pool or convlstm; see ``model.heads.HEADS`` for variants of the first.
+        stages: how many of the backbone's last stages the head reads, see ``ModelConfig``.
         hidden_size: width of the head.
         dropout: of the head, 0 to 1.
         stride_in_1x1: original ResNet strides, as the weights in Caffe and Keras have them.
         input_size: side of the picture at evaluation and in use, pixels.
         crop_mode: center or squash; how a whole picture becomes square at evaluation and in use.
         crop_pct: share of each side of the resized picture that is seen, 0 to 1.
-        train_size: side of the training crops, pixels.
+        train_size: side of the training crops, pixels; of a list every size has an equal part of the epochs,
+            in this order (small pictures first save most of the time).
         trainable: patterns of backbone parameter names (layer4.*) that are trained; the rest is frozen.
         epochs: passes over the training rows.
         batch_size: pictures a step, shared out evenly among the processes.
         head_lr: peak learning rate of the head.
         backbone_lr: peak learning rate of the trained part of the backbone.
+        layer_decay: each stage of the backbone, from the last to the first, is trained at this multiple of
+            the rate of the stage behind it, above 0, at most 1.
         weight_decay: of AdamW, on matrices only.
         warmup_epochs: linear warm-up.
         restarts: number of warm restarts of the cosine (0: one long decay).
         clip_norm: largest gradient norm.
+        drop_path: probability with which the last residual block is left out for a picture (stochastic depth,
+            Huang et al. 2016); it grows from 0 at the first block. 0 turns it off.
         ema_decay: the checkpoint holds a moving average of the weights over steps with this decay; 0 turns it
             off, and the last weights of an epoch count.
         sampler_power: WeightedRandomSampler draws a picture with weight n ** -power, n its class's pictures;
@@ -56,8 +62,15 @@ class TrainConfig:
         label_smoothing: 0 to 1.
         diagnosis_weight: weight of an auxiliary loss: a linear layer on the averaged map that names the
             diagnosis, where the data has one, and is not kept; 0 turns it off.
+        mixup: parameter of the Beta distribution of the shares in which two pictures are laid over each
+            other (Zhang et al. 2018); 0 turns it off.
+        cutmix: the same for a rectangle of one picture that is put into another (Yun et al. 2019). With both,
+            a batch has the one or the other.
+        mix_share: share of the batches that are mixed, 0 to 1.
         min_scale: smallest area of a random crop, 0 to 1.
         color_jitter: strength, 0 to 1.
+        white_balance: strength of a cast of light: red, green and blue are each scaled by a factor from
+            1 - strength to 1 + strength, 0 to 1.
         grayscale: probability, 0 to 1.
         blur: probability, 0 to 1.
         downscale: probability, 0 to 1.
@@ -79,6 +92,8 @@ class TrainConfig:
         num_workers: processes that load pictures.
         device: auto, cpu, cuda or mps.
         precision: bf16 computes the network in bfloat16; auto does so on CUDA.
+        compile: compile the backbone with torch.compile, which takes a minute a training size and needs a C++
+            compiler, and makes a step up to half as fast again.
     """
 
     data: list[str] = dataclasses.field(default_factory=list)
@@ -91,6 +106,7 @@ class TrainConfig:
 
     backbone: str = "resnet50"
     head: str = "bilstm"
+    stages: int = 1
     hidden_size: int = 256
     dropout: float = 0.3
     stride_in_1x1: bool = False
@@ -98,16 +114,18 @@ class TrainConfig:
     crop_mode: Literal["center", "squash"] = "center"
     crop_pct: float = 1.0
 
-    train_size: int = 224
+    train_size: int | list[int] = 224
     trainable: list[str] = dataclasses.field(default_factory=lambda: ["layer3.*", "layer4.*"])
     epochs: int = 12
     batch_size: int = 32
     head_lr: float = 1e-3
     backbone_lr: float = 2e-4
+    layer_decay: float = 1.0
     weight_decay: float = 0.05
     warmup_epochs: float = 0.5
     restarts: int = 0
     clip_norm: float = 1.0
+    drop_path: float = 0.0
     ema_decay: float = 0.0
     sampler_power: float = 0.5
     source_power: float = 0.0
@@ -116,8 +134,12 @@ class TrainConfig:
     label_smoothing: float = 0.1
     diagnosis_weight: float = 0.0
 
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mix_share: float = 1.0
     min_scale: float = 0.35
     color_jitter: float = 0.3
+    white_balance: float = 0.0
     grayscale: float = 0.05
     blur: float = 0.1
     downscale: float = 0.3
@@ -138,6 +160,12 @@ class TrainConfig:
     num_workers: int = 2
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
+
+    def size_of_epoch(self, epoch: int) -> int:
+        """Side of the training crops in an epoch, counted from 0, pixels."""
+        sizes = [self.train_size] if isinstance(self.train_size, int) else self.train_size
+        return sizes[min(epoch * len(sizes) // self.epochs, len(sizes) - 1)]
 
 
 # What may differ between a run and its resumption without changing its result.

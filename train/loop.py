@@ -32,6 +32,7 @@ from train.inference import predict_outputs
 from train.loader import epoch_batches, train_loader
 from train.manifest import verify_sources
 from train.metrics import classification_metrics
+from train.mixing import mix
 from train.objective import create_objective, row_weights
 from train.optim import create_optimizer, create_schedule, train_mode
 from train.recipe import augmentation, create_network, mix_with_initial
@@ -108,7 +109,6 @@ def fit(config: TrainConfig) -> Path:
             hint="Lower --batch_size.",
         )
     schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
-    transform = augmentation(config, model_config)
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
 
     def save() -> None:
@@ -134,9 +134,11 @@ def fit(config: TrainConfig) -> Path:
         )[progress.step :]
         loader = train_loader(
             train,
-            transform,
+            augmentation(config, model_config, epoch=progress.epoch),
             batches,
-            target_side=train_decode_side(size=config.train_size, min_scale=config.min_scale),
+            target_side=train_decode_side(
+                size=config.size_of_epoch(progress.epoch), min_scale=config.min_scale
+            ),
             num_workers=config.num_workers,
             pin=accelerator.device.type == "cuda",
         )
@@ -153,12 +155,13 @@ def fit(config: TrainConfig) -> Path:
         for images, rows in bar:
             step = progress.epoch * steps + progress.step
             schedule.step_update(step)
-            # Dropout is a function of the step alone, so nothing random has to be saved.
+            # Dropout and mixing are functions of the step alone, so nothing random has to be saved.
             torch.manual_seed(config.seed * 1_000_003 + step * world + rank)
             images = images.to(accelerator.device).to(memory_format=torch.channels_last)
+            mixed = mix(images, rows.to(accelerator.device), config)
             with accelerator.autocast():
-                outputs = trained(images)
-            loss = loss_of(outputs, rows.to(accelerator.device))
+                outputs = trained(mixed.images)
+            loss = sum(share * loss_of(outputs, shown) for shown, share in mixed.rows)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(trained.parameters(), config.clip_norm)
             optimizer.step()

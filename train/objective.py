@@ -25,19 +25,22 @@ class Learner(nn.Module):
     Args:
         network: what is trained.
         diagnoses: number of diagnoses that the auxiliary layer tells apart; 0 for none.
+        compiled: compile the backbone, once for each size of picture.
     """
 
-    def __init__(self, network: SkinDiseaseNet, *, diagnoses: int) -> None:
+    def __init__(self, network: SkinDiseaseNet, *, diagnoses: int, compiled: bool = False) -> None:
         super().__init__()
+        features = network.forward_features
+        self._features = torch.compile(features, dynamic=False) if compiled else features
         self.network = network
-        self.diagnosis = nn.Linear(network.channels, diagnoses) if diagnoses else None
+        self.diagnosis = nn.Linear(sum(network.channels), diagnoses) if diagnoses else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Normalised RGB (B, 3, H, W) → logits of the classes and, if there are any, of the diagnoses."""
-        return self.heads(self.network.forward_features(images))
+        return self.heads(self._features(images))
 
     def heads(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As ``forward``, from the backbone's last map (B, C, h, w)."""
+        """As ``forward``, from the map that the head reads (B, C, h, w)."""
         logits = self.network.forward_head(features)
         if self.diagnosis is None:
             return logits, None
@@ -92,9 +95,10 @@ def create_objective(
     """
     labels = np.asarray(rows["label"])
     if config.diagnosis_weight == 0:
-        return Learner(network, diagnoses=0), Objective(labels, None, config)
+        return Learner(network, diagnoses=0, compiled=config.compile), Objective(labels, None, config)
     named = diagnosis_labels(rows["diagnosis"], labels.tolist(), minimum=_FEWEST)
-    return Learner(network, diagnoses=len(named.classes)), Objective(labels, named.numbers, config)
+    learner = Learner(network, diagnoses=len(named.classes), compiled=config.compile)
+    return learner, Objective(labels, named.numbers, config)
 
 
 def row_weights(rows: datasets.Dataset, config: TrainConfig) -> Tensor:

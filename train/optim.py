@@ -45,11 +45,21 @@ def train_mode(network: nn.Module) -> None:
 
 
 def create_optimizer(learner: Learner, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with one learning rate for the heads and one for the backbone; no decay on biases and norms."""
-    backbone = {id(parameter) for parameter in learner.network.backbone.parameters()}
+    """AdamW with one learning rate for the heads and one for the backbone; no decay on biases and norms.
+
+    The backbone's parts have rates that fall by ``layer_decay`` from the last to the first (Howard and Ruder
+    2018, section 3.2).
+    """
+    parts: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in learner.network.backbone.named_parameters():
+        if parameter.requires_grad:
+            parts.setdefault(name.split(".")[0], []).append(parameter)
+    behind = range(len(parts) - 1, -1, -1)
+    rates = [config.backbone_lr * config.layer_decay**stages for stages in behind]
+    inside = {id(parameter) for parameter in learner.network.backbone.parameters()}
+    heads = [p for p in learner.parameters() if p.requires_grad and id(p) not in inside]
     groups = []
-    for inside, lr in ((True, config.backbone_lr), (False, config.head_lr)):
-        trained = [p for p in learner.parameters() if p.requires_grad and (id(p) in backbone) == inside]
+    for trained, lr in [*zip(parts.values(), rates, strict=True), (heads, config.head_lr)]:
         for decay, members in (
             (config.weight_decay, [p for p in trained if p.ndim > 1]),
             (0.0, [p for p in trained if p.ndim <= 1]),

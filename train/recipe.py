@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from timm.layers import DropPath
+from torch import nn
+
 from model import checkpoint
 from model.config import ModelConfig
 from model.errors import ConfigError
@@ -40,6 +43,8 @@ def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):
         checkpoint.load_backbone_weights(network, config.init)
+    if config.drop_path:
+        add_drop_path(network.backbone, config.drop_path)
     freeze(network, config.trainable)
     return model_config, network
 
@@ -58,13 +63,30 @@ def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:
             trained.lerp_(initial[name].to(trained), config.init_share)
 
 
-def augmentation(config: TrainConfig, model_config: ModelConfig) -> Transform:
-    """The augmentation of a recipe: RGB picture → tensor (3, train_size, train_size)."""
+def add_drop_path(backbone: nn.Module, rate: float) -> None:
+    """Lets residual blocks be left out at random in training, from 0 at the first to ``rate`` at the last.
+
+    Raises:
+        ConfigError: timm's backbone has no blocks that can be left out.
+    """
+    blocks = [block for block in backbone.modules() if hasattr(block, "drop_path")]
+    if not blocks:
+        raise ConfigError(
+            f"drop_path is {rate:g}, but {type(backbone).__name__} has no residual blocks that know it.",
+            hint="Set drop_path to 0, or use a ResNet of timm.",
+        )
+    for number, block in enumerate(blocks):
+        block.drop_path = DropPath(rate * number / max(1, len(blocks) - 1))
+
+
+def augmentation(config: TrainConfig, model_config: ModelConfig, *, epoch: int = 0) -> Transform:
+    """The augmentation of a recipe in an epoch: RGB picture → tensor (3, S, S), S the epoch's size."""
     return train_transform(
         config=model_config,
-        size=config.train_size,
+        size=config.size_of_epoch(epoch),
         min_scale=config.min_scale,
         color_jitter=config.color_jitter,
+        white_balance=config.white_balance,
         grayscale=config.grayscale,
         blur=config.blur,
         downscale=config.downscale,
