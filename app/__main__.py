@@ -46,11 +46,11 @@ def _predict(options: argparse.Namespace) -> int:
         try:
             prediction = predictor.predict(_read(photo), heatmap=bool(options.heatmap))
         except ImageError as error:
-            print(json.dumps(error.to_json()), flush=True)
+            print(json.dumps(error.to_json(), allow_nan=False), flush=True)
             print(f"error: {photo}: {error}", file=sys.stderr)
             failed = True
             continue
-        print(json.dumps(prediction.to_json()), flush=True)
+        print(json.dumps(prediction.to_json(), allow_nan=False), flush=True)
         if options.heatmap and prediction.heatmap:
             try:
                 Path(options.heatmap).write_bytes(png_bytes(prediction.heatmap))
@@ -91,7 +91,7 @@ def _score(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one was", file=sys.stderr)
         return 130
-    print(json.dumps(counts))
+    print(json.dumps(counts, allow_nan=False))
     return 0
 
 

@@ -121,7 +121,7 @@ def json_text(outcomes: Sequence[Outcome]) -> str:
         outcome if isinstance(outcome, ImageError) else dataclasses.replace(outcome, heatmap=None)
         for outcome in outcomes
     )
-    return json.dumps([outcome.to_json() for outcome in plain], indent=2) + "\n"
+    return json.dumps([outcome.to_json() for outcome in plain], indent=2, allow_nan=False) + "\n"
 
 
 def _harmless(cell: object) -> object:

@@ -96,7 +96,7 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
             raise gr.Error(str(error), print_exception=False, title="Not now") from None
         over_mcp = request.url.path.startswith(_MCP)
         # Gradio hands over an object as Python would print it.
-        return json.dumps(answer) if over_mcp else answer
+        return json.dumps(answer, allow_nan=False) if over_mcp else answer
 
     image = uploads_only(gr.File(visible=False, label="image"))
     image.data_model = None

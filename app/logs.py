@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = current
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False, allow_nan=False)
 
 
 LOGGING: dict[str, Any] = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 from huggingface_hub import ModelCard
+from numpy.typing import NDArray
 
 from app.heatmap import data_uri, overlay
 from app.quality import QualityWarning, check_quality
@@ -18,7 +19,7 @@ from app.wording import reason
 from model.calibration import softmax
 from model.checkpoint import Checkpoint, find
 from model.conformal import prediction_set
-from model.errors import ConfigError
+from model.errors import ComputationError, ConfigError
 from model.image import read_image
 from model.labels import condition
 from model.malignancy import Malignancy, malignancy
@@ -139,10 +140,10 @@ class Predictor:
         """What the weights may be used for: the licence that the model card names."""
         try:
             data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
-        except (ValueError, yaml.YAMLError):  # no reason not to serve the model
+        except (ValueError, RecursionError, yaml.YAMLError):  # no reason not to serve the model
             data = None
         named = data and (data.get("license_name") or data.get("license"))
-        return str(named) if named else "not stated in its model card"
+        return " ".join(str(named).split())[:200] if named else "not stated in its model card"
 
     def describe(self) -> str:
         """One line for the start of a server: which model serves, and what it may be used for."""
@@ -163,6 +164,7 @@ class Predictor:
         Raises:
             ImageError: the bytes cannot be read safely as a picture.
             ConfigError: ``explain`` is not a label of the checkpoint.
+            ComputationError: what the network computed is not finite.
         """
         if explain is not None and explain not in self.config.labels:
             raise ConfigError(
@@ -175,12 +177,12 @@ class Predictor:
         transformed = time.perf_counter()
         logits, features = self.runtime.forward(image)
         finished = time.perf_counter()
-        probabilities = softmax(logits, self.config.temperature)
+        probabilities = softmax(_finite(logits, "logits"), self.config.temperature)
         order = np.argsort(-probabilities, kind="stable")
         picture_uri = None
         if heatmap:
             target = int(order[0]) if explain is None else self.config.labels.index(explain)
-            evidence = self.runtime.grad_cam(features, target)
+            evidence = _finite(self.runtime.grad_cam(features, target), "heat map")
             seen = seen_share(picture.size, config=self.config)
             picture_uri = data_uri(overlay(picture, evidence, seen=seen))
         ranked = tuple(
@@ -189,7 +191,8 @@ class Predictor:
         )
         unusualness = None
         if self._detector is not None:
-            unusualness = float(self._detector.unusualness(self.runtime.pooled(features)))
+            pooled = _finite(self.runtime.pooled(features), "features")
+            unusualness = float(self._detector.unusualness(pooled))
         decided = verdict(probabilities, self.config, unusualness)
         checked = criteria(probabilities, self.config, unusualness)
         return Prediction(
@@ -209,3 +212,12 @@ class Predictor:
             },
             heatmap=picture_uri,
         )
+
+
+def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise ComputationError(
+            f"The network's {what} for this picture hold a value that is not finite, so there is no answer.",
+            hint="Tell whoever runs this: the machine computes wrongly, or the model does not suit it.",
+        )
+    return values

@@ -21,11 +21,14 @@ from pyarrow import fs
 from tqdm import tqdm
 
 from app.archive import Archive, Place, Shard
-from app.scorer import PARTIAL, Scorer, result
+from app.scorer import PARTIAL, Scorer, is_scored, result, sent
 from model.checkpoint import find
 from model.errors import ConfigError, SkinDiseaseNetError
+from model.text import printable, read_json
 
 PLAN = "_plan.json"
+# Raised when the columns of the results change.
+_VERSION = 2
 # A shard that kills its process more often than this ends the run.
 _RETRIES = 3
 
@@ -42,7 +45,7 @@ def score(
     shard_size: int,
     address: str | None,
 ) -> dict[str, int]:
-    """Writes a Parquet file a shard: ``path``, ``verdict``, ``probability_LABEL`` for each label, ``error``.
+    """Writes a Parquet file a shard; docs/scaling.md describes its columns.
 
     Args:
         source: folder, parquet file, or an address such as ``s3://BUCKET/FOLDER``.
@@ -64,6 +67,8 @@ def score(
     for name, value in (("actors", actors), ("cores", cores), ("shard-size", shard_size)):
         if value is not None and value < 1:
             raise ConfigError(f"--{name} is {value}; at least 1 is expected.", hint=f"Correct --{name}.")
+    if printable(output) != output:
+        raise ConfigError(f"The name {printable(output)} is no UTF-8.", hint="Choose another --output.")
     place, target = Place.parse(source), Place.parse(output)
     if place.holds(target):
         raise ConfigError(f"The output {output} lies in the input {source}.", hint="Choose another --output.")
@@ -72,13 +77,14 @@ def score(
     shards = archive.shards(size=shard_size, salt=f"{found.id} {found.revision}")
     pictures = sum(map(len, shards))
     plan = {
+        "version": _VERSION,
         "checkpoint": {"id": found.id, "revision": found.revision},
         "pictures": pictures,
         "shard_size": shard_size,
         "shards": [shard.name for shard in shards],
     }
     _keep_plan(target, plan, output)
-    left = [shard for shard in shards if not _exists(result(target, shard))]
+    left = [shard for shard in shards if not is_scored(target, shard)]
     bar = tqdm(
         total=pictures,
         initial=pictures - sum(map(len, left)),
@@ -89,7 +95,7 @@ def score(
     # Ray reports lost processes on stdout, where only the answer belongs.
     with bar, contextlib.redirect_stdout(sys.stderr):
         if left:
-            work = (archive, target, checkpoint)
+            work = (archive, target, checkpoint, found.revision)
             how = {"device": device, "runtime": runtime}
             for count in _run(left, work, how, actors=actors, cores=cores, address=address):
                 bar.update(count)
@@ -100,7 +106,7 @@ def score(
 
 def _run(
     shards: list[Shard],
-    work: tuple[Archive, Place, str],
+    work: tuple[Archive, Place, str, str],
     how: dict[str, str],
     *,
     actors: int | None,
@@ -143,10 +149,7 @@ def _run(
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         done = ray.data.from_items(
-            [
-                {"name": shard.name, "files": list(shard.files), "start": shard.start, "stop": shard.stop}
-                for shard in shards
-            ],
+            [sent(shard) for shard in shards],
             override_num_blocks=len(shards),
         ).map(
             Scorer,
@@ -195,25 +198,45 @@ def _cause(error: BaseException) -> SkinDiseaseNetError:
 def _keep_plan(target: Place, plan: dict[str, Any], output: str) -> None:
     """Writes the plan, or makes sure that it is the one the results in the folder were made by."""
     stored = target / PLAN
-    if _exists(stored):
-        with target.filesystem.open_input_stream(stored.path) as file:
-            before = json.loads(file.read())
+    before = _read_plan(stored)
+    if before == plan:
+        return
+    if before is not None:
         changed = [
             f"{name} was {before.get(name)} and is {value}"
             for name, value in plan.items()
             if name != "shards" and before.get(name) != value
         ]
-        if before != plan:
-            raise ConfigError(
-                f"{output} holds the results of another run"
-                f" ({'; '.join(changed) or 'the names or sizes of the pictures were different'}).",
-                hint="Give the same archive, checkpoint and shard size, or choose another --output.",
-            )
+        what = "; ".join(changed) or "the names or sizes of the pictures were different"
+    elif others := _parts(target) - {f"part-{name}.parquet" for name in plan["shards"]}:
+        what = f"{len(others)} files that this one would not write, {min(others)} first"
+    else:
+        target.filesystem.create_dir(target.path)
+        with target.filesystem.open_output_stream(f"{stored.path}.new") as file:
+            file.write(json.dumps(plan, indent=2, allow_nan=False).encode())
+        target.filesystem.move(f"{stored.path}.new", stored.path)
         return
-    target.filesystem.create_dir(target.path)
-    with target.filesystem.open_output_stream(f"{stored.path}.new") as file:
-        file.write(json.dumps(plan, indent=2).encode())
-    target.filesystem.move(f"{stored.path}.new", stored.path)
+    raise ConfigError(
+        f"{output} holds the results of another run ({what}).",
+        hint="Give the same archive, checkpoint and shard size, or choose another --output.",
+    )
+
+
+def _read_plan(stored: Place) -> dict[str, Any] | None:
+    """None where there is none, or one that is cut off: the results alone then tell whose they are."""
+    if not _exists(stored):
+        return None
+    with stored.filesystem.open_input_stream(stored.path) as file:
+        try:
+            plan = read_json(file.read())
+        except ValueError:
+            return None
+    return plan if isinstance(plan, dict) else None
+
+
+def _parts(target: Place) -> set[str]:
+    there = target.filesystem.get_file_info(fs.FileSelector(target.path, allow_not_found=True))
+    return {info.base_name for info in there if info.base_name.startswith("part-")}
 
 
 def _exists(place: Place) -> bool:

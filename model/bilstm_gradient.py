@@ -7,12 +7,12 @@ reference, and a test compares the two.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+
+from model.weights import Weights
 
 Array = NDArray[np.float32]
 EPSILON = 1e-5
@@ -44,16 +44,11 @@ class BiLSTMGradient:
     """``model.heads.BiLSTMHead`` in eval mode, differentiated by hand.
 
     Args:
-        weights: a checkpoint's safetensors file.
+        weights: the head's, by their names in it.
     """
 
-    def __init__(self, weights: Path) -> None:
-        with safe_open(weights, framework="numpy") as file:
-            head = {
-                name.removeprefix("head."): file.get_tensor(name).astype(np.float32)
-                for name in file.keys()  # noqa: SIM118 (it is no dict)
-                if name.startswith("head.")
-            }
+    def __init__(self, weights: Weights) -> None:
+        head = {name: values.astype(np.float32) for name, values in weights.items()}
         self._classifier = head["classifier.weight"]
         norms = [name for name in head if name.startswith("norm.") and name.endswith(".weight")]
         stages = sorted(name.removesuffix(".weight") for name in norms)

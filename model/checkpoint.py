@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from model import hub
 from model.config import ModelConfig
-from model.detector import Detector, load_detector
+from model.detector import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
-from model.weights import check_shapes, check_there, fitting_weights, read_weights
+from model.text import decoded, printable, read_json
+from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
 
 # PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
 # so whatever touches weights imports them itself.
@@ -31,28 +31,35 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FILES = (CONFIG, WEIGHTS, CARD)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint.
+    """A checkpoint, read as a whole: what becomes of its files later changes nothing.
 
     Attributes:
         config: what else a prediction depends on.
-        id: the folder's name or the Hub id.
-        revision: the Hub commit, or ``fingerprint``.
-        folder: where the files lie.
+        id: the folder's name or the Hub id. revision: the Hub commit, or ``fingerprint``.
+        folder: where the files lay.
+        weights: as they were stored; finite, not yet held against the network.
+        detector: the third criterion's; None where the config names none.
+        card_file: the model card's bytes, empty if there is none.
+        fingerprint: as ``fingerprint`` gives it for these files.
     """
 
     config: ModelConfig
     id: str
     revision: str
     folder: Path
+    weights: Weights
+    detector: Detector | None
+    card_file: bytes
+    fingerprint: str
 
     @cached_property
     def network(self) -> SkinDiseaseNet:
-        """In eval mode, float32, on the CPU; read at the first use.
+        """In eval mode, float32, on the CPU; built at the first use.
 
         Raises:
-            CheckpointError: the weights are missing, damaged, not safetensors, or do not fit the config.
+            CheckpointError: the weights do not fit the config, or no network can be built from it.
         """
         from model.network import SkinDiseaseNet
 
@@ -60,22 +67,18 @@ class Checkpoint:
             network = SkinDiseaseNet(self.config)
         except ConfigError as error:
             raise CheckpointError(f"{self.folder / CONFIG}: {error.message}", hint=error.hint) from error
-        network.load_state_dict(fitting_weights(self.folder / WEIGHTS, network))
+        except Exception as error:  # The errors of timm have no family of their own.
+            raise CheckpointError(
+                f"{self.folder / CONFIG} describes no network that can be built "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}).",
+                hint="Correct the backbone, the head or the sizes in it.",
+            ) from error
+        network.load_state_dict(fitted(self.folder / WEIGHTS, self.weights, network))
         return network.eval()
-
-    @cached_property
-    def detector(self) -> Detector | None:
-        """The third criterion's, read at the first use; None where the config names none.
-
-        Raises:
-            CheckpointError: its file is missing or damaged.
-        """
-        return load_detector(self.folder / self.config.detector) if self.config.detector else None
 
     def card(self) -> str:
         """The model card's text, empty if there is none."""
-        path = self.folder / CARD
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return decoded(self.card_file)
 
 
 def save(
@@ -97,18 +100,19 @@ def save(
         config: belongs to the network.
         card: text of the model card.
         detector: the one that the config names, if it names one.
+
+    Raises:
+        CheckpointError: a number is not finite, or too large for float16.
     """
     from safetensors.torch import save_file
+
+    weights = halved(network)
 
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     fresh.chmod(0o755)
     try:
-        weights = {
-            name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-            for name, tensor in network.state_dict().items()
-        }
         save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
         (fresh / WEIGHTS).chmod(0o644)  # safetensors leaves it unreadable for other users
         (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
@@ -142,16 +146,25 @@ def load(reference: str | Path) -> Checkpoint:
 
 
 def find(reference: str | Path) -> Checkpoint:
-    """As ``load``, but the weights are not read yet.
+    """As ``load``, but no network is built yet, which needs PyTorch.
 
     Raises:
-        CheckpointError: the folder or its config cannot be used, or there are no weights in it.
+        CheckpointError: a file is missing or damaged, or its numbers are not finite.
+        HubError: the Hub does not give it out.
     """
     folder, name, commit = _resolve(str(reference))
-    config = load_config(folder)
-    for file in (WEIGHTS, *_further(folder)):
-        check_there(folder / file)
-    return Checkpoint(config, name, commit or fingerprint(folder), folder)
+    config, stored = _stored(folder)
+    further, card, digest = config.detector, folder / CARD, _fingerprint(stored)
+    return Checkpoint(
+        config=config,
+        id=name,
+        revision=commit or digest,
+        folder=folder,
+        weights=parse_weights(stored[WEIGHTS], folder / WEIGHTS),
+        detector=parse_detector(stored[further], folder / further) if further else None,
+        card_file=read_bytes(card) if card.is_file() else b"",
+        fingerprint=digest,
+    )
 
 
 def pinned(reference: str) -> str:
@@ -168,14 +181,21 @@ def load_config(folder: Path) -> ModelConfig:
     Raises:
         CheckpointError: it is missing or not a valid configuration.
     """
-    path = folder / CONFIG
-    if not path.is_file():
+    return _parse_config(folder / CONFIG, _config_file(folder))
+
+
+def _config_file(folder: Path) -> bytes:
+    if not (folder / CONFIG).is_file():
         raise CheckpointError(
             f"{folder} has no {CONFIG}; a checkpoint folder holds {CONFIG} and {WEIGHTS}.",
             hint="Point to the folder that training wrote, or fetch the checkpoint again.",
         )
+    return read_bytes(folder / CONFIG)
+
+
+def _parse_config(path: Path, data: bytes) -> ModelConfig:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(data)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
         return ModelConfig.from_dict(values)
@@ -189,11 +209,23 @@ def load_config(folder: Path) -> ModelConfig:
 
 def fingerprint(folder: Path) -> str:
     """``sha256:`` and twelve digits over all but the card: changes whenever a prediction could."""
+    return _fingerprint(_stored(folder)[1])
+
+
+def _stored(folder: Path) -> tuple[ModelConfig, dict[str, bytes]]:
+    """The configuration, and all that a prediction depends on: file name → content, each read once."""
+    data = _config_file(folder)
+    config = _parse_config(folder / CONFIG, data)
+    return config, {
+        CONFIG: data,
+        **{name: read_bytes(folder / name) for name in (WEIGHTS, *_further(config))},
+    }
+
+
+def _fingerprint(stored: dict[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS, *_further(folder)):
-        with open(folder / name, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+    for data in stored.values():
+        digest.update(data)
     return f"sha256:{digest.hexdigest()[:12]}"
 
 
@@ -205,12 +237,13 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
     Raises:
         CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
     """
-    weights = read_weights(Path(path), prefix="backbone.") or read_weights(Path(path))
+    path, prefix = Path(path), "backbone."
+    stored = parse_weights(read_bytes(path), path)
+    ours = {name.removeprefix(prefix): values for name, values in stored.items() if name.startswith(prefix)}
     wanted = network.backbone.state_dict()
-    missing = [name for name in wanted if name not in weights and not name.endswith("num_batches_tracked")]
-    check_shapes(Path(path), {k: v for k, v in weights.items() if k in wanted}, wanted, missing)
-    kept = {name: weights[name].float() for name in wanted if name in weights}
-    network.backbone.load_state_dict(kept, strict=False)
+    kept = {name: values for name, values in (ours or stored).items() if name in wanted}
+    missing = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
+    network.backbone.load_state_dict(matched(path, kept, wanted, missing=missing), strict=False)
 
 
 def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
@@ -225,22 +258,22 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
         CheckpointError: it is no checkpoint of such a network, or has other labels.
         HubError: the Hub does not give it out.
     """
-    folder = _resolve(str(reference))[0]
-    if load_config(folder).labels != tuple(labels):
+    checkpoint = find(reference)
+    if checkpoint.config.labels != tuple(labels):
         raise CheckpointError(
-            f"The checkpoint in {folder} has other labels, or the same in another order.",
+            f"The checkpoint in {checkpoint.folder} has other labels, or the same in another order.",
             hint="Start from a checkpoint with the same labels, or from backbone weights.",
         )
-    network.load_state_dict(fitting_weights(folder / WEIGHTS, network))
+    network.load_state_dict(fitted(checkpoint.folder / WEIGHTS, checkpoint.weights, network))
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """What travels: name → file. The three, and further safetensors files that ``config.json`` names.
+    """What travels: name → file. The three, and the detector's where ``config.json`` names one.
 
     Raises:
-        CheckpointError: one of them is not there, or is named by a path out of the folder.
+        CheckpointError: one of them is not there, or the configuration cannot be used.
     """
-    found = {name: folder / name for name in (*FILES, *_further(folder))}
+    found = {name: folder / name for name in (*FILES, *_further(load_config(folder)))}
     missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
         raise CheckpointError(
@@ -250,25 +283,18 @@ def files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _further(folder: Path) -> list[str]:
-    """Names of safetensors files that are values in ``config.json``."""
-    values = dataclasses.asdict(load_config(folder)).values()
-    names = [value for value in values if isinstance(value, str) and value.endswith(".safetensors")]
-    if wrong := [name for name in names if Path(name).name != name]:
-        raise CheckpointError(
-            f"{folder / CONFIG} names {wrong[0]}, which is not a file beside it.",
-            hint="Correct the name in the configuration.",
-        )
-    return names
+def _further(config: ModelConfig) -> list[str]:
+    """Names of the files that ``config.json`` names; ``ModelConfig`` sees to it that they lie beside it."""
+    return [config.detector] if config.detector else []
 
 
 def _resolve(reference: str) -> tuple[Path, str, str | None]:
     """A reference → (local folder, id, Hub commit or None)."""
     folder = Path(reference)
-    if folder.is_dir():
-        return folder, folder.resolve().name, None
+    if os.path.isdir(folder):
+        return folder, printable(folder.resolve().name), None
     name, revision = hub.parse(reference)
     path = hub.download(name, revision, FILES)
-    if further := _further(path):
+    if further := _further(load_config(path)):
         path = hub.download(name, path.name, [*FILES, *further])
     return path, name, path.name

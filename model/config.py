@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import reprlib
 from typing import Any
 
 from model.errors import ConfigError
@@ -33,6 +35,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "input_size": (32, 2048),
     "hidden_size": (1, 8192),
 }
+_FILE = re.compile(r"(?!model\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.safetensors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,15 +101,16 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             kind, expected = _KINDS.get(str(field.type), (object, ""))
-            if not isinstance(getattr(self, field.name), kind):
-                raise _wrong(field.name, getattr(self, field.name), expected)
+            value = getattr(self, field.name)
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise _wrong(field.name, value, expected)
         for name in ("labels", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         names = set(self.labels)
-        if len(names) < 2 or len(names) != len(self.labels) or not all(isinstance(n, str) for n in names):
+        if len(names) < 2 or len(names) != len(self.labels) or not all(map(_is_name, names)):
             raise ConfigError(
                 f"labels holds {len(self.labels)} names, {len(names)} of them different; "
-                "at least two different names are needed, all of them texts.",
+                "at least two different names are needed, all of them printable texts.",
                 hint="List every class once.",
             )
         for name, (low, high) in _RANGES.items():
@@ -120,6 +124,8 @@ class ModelConfig:
             raise _wrong("interpolation", self.interpolation, "bilinear or bicubic")
         if self.crop_mode not in ("center", "squash"):
             raise _wrong("crop_mode", self.crop_mode, "center or squash")
+        if self.detector and not _FILE.fullmatch(self.detector):
+            raise _wrong("detector", self.detector, "the name of a .safetensors file beside it")
         if self.format_version != 1:
             raise ConfigError(
                 f"format_version is {self.format_version}; this program reads version 1.",
@@ -128,7 +134,7 @@ class ModelConfig:
 
     def to_json(self) -> str:
         """The text of ``config.json``."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
@@ -141,12 +147,16 @@ class ModelConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(
-                f"The model configuration has unknown keys: {', '.join(unknown)}.",
+                f"The model configuration has unknown keys: {reprlib.repr(unknown)}.",
                 hint=f"The known keys are: {', '.join(sorted(known))}.",
             )
         if "labels" not in values:
             raise ConfigError("The model configuration has no labels.", hint="Add the list of class names.")
         return cls(**values)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
@@ -155,5 +165,6 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 def _wrong(name: str, value: object, expected: str) -> ConfigError:
     return ConfigError(
-        f"{name} is {value!r}; {expected} is expected.", hint=f"Correct {name} in the configuration."
+        f"{name} is {reprlib.repr(value)}; {expected} is expected.",
+        hint=f"Correct {name} in the configuration.",
     )

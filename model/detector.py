@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from model.errors import CheckpointError
 from model.files import atomic_path
+from model.text import read_json
+from model.weights import parse_weights, read_bytes
 
 DETECTOR = "detector.safetensors"
 _TENSORS = ("centres", "directions", "weights", "reference")
@@ -87,8 +88,13 @@ class Detector:
         return centres, directions, centres @ directions
 
     def save(self, folder: Path) -> None:
-        """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all."""
-        metadata = {name: json.dumps(getattr(self, name)) for name in _VALUES}
+        """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all.
+
+        Raises:
+            CheckpointError: a number is not finite, or the parts do not fit each other.
+        """
+        check(self, folder / DETECTOR)
+        metadata = {name: json.dumps(getattr(self, name), allow_nan=False) for name in _VALUES}
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
         with atomic_path(folder / DETECTOR) as partial:
             save_file(tensors, partial, metadata)
@@ -101,19 +107,50 @@ def load_detector(path: Path) -> Detector:
     Raises:
         CheckpointError: the file is missing, damaged, or no detector.
     """
+    return parse_detector(read_bytes(path), path)
+
+
+def parse_detector(data: bytes, path: Path) -> Detector:
+    """As ``load_detector``, of the file's content; the path names it in errors."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        detector = Detector(**tensors, **{name: json.loads(metadata[name]) for name in _VALUES})
-        (centres, channels), inside = detector.centres.shape, len(detector.weights)
-        if detector.directions.shape != (channels, inside) or not 1 <= detector.neighbour <= centres:
-            raise ValueError("its tensors do not fit each other")
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not a readable detector ({error}).", hint="Fetch the checkpoint again."
-        ) from error
+        tensors = parse_weights(data, path)
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
+        parts |= {name: read_json(header["__metadata__"][name].encode()) for name in _VALUES}
+        detector = Detector(**parts)
+    except CheckpointError as error:
+        raise _unreadable(path, error.message) from error
+    except (KeyError, ValueError) as error:
+        raise _unreadable(path, f"it lacks {error}" if isinstance(error, KeyError) else str(error)) from error
+    check(detector, path)
     return detector
+
+
+def check(detector: Detector, path: Path) -> None:
+    """Raises ``CheckpointError`` if its numbers are not finite, or its parts do not fit each other."""
+    for name in _TENSORS:
+        values = getattr(detector, name)
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise _unreadable(path, f"not all of {name} are finite floating-point numbers")
+    centres, directions, weights = detector.centres, detector.directions, detector.weights
+    neighbour, reference = detector.neighbour, detector.reference
+    fits = (
+        (centres.ndim, weights.ndim, reference.ndim) == (2, 1, 1)
+        and directions.shape == (*centres.shape[1:], *weights.shape)
+        and type(neighbour) is int
+        and 1 <= neighbour <= len(centres)
+        and type(detector.normalised) is bool
+        and isinstance(detector.name, str)
+        and isinstance(detector.choice, dict)
+    )
+    if not fits or not len(reference) or (np.diff(reference) < 0).any():
+        raise _unreadable(path, "its parts do not fit each other")
+
+
+def _unreadable(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is not a readable detector ({problem.rstrip('.')}).", hint="Fetch the checkpoint again."
+    )
 
 
 def normalise(features: NDArray[np.float64]) -> NDArray[np.float64]:

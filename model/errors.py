@@ -67,6 +67,12 @@ class ExportError(SkinDiseaseNetError):
     code = "export_failed"
 
 
+class ComputationError(SkinDiseaseNetError):
+    """The network's answer is no number: there is nothing to say about the picture."""
+
+    code = "no_finite_answer"
+
+
 class DataError(SkinDiseaseNetError):
     """A data set cannot be used as it is."""
 

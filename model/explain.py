@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.cam import evidence
-from model.checkpoint import WEIGHTS, Checkpoint
+from model.config import ModelConfig
 from model.heads import apply_head, create_head
-from model.weights import read_weights
+from model.weights import Weights
 
 
 class HasHead(Protocol):
@@ -25,13 +25,12 @@ class CheckpointHead:
     """A checkpoint's head without its backbone.
 
     Args:
-        checkpoint: where its weights are read.
+        config: names the head.
+        weights: the head's, by their names in it.
         channels: C of the maps that it will be given.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, channels: int) -> None:
-        config = checkpoint.config
-        weights = read_weights(checkpoint.folder / WEIGHTS, prefix="head.")
+    def __init__(self, config: ModelConfig, weights: Weights, *, channels: int) -> None:
         norms = [f"norm.stages.{stage}.weight" for stage in range(config.stages)]
         self._head = create_head(
             config.head,
@@ -40,7 +39,7 @@ class CheckpointHead:
             hidden_size=config.hidden_size,
             dropout=config.dropout,
         )
-        self._head.load_state_dict(weights)
+        self._head.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
         self._head.eval().requires_grad_(False)
 
     def forward_head(self, features: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import logging
 import os
@@ -26,8 +27,9 @@ from types import ModuleType
 import numpy as np
 
 from model.calibration import softmax
-from model.checkpoint import Checkpoint, find, fingerprint
+from model.checkpoint import Checkpoint, find
 from model.errors import ExportError, SkinDiseaseNetError
+from model.graph_store import distrust, is_whole, keep
 
 IMAGES, LOGITS, FEATURES = "images", "logits", "features"
 TOLERANCE = 1e-4
@@ -55,57 +57,74 @@ def import_openvino() -> ModuleType:
 
 
 def default_cache() -> Path:
-    """``skindiseasenet`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "skindiseasenet"
+    """``skindiseasenet/graphs`` in the user's cache folder."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    return caches / "skindiseasenet" / "graphs"
 
 
 def graph_name(checkpoint: Checkpoint) -> str:
     """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
     exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
-    return f"{fingerprint(checkpoint.folder).removeprefix('sha256:')}-{digest[:8]}.onnx"
+    return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{digest[:8]}.onnx"
 
 
 @contextlib.contextmanager
 def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Path]:
     """The graph's file, from the cache or exported into it.
 
-    The export runs in a process of its own, so that PyTorch leaves nothing behind in this one. Where the
-    cache folder cannot be written to, the file lies in a temporary one and is gone when the ``with`` ends.
+    A graph computes whatever it says, so one is taken only from a folder that nobody but this user and root
+    can write to, and only if it is as whole as its digest says; else it is made anew. Of several processes
+    that start at once one exports and the others wait for it. The export runs in a process of its own, so
+    that PyTorch leaves nothing behind in this one. Where the cache cannot be used, the file lies in a
+    temporary folder and is gone when the ``with`` ends.
 
     Args:
         checkpoint: what to export.
-        cache: folder of the graphs; default ``default_cache()``.
+        cache: folder of the graphs; default ``default_cache()``. One that is made belongs to its user alone.
 
     Raises:
         ExportError: the graph cannot be made, or computes something else than PyTorch does.
     """
     cache = default_cache() if cache is None else cache
     path = cache / graph_name(checkpoint)
-    if path.is_file():
+    if distrust(cache) is None and is_whole(path):
         yield path
         return
     logger.info("Exporting %s for the CPU, once; this takes about ten seconds.", checkpoint.id)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=cache).close()
-    except OSError as error:
-        logger.warning(
-            "The graph cannot be kept in %s (%s), so every start exports it anew. Set GRAPH_CACHE to a "
-            "folder that can be written to, or fill it with `python -m model.export`.",
-            cache,
-            error.strerror,
-        )
-        with tempfile.TemporaryDirectory(prefix="skindiseasenet-") as folder:
-            yield _export_apart(checkpoint, Path(folder))
+    problem = _fill(cache, checkpoint)
+    if problem is None:
+        yield path
         return
-    yield _export_apart(checkpoint, cache)
+    logger.warning(
+        "The graph cannot be kept in %s (%s), so every start exports it anew. Set GRAPH_CACHE to a folder "
+        "that only you can write to, or fill one with `python -m model.export`.",
+        cache,
+        problem,
+    )
+    with tempfile.TemporaryDirectory(prefix="skindiseasenet-") as folder:
+        yield _export_apart(checkpoint, Path(folder))
+
+
+def _fill(cache: Path, checkpoint: Checkpoint) -> str | None:
+    """Exports into the cache, unless another process just did; returns what is wrong with the folder."""
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if problem := distrust(cache):
+            return problem
+        with open(cache / ".lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_whole(cache / graph_name(checkpoint)):
+                _export_apart(checkpoint, cache)
+    except OSError as error:
+        return str(error.strerror)
+    return None
 
 
 def export(checkpoint: Checkpoint, folder: Path) -> Path:
     """Writes a checkpoint's graph, after it was found to compute the same as PyTorch.
 
-    The file appears under its name only when it is whole, so several processes may export at once.
+    The file appears under its name only when it is whole, and its digest, in a file beside it, before it.
 
     Args:
         checkpoint: what to export.
@@ -121,12 +140,12 @@ def export(checkpoint: Checkpoint, folder: Path) -> Path:
     """
     path = folder / graph_name(checkpoint)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as fresh:
             whole = Path(fresh) / path.name
             _trace(checkpoint, whole)
             _compare(checkpoint, whole)
-            os.replace(whole, path)
+            keep(whole, folder)
     except OSError as error:
         raise ExportError(
             f"The graph cannot be written to {folder} ({error.strerror}).",
@@ -147,8 +166,12 @@ def _export_apart(checkpoint: Checkpoint, folder: Path) -> Path:
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     path = folder / graph_name(checkpoint)
-    if done.returncode or not path.is_file():
-        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
+    if done.returncode or not is_whole(path):
+        ended = (
+            f"it ended with status {done.returncode}" if done.returncode else "its files changed meanwhile"
+        )
+        said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        said = said or [ended]
         raise ExportError(
             f"{checkpoint.id} could not be exported: {said[0].removeprefix('error: ')}",
             hint="Set RUNTIME=torch to compute with PyTorch.",
@@ -222,7 +245,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder to write to; default the cache of graphs")
     options = parser.parse_args(arguments)
     try:
-        print(export(find(options.checkpoint), options.output or default_cache()))
+        checkpoint = find(options.checkpoint)
+        if options.output is None:
+            default_cache().mkdir(mode=0o700, parents=True, exist_ok=True)
+        print(export(checkpoint, options.output or default_cache()))
     except SkinDiseaseNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class Upload(NamedTuple):
 def is_reference(text: str) -> bool:
     """Whether a text has the form ``ORG/NAME@REVISION`` and is no path that exists here."""
     name, at, revision = text.partition("@")
-    return bool(at and revision and _NAME.fullmatch(name)) and not Path(text).exists()
+    return bool(at and revision and _NAME.fullmatch(name)) and not os.path.exists(text)
 
 
 def parse(reference: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.bilstm_gradient import BiLSTMGradient
 from model.cam import evidence
-from model.checkpoint import WEIGHTS, Checkpoint
+from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
 from model.export import FEATURES, IMAGES, LOGITS, graph_file, import_openvino
 
@@ -109,7 +109,13 @@ class OpenVINORuntime:
     def __init__(
         self, checkpoint: Checkpoint, *, graph_cache: Path | None = None, threads: int = 0, streams: int = 1
     ) -> None:
-        self._checkpoint = checkpoint
+        self._config = checkpoint.config
+        # Of the weights the heat map needs the head's; the others are in the graph.
+        self._head_weights = {
+            name.removeprefix("head."): values
+            for name, values in checkpoint.weights.items()
+            if name.startswith("head.")
+        }
         side = checkpoint.config.input_size
         threads = threads or available_cores()
         streams = max(1, min(streams, threads))
@@ -150,11 +156,11 @@ class OpenVINORuntime:
         return features[0].mean(axis=(1, 2))
 
     def grad_cam(self, features: Array, class_index: int) -> Array:
-        """As ``model.explain.grad_cam``. The first call reads the head, in PyTorch if it is no BiLSTM."""
-        if self._checkpoint.config.head == "bilstm":
+        """As ``model.explain.grad_cam``. The first call builds the head, in PyTorch if it is no BiLSTM."""
+        if self._config.head == "bilstm":
             with self._lock:
                 if self._head is None:
-                    self._head = BiLSTMGradient(self._checkpoint.folder / WEIGHTS)
+                    self._head = BiLSTMGradient(self._head_weights)
             return evidence(features, self._head(features, class_index))
         import torch
 
@@ -162,7 +168,7 @@ class OpenVINORuntime:
 
         with self._lock:
             if self._head is None:
-                self._head = CheckpointHead(self._checkpoint, channels=features.shape[1])
+                self._head = CheckpointHead(self._config, self._head_weights, channels=features.shape[1])
         return grad_cam(self._head, torch.from_numpy(features), class_index)
 
 

@@ -75,19 +75,18 @@ def test_pushing_again_replaces_the_files_and_an_unchanged_folder_makes_no_commi
     assert files["notes.txt"] == b"mine"
 
 
-def test_a_safetensors_file_that_the_configuration_names_travels_too(
+def test_the_detector_that_the_configuration_names_travels_too(
     folder: Path, tiny_config: ModelConfig
 ) -> None:
-    # Any text in the configuration counts; the name of the backbone is one.
-    named = dataclasses.replace(tiny_config, backbone="detector.safetensors")
+    named = dataclasses.replace(tiny_config, detector="detector.safetensors")
     (folder / "config.json").write_text(named.to_json())
     with pytest.raises(CheckpointError, match=r"lacks detector\.safetensors"):
         checkpoint.files(folder)
     (folder / "detector.safetensors").write_bytes(b"")
     assert set(checkpoint.files(folder)) == {*FILES, "detector.safetensors"}
-    outside = dataclasses.replace(tiny_config, backbone="../secret.safetensors")
-    (folder / "config.json").write_text(outside.to_json())
-    with pytest.raises(CheckpointError, match="not a file beside it"):
+    outside = named.to_json().replace("detector.safetensors", "../secret.safetensors")
+    (folder / "config.json").write_text(outside)
+    with pytest.raises(CheckpointError, match="file beside it"):
         checkpoint.files(folder)
 
 

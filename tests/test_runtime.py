@@ -187,7 +187,7 @@ def test_the_command_line_fills_the_cache_that_a_start_then_uses(
     assert main([str(checkpoint.folder), "--output", str(tmp_path / "cache")]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert path.parent == tmp_path / "cache"
-    assert path.stat().st_mode & 0o444 == 0o444
+    assert path.stat().st_mode & 0o777 == 0o644
     monkeypatch.setattr(sys, "executable", "/no/export/is/needed")
     assert open_runtime(checkpoint, name="openvino", graph_cache=tmp_path / "cache").device == "cpu"
     assert main([str(tmp_path / "absent")]) == 1
@@ -203,7 +203,7 @@ def test_another_config_or_other_weights_have_another_graph(tmp_path: Path) -> N
     with torch.no_grad():
         checkpoint.network.head.classifier.bias[0] += 1
     checkpoints.save(checkpoint.folder, checkpoint.network, checkpoint.config, card="")
-    names.add(exporting.graph_name(checkpoint))
+    names.add(exporting.graph_name(find(checkpoint.folder)))
     assert len(names) == 3
 
 
@@ -222,14 +222,6 @@ def test_a_cache_that_cannot_be_written_to_costs_an_export_but_no_answer(
         assert path.is_file()
     assert not path.exists()
     assert "GRAPH_CACHE" in caplog.text
-
-
-def test_workers_that_start_at_once_end_with_one_whole_graph(tmp_path: Path) -> None:
-    checkpoint = save(tmp_path / "checkpoint")
-    with ThreadPoolExecutor(3) as pool:
-        paths = set(pool.map(lambda _: exporting._export_apart(checkpoint, tmp_path / "cache"), range(2)))
-    assert len(paths) == 1
-    assert os.listdir(tmp_path / "cache") == [paths.pop().name]
 
 
 # Preprocessing without PyTorch

@@ -158,3 +158,20 @@ def test_files_stay_readable_in_one_sitting() -> None:
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files
     }
     assert {name: count for name, count in lines.items() if count > 320} == {}
+
+
+def test_json_is_written_without_nan_everywhere() -> None:
+    """NaN is no JSON: a figure that may be undefined is null, and any other one that is NaN is an error."""
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")] + [ROOT / "handler.py"]
+    calls = [
+        (file, node)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.dump", "json.dumps")
+    ]
+    lax = [
+        f"{file.relative_to(ROOT)}:{call.lineno}"
+        for file, call in calls
+        if "allow_nan=False" not in [ast.unparse(keyword) for keyword in call.keywords]
+    ]
+    assert not lax

@@ -201,7 +201,7 @@ class _Bench:
 
     def _folder(self, names: Sequence[str], split: str) -> Path:
         options = {name: getattr(self.recipe, name) for name in names}
-        text = json.dumps([options, self.prints[split]], sort_keys=True)
+        text = json.dumps([options, self.prints[split]], sort_keys=True, allow_nan=False)
         return self.maps / hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _views(self) -> list[Maps]:

@@ -94,7 +94,7 @@ def audit(
     }
     write_report(folder, found)
     wrong = {kind: count for kind, count in defects(found).items() if count}
-    print(json.dumps({"defects": wrong, "report": str(folder / "audit.md")}))
+    print(json.dumps({"defects": wrong, "report": str(folder / "audit.md")}, allow_nan=False))
     if wrong and fail_on_defects:
         raise DataError(
             f"The data has defects: {', '.join(f'{count} {TEXTS[kind]}' for kind, count in wrong.items())}.",

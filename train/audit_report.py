@@ -67,7 +67,8 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
         found: as ``train.audit.audit`` puts it together.
     """
     content = {"defects": defects(found), "hints": hints(found), **found}
-    write_text(folder / "audit.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "audit.json", text + "\n")
     write_text(folder / "audit.md", _markdown(found))
 
 

@@ -17,6 +17,7 @@ from model.detector import DETECTOR, Detector
 from model.device import trusted_device
 from model.files import write_json, write_text
 from model.network import SkinDiseaseNet
+from model.weights import halved
 from train.config import TrainConfig
 from train.conformal import has_mapie
 from train.crossfit import cross_fitted
@@ -55,9 +56,11 @@ def calibrate(
         model_config: belongs to the network.
         config: gives the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
         device: where to compute.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for float16.
     """
-    stored = {name: w.half() if w.is_floating_point() else w for name, w in network.state_dict().items()}
-    network.load_state_dict(stored)
+    network.load_state_dict(halved(network))
     outputs = predict_outputs(
         network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
     )

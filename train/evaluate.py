@@ -79,7 +79,7 @@ def evaluate(
             probabilities, labels, rows["group"], config, truth_labels=of_data, unusualness=unusualness
         )
         write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
-        print(json.dumps(mapped))
+        print(json.dumps(mapped, allow_nan=False))
         return
     metrics = {
         **about,
@@ -92,7 +92,7 @@ def evaluate(
     write_json(Path(output) / "metrics.json", metrics)
     write_report(Path(output), metrics, worst_errors(rows, probabilities, labels, config.labels))
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
-    print(json.dumps({name: metrics[name] for name in short}))
+    print(json.dumps({name: metrics[name] for name in short}, allow_nan=False))
 
 
 def _figures(

@@ -223,7 +223,7 @@ def _fit(
                 writer.add_scalar(name, entry[name], entry["epoch"])
             writer.flush()
             write_log(folder, progress)
-        accelerator.print(json.dumps(entry))
+        accelerator.print(json.dumps(entry, allow_nan=False))
 
     accelerator.wait_for_everyone()
     with of_this_run(folder):

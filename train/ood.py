@@ -111,7 +111,7 @@ def ood(
     if is_main():
         result = {**about, **_report(loaded, judged, scores, sources)}
         write_json(Path(output) / "ood.json", {"data": shown(Path(data).name), "split": split, **result})
-        print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}))
+        print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}, allow_nan=False))
 
 
 def _with_condition(rows: datasets.Dataset, config: ModelConfig) -> datasets.Dataset:

@@ -229,4 +229,4 @@ def refuse_diverged(loss: float, epoch: int, *networks: nn.Module) -> None:
 
 def write_log(folder: Path, progress: Progress) -> None:
     """Writes ``epochs.jsonl``, one line a finished epoch."""
-    write_text(folder / LOG, "".join(json.dumps(entry) + "\n" for entry in progress.history))
+    write_text(folder / LOG, "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in progress.history))

@@ -81,7 +81,7 @@ def score(*, submission: str, truth: str, output: str | None) -> None:
     figures = challenge_score(Path(submission), Path(truth))
     if output:
         write_json(Path(output), figures)
-    print(json.dumps(figures, indent=2))
+    print(json.dumps(figures, indent=2, allow_nan=False))
 
 
 def challenge_score(submission: Path, truth: Path) -> dict[str, Any]:

@@ -27,6 +27,15 @@ from app.web.upload import MAX_BATCH_BODY, MAX_BODY
 logger = logging.getLogger(__name__)
 
 
+class _StrictJSON(DefaultJSONProvider):
+    """Names in their order, and no NaN, which is no JSON."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **options: Any) -> str:
+        return super().dumps(obj, allow_nan=False, **options)
+
+
 def create_app(settings: Settings, predictor: Predictor) -> Flask:
     """Builds the WSGI app.
 
@@ -45,7 +54,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     )
     app.config["SETTINGS"] = settings
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.json = _StrictJson(app)
+    app.json = _StrictJSON(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
     trust_proxies(app, settings.trusted_proxies)
     bounded = cast(
@@ -72,12 +81,3 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     logging.getLogger("PIL").setLevel(logging.INFO)
     logger.info(predictor.describe())
     return app
-
-
-class _StrictJson(DefaultJSONProvider):
-    """JSON as its standard has it: a number that is not finite is an error of the server, not an answer."""
-
-    sort_keys = False
-
-    def dumps(self, obj: Any, **options: Any) -> str:
-        return super().dumps(obj, allow_nan=False, **options)

@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
 )
 
 from app.web.answer import PAGES, render_problem
-from model.errors import ConfigError, SkinDiseaseNetError
+from model.errors import CheckpointError, ComputationError, ConfigError, SkinDiseaseNetError
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,9 @@ def _expected(error: SkinDiseaseNetError) -> Response:
     if error.code in _OF_THE_SERVER:
         logger.error("%s", error)
         return _answer(SkinDiseaseNetError(_OF_THE_SERVER[error.code], hint=_TELL, code=error.code), 503)
+    if isinstance(error, (CheckpointError, ComputationError)):
+        logger.error("%s", error)
+        return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
     return _answer(error, _IMAGE_STATUS.get(error.code, 422))
