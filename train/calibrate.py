@@ -27,6 +27,7 @@ from train.extras import require
 from train.inference import predict_outputs
 from train.processes import is_main
 from train.rule import Aims, Answers, fit_rule
+from train.test_sets import refuse_learning
 
 FIGURES = "calibration.json"
 
@@ -111,8 +112,11 @@ def recalibrate(
 
     Raises:
         ConfigError: MAPIE is not installed.
+        DataError: the data is a set that is for testing alone, among others.
     """
     require("mapie", what="Fitting prediction sets")
+    for source in data:
+        refuse_learning(source)
     aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
     loaded = load(Path(checkpoint))
     rows = load_split(data, split, labels=loaded.config.labels, strict=False)

@@ -95,3 +95,12 @@ def number(text: str, name: str, file: Path) -> float:
     if not math.isfinite(value):
         raise DataError(f"{file}: {name} has {text!r}.", hint="Expected a number.")
     return value
+
+
+def skin_type(text: str) -> int | None:
+    """Fitzpatrick skin type 1 to 6; None for an empty field and for -1, which means not known."""
+    try:
+        value = int(float(text))
+    except ValueError:
+        return None
+    return value if 1 <= value <= 6 else None
