@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from conftest import encode
+from conftest import ROOT, encode
 from datasets_made import class_picture
 from public_made import (
     make_cleaned_fitzpatrick17k,
@@ -25,6 +25,7 @@ from model.config import ModelConfig
 from model.malignancy import malignant_probability
 from model.network import SkinDiseaseNet
 from train.__main__ import main
+from train.benchmark import YARDSTICKS
 from train.data import load_split
 from train.fitzpatrick import protocols, read_pictures
 from train.measure import judge, open_checkpoint, outputs_of
@@ -273,3 +274,9 @@ def test_what_does_not_fit_is_explained(
         words = [f"--data={tmp_path / data}", f"--checkpoint={weights}", f"--output={tmp_path / 'out'}"]
         assert main(["benchmark", name, *words, "--device=cpu", *more]) == 1
         assert problem in capsys.readouterr().err
+
+
+def test_each_yardstick_has_a_command_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for name in YARDSTICKS:
+        assert f"python -m train benchmark {name} " in text

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import recall_score
 
-from train.bootstrap import number_groups, share_interval
+from train.bootstrap import MIN_GROUPS, number_groups, share_interval
 from train.fitzpatrick import SKIN_TYPES
 from train.metrics import bootstrap_intervals
 
@@ -62,20 +62,24 @@ class Answers(NamedTuple):
         return float(recall_score(self.labels, answers, labels=present, average="macro", zero_division=0.0))
 
     def figures(self) -> dict[str, Any]:
-        """``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``, and the ``intervals`` of the three."""
+        """``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``, and their ``intervals``.
+
+        There are none under ``MIN_GROUPS`` groups.
+        """
+        enough = len(np.unique(number_groups(self.groups))) >= MIN_GROUPS
         top3 = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :3]
         return {
             "accuracy": float(self.right.mean()),
             "balanced_accuracy": self.balanced,
             "top3_accuracy": float((top3 == self.labels[:, None]).any(axis=1).mean()),
-            "intervals": bootstrap_intervals(self.probabilities, self.labels, self.groups),
+            "intervals": bootstrap_intervals(self.probabilities, self.labels, self.groups) if enough else {},
         }
 
     def figure(self, what: str, metric: str) -> Figure:
         """One of ``figures`` as a line of the table."""
         found = self.figures()
         return Figure(
-            what, len(self.labels), metric.replace("_", " "), found[metric], found["intervals"][metric]
+            what, len(self.labels), metric.replace("_", " "), found[metric], found["intervals"].get(metric)
         )
 
     def share(self, chosen: Bools) -> dict[str, Any] | None:
