@@ -117,21 +117,32 @@ FITZPATRICK_ROWS = (
 def make_fitzpatrick17k(folder: Path) -> None:
     header = ("md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", *("label", "nine_partition_label"))
     header += ("three_partition_label", "qc", "url", "url_alphanum")
-    write_table(folder / "fitzpatrick17k.csv", header, [(*row, "x.jpg") for row in FITZPATRICK_ROWS])
+    write_table(
+        folder / "fitzpatrick17k.csv",
+        header,
+        [(*row, f"http{row[-1]}".replace(".", "")) for row in FITZPATRICK_ROWS],
+    )
     for number, row in enumerate(FITZPATRICK_ROWS):
         draw(folder / "images" / f"{row[0]}.jpg", number, 4)
 
 
 def make_cleaned_fitzpatrick17k(folder: Path, *, per_type: int = 10) -> None:
     """The list Fitzpatrick17k-C: with a partition, and one column for the skin type; three diagnoses."""
-    header = ("md5hash", "fitzpatrick", "label", "nine_partition_label", "three_partition_label", "url")
+    header = (
+        "md5hash",
+        "fitzpatrick",
+        "label",
+        "nine_partition_label",
+        "three_partition_label",
+        "url_alphanum",
+    )
     rows = []
     for number, (kind, skin_type) in enumerate((k, t) for k in range(3) for t in range(1, 7)):
         for place in range(per_type):
             name = f"{number:02x}{place:02x}" * 8
             part = ("train", "train", "train", "val", "test")[place % 5]
             diagnosis = ("acne", "keloid", "vitiligo")[kind]
-            rows.append((name, skin_type, diagnosis, "inflammatory", "benign", "dermaamin.com/x.jpg", part))
+            rows.append((name, skin_type, diagnosis, "inflammatory", "benign", "httpdermaamincom", part))
             draw(folder / "images" / f"{name}.jpg", kind, 3)
     write_table(folder / "fitzpatrick17k.csv", (*header, "partition"), rows)
 

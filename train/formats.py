@@ -191,7 +191,7 @@ def _fitzpatrick17k(folder: Path) -> dict[str, Loader]:
 def _load_fitzpatrick17k(
     folder: Path, file: Path, part: str, labels: Sequence[str] | None
 ) -> datasets.Dataset:
-    table = list(read_table(file, "md5hash", "url", *_FITZPATRICK_LABELS))
+    table = list(read_table(file, "md5hash", *_FITZPATRICK_LABELS))
     # The fineness whose names are wanted: 114 diagnoses, nine or three partitions.
     column = max(_FITZPATRICK_LABELS, key=lambda name: len({r[name] for r in table} & set(labels or ())))
     rows = (
@@ -199,7 +199,7 @@ def _load_fitzpatrick17k(
             "id": row["md5hash"],
             "label": row[column],
             "group": row["md5hash"],
-            "source": "atlasdermatologico" if "atlasdermatologico" in row["url"] else "dermaamin",
+            "source": _fitzpatrick17k_source(row.get("url") or row.get("url_alphanum", "")),
             "diagnosis": row["label"],
             "skin_type": skin_type(row.get("fitzpatrick_scale", row.get("fitzpatrick", "")))
             or skin_type(row.get("fitzpatrick_centaur", "")),
@@ -208,6 +208,10 @@ def _load_fitzpatrick17k(
         if row.get("partition", "") == part
     )
     return _rows(rows, listing=file.name, folder=folder)
+
+
+def _fitzpatrick17k_source(address: str) -> str:
+    return "atlasdermatologico" if "atlasdermatologico" in address else "dermaamin"
 
 
 def _test_set(folder: Path) -> dict[str, Loader]:
