@@ -50,7 +50,7 @@ _FRAMED_BY_THE_HUB = {
 class _RefusedError(Exception):
     def __init__(self, status: int, code: str, message: str, hint: str, *header: str) -> None:
         error = {"code": code, "message": message, "hint": hint}
-        self.answer = JSONResponse({"error": error}, status, dict([header]) if header else None)
+        self.answer = JSONResponse({"error": error}, status, {header[0]: header[1]} if header else None)
 
 
 class Edge:

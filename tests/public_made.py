@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from conftest import encode, make_picture
+from conftest import encode
 from datasets_made import class_picture
 
 HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -117,20 +117,83 @@ FITZPATRICK_ROWS = (
 def make_fitzpatrick17k(folder: Path) -> None:
     header = ("md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", *("label", "nine_partition_label"))
     header += ("three_partition_label", "qc", "url", "url_alphanum")
-    write_table(folder / "fitzpatrick17k.csv", header, [(*row, "x.jpg") for row in FITZPATRICK_ROWS])
+    write_table(
+        folder / "fitzpatrick17k.csv",
+        header,
+        [(*row, f"http{row[-1]}".replace(".", "")) for row in FITZPATRICK_ROWS],
+    )
     for number, row in enumerate(FITZPATRICK_ROWS):
         draw(folder / "images" / f"{row[0]}.jpg", number, 4)
 
 
-def make_pad_ufes_20(folder: Path) -> None:
-    """Three parts, two patients with two pictures each."""
+def make_cleaned_fitzpatrick17k(folder: Path, *, per_type: int = 10) -> None:
+    """The list Fitzpatrick17k-C: with a partition, and one column for the skin type; three diagnoses."""
+    header = (
+        "md5hash",
+        "fitzpatrick",
+        "label",
+        "nine_partition_label",
+        "three_partition_label",
+        "url_alphanum",
+    )
+    rows = []
+    for number, (kind, skin_type) in enumerate((k, t) for k in range(3) for t in range(1, 7)):
+        for place in range(per_type):
+            name = f"{number:02x}{place:02x}" * 8
+            part = ("train", "train", "train", "val", "test")[place % 5]
+            diagnosis = ("acne", "keloid", "vitiligo")[kind]
+            rows.append((name, skin_type, diagnosis, "inflammatory", "benign", "httpdermaamincom", part))
+            draw(folder / "images" / f"{name}.jpg", kind, 3)
+    write_table(folder / "fitzpatrick17k.csv", (*header, "partition"), rows)
+
+
+PAD_CODES = ("ACK", "BCC", "MEL", "NEV", "SCC", "SEK")
+
+
+def make_pad_ufes_20(folder: Path, *, patients: int = 6) -> None:
+    """Three parts; patient ``i`` has diagnosis ``i`` modulo six, and the first two have a second picture."""
     header = ("patient_id", "lesion_id", "smoke", "fitspatrick", "region", "diagnostic", "img_id", "biopsed")
     rows = []
-    for number, code in enumerate(("ACK", "BCC", "MEL", "NEV", "SCC", "SEK", "ACK", "NEV")):
-        patient = f"PAT_{number % 6}"
-        name = f"{patient}_{800 + number}_{number}.png"
-        rows.append((patient, 800 + number, "False", "3.0" if number < 6 else "", "FACE", code, name, "True"))
-        (folder / f"imgs_part_{1 + number % 3}").mkdir(parents=True, exist_ok=True)
-        picture = make_picture(64, 48, seed=number)
-        (folder / f"imgs_part_{1 + number % 3}" / name).write_bytes(encode(picture, "PNG"))
+    for number in range(patients + 2):
+        patient, kind = number % patients, (number % patients) % 6
+        code = PAD_CODES[kind] if number != patients + 1 else "NEV"
+        name = f"PAT_{patient}_{800 + number}_{number}.png"
+        skin_type = f"{1 + patient % 6}.0" if number < patients else ""
+        rows.append((f"PAT_{patient}", 800 + number, "False", skin_type, "FACE", code, name, "True"))
+        draw(folder / f"imgs_part_{1 + number % 3}" / name, PAD_CODES.index(code), 6)
     write_table(folder / "metadata.csv", header, rows)
+
+
+def make_ddi(folder: Path, *, per_tone: int = 12, column: str = "malignant") -> None:
+    """``per_tone`` pictures of each tone, every second one malignant; the index column has no name."""
+    rows = []
+    for number in range(3 * per_tone):
+        malignant = number % 2
+        tone = ("12", "34", "56")[number // per_tone]
+        name = f"{number + 1:06d}.png"
+        rows.append((number, number + 1, name, tone, bool(malignant), ("nevus", "melanoma")[malignant]))
+        draw(folder / "images" / name, malignant, 2)
+    write_table(folder / "ddi_metadata.csv", ("", "DDI_ID", "DDI_file", "skin_tone", column, "disease"), rows)
+
+
+def make_scin(folder: Path, *, cases: int = 6) -> None:
+    """Cases of three conditions in turn with one to three pictures; the last case has no labels."""
+    names = ("Eczema", "Psoriasis", "Tinea")
+    pictures, labels = [], []
+    for number in range(cases):
+        paths = [f"dataset/images/{-1000 * number - place}.png" for place in range(1 + number % 3)]
+        pictures.append((f"c{number}", "SCIN", "FST2", *paths, *[""] * (3 - len(paths))))
+        first, second = names[number % 3], names[(number + 1) % 3]
+        weights = str({first: 0.75, second: 0.25}) if number < cases - 1 else "{}"
+        monk = str(1 + number % 10) if number % 2 else ""
+        labels.append(
+            (f"c{number}", f"FST{1 + number % 6}", f"FST{1 + number % 6}", "", weights, monk, "4.0")
+        )
+        for path in paths:
+            draw(folder / path, number % 3, 3)
+    header = ("case_id", "source", "fitzpatrick_skin_type", *(f"image_{i}_path" for i in (1, 2, 3)))
+    write_table(folder / "scin_cases.csv", header, pictures)
+    types = tuple(f"dermatologist_fitzpatrick_skin_type_label_{i}" for i in (1, 2, 3))
+    tones = ("monk_skin_tone_label_us", "monk_skin_tone_label_india")
+    header = ("case_id", *types, "weighted_skin_condition_label", *tones)
+    write_table(folder / "scin_labels.csv", header, labels)

@@ -14,11 +14,11 @@ from public_made import (
     FITZPATRICK_ROWS,
     HAM,
     ISIC2019,
+    make_cleaned_fitzpatrick17k,
     make_fitzpatrick17k,
     make_ham10000,
     make_isic2018,
     make_isic2019,
-    make_pad_ufes_20,
     write_table,
 )
 
@@ -29,8 +29,7 @@ from train.data import load_split, picture_bytes, split_names, train_and_validat
 from train.rows import admit
 
 EIGHT = tuple(name.lower() for name in ISIC2019[:-1])
-PAD = ("ak", "bcc", "mel", "nv", "scc", "sek")
-CONFIGS = {"ham10000": HAM, "isic2019": EIGHT, "pad_ufes_20": PAD}
+CONFIGS = {"ham10000": HAM, "isic2019": EIGHT}
 
 
 def load(folder: Path, split: str, labels: tuple[str, ...] | None, **options: Any) -> datasets.Dataset:
@@ -159,19 +158,18 @@ def test_a_list_without_any_of_its_pictures_is_refused(tmp_path: Path) -> None:
     assert refused.value.hint == "Unpack the pictures there."
 
 
-def test_pad_ufes_20_is_grouped_by_patient(tmp_path: Path) -> None:
-    make_pad_ufes_20(tmp_path)
-    train = load(tmp_path, "train", PAD)
-    assert [PAD[label] for label in train["label"]] == ["ak", "bcc", "mel", "nv", "scc", "sek", "ak", "nv"]
-    assert list(train["group"]) == [f"PAT_{i % 6}" for i in range(8)]
-    assert list(train["skin_type"]) == [3] * 6 + [None] * 2
-    assert next(iter(train["id"])) == "PAT_0_800_0"
-    assert admit(train, what="train", max_unreadable=0)[1] == []
+def test_the_cleaned_list_of_fitzpatrick17k_brings_its_own_partition(tmp_path: Path) -> None:
+    make_cleaned_fitzpatrick17k(tmp_path, per_type=5)
+    assert split_names(str(tmp_path)) == ["test", "train", "validation"]
+    train = load(tmp_path, "train", ("acne", "keloid", "vitiligo"))
+    assert Counter(train["skin_type"]) == dict.fromkeys(range(1, 7), 9)
+    assert set(train["diagnosis"]) == {"acne", "keloid", "vitiligo"}
+    assert not set(train["id"]) & set(load(tmp_path, "validation", None)["id"])
 
 
 def test_two_sets_in_one_folder_are_told_apart(tmp_path: Path) -> None:
     make_fitzpatrick17k(tmp_path)
-    make_pad_ufes_20(tmp_path)
+    make_ham10000(tmp_path)
     with pytest.raises(DataError, match="more than one data set with a split called 'train'"):
         split_names(str(tmp_path))
 
@@ -197,7 +195,7 @@ def test_tables_that_are_not_as_downloaded_are_explained(tmp_path: Path) -> None
         load(tmp_path, "test", HAM)
 
 
-@pytest.mark.parametrize("name", ["ham10000", "isic2019", "pad_ufes_20", "fitzpatrick17k"])
+@pytest.mark.parametrize("name", ["ham10000", "isic2019", "fitzpatrick17k"])
 def test_each_set_has_a_recipe_whose_labels_fit(name: str) -> None:
     options = yaml.safe_load((ROOT / "train" / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
     labels = TrainConfig(**options).labels

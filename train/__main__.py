@@ -11,6 +11,7 @@ import jsonargparse
 from model.errors import SkinDiseaseNetError
 from model.hub import Upload
 from train import evaluate, submission
+from train.benchmark import YARDSTICKS, benchmark
 from train.card import write_card
 from train.config import TrainConfig, add_fit_options
 from train.mapping import DERMOSCOPY_LABELS
@@ -133,6 +134,28 @@ def _parser() -> jsonargparse.ArgumentParser:
     score.add_argument("--output", default=None, type=str, help="JSON file for the figures")
     commands.add_subcommand("score", score, help="score a submission as the ISIC challenges do")
 
+    text = "measure with a yardstick that others have used too"
+    yardstick = jsonargparse.ArgumentParser(description=f"{text}; docs/benchmarks.md describes them")
+    yardstick.add_argument("name", choices=list(YARDSTICKS), help="which one")
+    yardstick.add_argument("--data", required=True, type=os.fspath, help="folder or Hub id of its pictures")
+    yardstick.add_argument(
+        "--checkpoint",
+        required=True,
+        type=str,
+        help="checkpoint; for a linear probe also weights as for fit --init",
+    )
+    yardstick.add_argument("--output", required=True, type=os.fspath, help="folder for metrics.json")
+    for name in ("backbone", "stride_in_1x1", "device"):
+        value = getattr(TrainConfig(), name)
+        yardstick.add_argument(f"--{name}", default=value, type=type(value), help="as for fit")
+    yardstick.add_argument(
+        "--max_unreadable", default=0.01, type=float, help="largest share of unreadable pictures"
+    )
+    yardstick.add_argument(
+        "--splits", default=None, type=os.fspath, help="folder for the parts of fitzpatrick17k, to train on"
+    )
+    commands.add_subcommand("benchmark", yardstick, help=text)
+
     card = jsonargparse.ArgumentParser(description="write a checkpoint's model card from measured figures")
     card.add_argument("--checkpoint", required=True, type=str, help="checkpoint folder")
     card.add_argument(
@@ -223,6 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
             from train.audit import audit
 
             audit(**options.as_dict())
+        elif chosen.command == "benchmark":
+            benchmark(**options.as_dict())
         elif chosen.command == "calibrate":
             from train.calibrate import recalibrate
 

@@ -18,8 +18,9 @@ from train.data import NO_LABEL, class_names, load_split, picture_bytes, split_n
 from train.duplicates import picture_hashes
 from train.extras import require
 from train.findings import Picture
-from train.label_errors import Weights, likely_label_errors, probe_probabilities, read_probabilities
+from train.label_errors import likely_label_errors, probe_probabilities, read_probabilities
 from train.pictures import shown
+from train.probe import Weights
 
 
 def audit(

@@ -28,6 +28,7 @@ from train.pictures import shown
 from train.processes import is_main
 from train.rows import open_rows
 from train.rule import Aims, Answers, fit_rule
+from train.test_sets import refuse_learning
 
 FIGURES = "calibration.json"
 
@@ -117,9 +118,11 @@ def recalibrate(
 
     Raises:
         ConfigError: MAPIE is not installed.
-        DataError: as for ``open_rows``.
+        DataError: as for ``open_rows``; the data is a set that is for testing alone, among others.
     """
     require("mapie", what="Fitting prediction sets")
+    for source in data:
+        refuse_learning(source)
     aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
     loaded = load(Path(checkpoint))
 

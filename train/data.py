@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from model.errors import ConfigError, DataError, ImageError
+from train import test_sets
 from train.folds import keep_back
 from train.formats import UNKNOWN
 from train.pictures import path_of, shown
@@ -43,10 +44,21 @@ def load_split(
         strict: every source must name exactly these classes. Otherwise it may name fewer, or carry no labels.
 
     Raises:
-        DataError: a source or split is not there; a class is missing, extra or misspelt; labels are absent.
+        DataError: a source or split is not there; a class is missing, extra or misspelt; labels are absent;
+            a split that training reads is of a set that is for testing alone.
     """
-    parts = [_canonical(load_rows(source, split, labels), source, labels, strict) for source in sources]
+    parts = [_canonical(_rows_of(source, split, labels), source, labels, strict) for source in sources]
     return datasets.concatenate_datasets(parts)
+
+
+def _rows_of(source: str, split: str, labels: Sequence[str] | None) -> datasets.Dataset:
+    """The rows as the source has them; a split that training reads is not that of a test set."""
+    if split not in test_sets.LEARNING:
+        return load_rows(source, split, labels)
+    test_sets.refuse_learning(source)
+    rows = load_rows(source, split, labels)
+    test_sets.refuse_rows(source, rows)
+    return rows
 
 
 def class_names(source: str) -> list[str]:

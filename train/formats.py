@@ -1,8 +1,8 @@
 """Public data sets as they are downloaded, recognised by the names of their files.
 
-HAM10000, the ISIC challenges of 2018 (task 3) and 2019, Fitzpatrick17k and PAD-UFES-20. ``docs/datasets.md``
-says where to get each, under which terms, and how their labels map. Labels get the names of HAM10000 in lower
-case (``mel``, ``nv``, ...), so that the same diagnosis has the same name everywhere.
+HAM10000, the ISIC challenges of 2018 (task 3) and 2019, Fitzpatrick17k, and those of ``train/test_sets.py``.
+``docs/datasets.md`` says where to get each, under which terms, and how their labels map. Labels get the names
+of HAM10000 in lower case (``mel``, ``nv``, ...), so that the same diagnosis has the same name everywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import datasets
 from tqdm import tqdm
 
 from model.errors import DataError
+from train import test_sets
 from train.pictures import by_stem, image_of, pictures, the_one
 from train.tables import read_table, read_truth, skin_type
 
@@ -26,8 +27,8 @@ UNKNOWN = "unk"
 """ISIC 2019's label for none of the eight; only its test set has such rows."""
 
 _PARTS = {"Training": "train", "Validation": "validation", "Test": "test"}
-_PAD_LABELS = {"ACK": "ak", "BCC": "bcc", "MEL": "mel", "NEV": "nv", "SCC": "scc", "SEK": "sek"}
-_FITZPATRICK_TYPES = ("fitzpatrick_scale", "fitzpatrick", "fitzpatrick_centaur")
+_COLUMNS = ("label", "group", "source", "diagnosis", "skin_type")
+_PARTITIONS = {"": "train", "val": "validation"}
 _FITZPATRICK_LABELS = ("label", "nine_partition_label", "three_partition_label")
 
 
@@ -38,7 +39,7 @@ def splits(folder: Path) -> dict[str, Loader]:
         DataError: two data sets in the folder have a split of the same name.
     """
     found: dict[str, Loader] = {}
-    for layout in (_ham10000, _isic2018, _isic2019, _fitzpatrick17k, _pad_ufes_20):
+    for layout in (_ham10000, _isic2018, _isic2019, _fitzpatrick17k, _test_set):
         for split, load in layout(folder).items():
             if split in found:
                 raise DataError(
@@ -56,14 +57,12 @@ def _find(folder: Path, *names: str) -> Path | None:
 
 
 def _rows(rows: Iterable[dict[str, Any]], *, listing: str, folder: Path) -> datasets.Dataset:
-    """Rows with ``id``, ``label``, ``group``, ``source`` and ``skin_type``, joined with their pictures.
+    """Rows with ``id`` and any of the columns of ``_COLUMNS``, joined with their pictures.
 
     A picture that is not there stays a row, so that it counts among the unreadable ones.
     """
     files = by_stem(folder)
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("image", "id", "label", "group", "source", "skin_type")
-    }
+    columns: dict[str, list[Any]] = {name: [] for name in ("image", "id", *_COLUMNS)}
     missing = []
     for row in rows:
         found = files.get(row["id"])
@@ -71,8 +70,9 @@ def _rows(rows: Iterable[dict[str, Any]], *, listing: str, folder: Path) -> data
             missing.append(row["id"])
         path = folder / f"{row['id']}.jpg" if found is None else the_one(found)
         columns["image"].append(image_of(path))
-        for name in ("id", "label", "group", "source", "skin_type"):
-            columns[name].append(row.get(name))
+        for name in ("id", *_COLUMNS):
+            value = row.get(name)
+            columns[name].append(None if value is None else str(value))
     count = len(columns["id"])
     if missing:
         text = (
@@ -171,46 +171,42 @@ def _fitzpatrick17k(folder: Path) -> dict[str, Loader]:
     if not file.is_file():
         return {}
 
-    def load(labels: Sequence[str] | None) -> datasets.Dataset:
-        table = list(read_table(file, "md5hash", "url", *_FITZPATRICK_LABELS))
-        # The fineness whose names are wanted: 114 diagnoses, nine or three partitions.
-        column = max(_FITZPATRICK_LABELS, key=lambda name: len({r[name] for r in table} & set(labels or ())))
-        rows = (
-            {
-                "id": row["md5hash"],
-                "label": row[column],
-                "group": row["md5hash"],
-                "source": "atlasdermatologico" if "atlasdermatologico" in row["url"] else "dermaamin",
-                "skin_type": next(
-                    (row[name] for name in _FITZPATRICK_TYPES if skin_type(row.get(name))), None
-                ),
-            }
-            for row in table
-        )
-        return _rows(rows, listing=file.name, folder=folder)
-
-    return {"train": load}
+    # The cleaned list, Fitzpatrick17k-C, has a column with its own partition.
+    parts = {row.get("partition", "") for row in read_table(file, "md5hash")}
+    return {
+        _PARTITIONS.get(part, part): partial(_load_fitzpatrick17k, folder, file, part)
+        for part in sorted(parts)
+    }
 
 
-def _pad_ufes_20(folder: Path) -> dict[str, Loader]:
-    file = folder / "metadata.csv"
-    columns = ("img_id", "patient_id", "diagnostic", "fitspatrick")
-    try:  # many folders hold a metadata.csv; this one is known by its columns
-        next(read_table(file, *columns))
-    except (DataError, StopIteration):
+def _load_fitzpatrick17k(
+    folder: Path, file: Path, part: str, labels: Sequence[str] | None
+) -> datasets.Dataset:
+    table = list(read_table(file, "md5hash", *_FITZPATRICK_LABELS))
+    # The fineness whose names are wanted: 114 diagnoses, nine or three partitions.
+    column = max(_FITZPATRICK_LABELS, key=lambda name: len({r[name] for r in table} & set(labels or ())))
+    rows = (
+        {
+            "id": row["md5hash"],
+            "label": row[column],
+            "group": row["md5hash"],
+            "source": _fitzpatrick17k_source(row.get("url") or row.get("url_alphanum", "")),
+            "diagnosis": row["label"],
+            "skin_type": skin_type(row.get("fitzpatrick_scale", row.get("fitzpatrick", "")))
+            or skin_type(row.get("fitzpatrick_centaur", "")),
+        }
+        for row in table
+        if row.get("partition", "") == part
+    )
+    return _rows(rows, listing=file.name, folder=folder)
+
+
+def _fitzpatrick17k_source(address: str) -> str:
+    return "atlasdermatologico" if "atlasdermatologico" in address else "dermaamin"
+
+
+def _test_set(folder: Path) -> dict[str, Loader]:
+    known = test_sets.recognise(folder)
+    if known is None:
         return {}
-
-    def load(labels: Sequence[str] | None) -> datasets.Dataset:
-        rows = (
-            {
-                "id": Path(row["img_id"]).stem,
-                "label": _PAD_LABELS.get(row["diagnostic"], row["diagnostic"]),
-                "group": row["patient_id"],
-                "source": "pad_ufes_20",
-                "skin_type": row["fitspatrick"],
-            }
-            for row in read_table(file, *columns)
-        )
-        return _rows(rows, listing=file.name, folder=folder)
-
-    return {"train": load}
+    return {test_sets.SPLIT: lambda labels: _rows(known.rows(folder), listing=known.listing, folder=folder)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,25 +16,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from model import checkpoint
-from model.config import ModelConfig
-from model.device import trusted_device
 from model.errors import DataError
-from model.files import atomic_path
-from model.hub import is_reference
-from model.network import SkinDiseaseNet
-from train.config import TrainConfig
 from train.data import check_classes
 from train.findings import Picture, reference
-from train.inference import predict_outputs
-from train.recipe import create_network
+from train.probe import Weights, cached_features
 from train.tables import number, read_table
 
 FOLDS = 5
 STRENGTH = 0.001
 """``C`` of the probe's logistic regression, on standardised features."""
-
-_CHUNK = 256
 
 
 class OutOfFold(NamedTuple):
@@ -51,15 +40,6 @@ class OutOfFold(NamedTuple):
     rows: list[int]
     classes: list[str]
     values: NDArray[np.float64]
-
-
-class Weights(NamedTuple):
-    """The initial weights of a backbone; the fields mean what they mean in ``TrainConfig``."""
-
-    init: str
-    backbone: str
-    stride_in_1x1: bool
-    device: str
 
 
 def likely_label_errors(pictures: Sequence[Picture], chances: OutOfFold) -> dict[str, Any]:
@@ -156,9 +136,8 @@ def probe_probabilities(
             f"{len(classes)} classes have pictures of {FOLDS} groups or more; a probe needs two.",
             hint="Leave out --init for so small a data set.",
         )
-    config, network = _network(weights)
     hashes = [pictures[row].line.sha256 for row in judged]
-    values = _features(folder, rows.select(judged), hashes, config, network, weights.device)
+    values = cached_features(folder, rows.select(judged), hashes, weights)
     labels = np.asarray([classes.index(pictures[row].line.label) for row in judged])
     chances = np.zeros((len(judged), len(classes)))
     seen = np.zeros(len(judged), dtype=bool)
@@ -173,49 +152,3 @@ def probe_probabilities(
     return OutOfFold(
         method, [row for row, kept in zip(judged, seen, strict=True) if kept], classes, chances[seen]
     )
-
-
-def _network(weights: Weights) -> tuple[ModelConfig, SkinDiseaseNet]:
-    if Path(weights.init).is_dir() or is_reference(weights.init):
-        loaded = checkpoint.load(weights.init)
-        return loaded.config, loaded.network
-    return create_network(
-        TrainConfig(
-            init=weights.init, backbone=weights.backbone, stride_in_1x1=weights.stride_in_1x1, head="pool"
-        )
-    )
-
-
-def _features(
-    folder: Path,
-    rows: datasets.Dataset,
-    hashes: Sequence[str],
-    config: ModelConfig,
-    network: SkinDiseaseNet,
-    device: str,
-) -> NDArray[np.float32]:
-    """Pooled features (N, C) of every row, from the file or computed now; what is not computed yet is NaN."""
-    digest = hashlib.sha256("\n".join([repr(config), *hashes]).encode())
-    for tensor in network.backbone.state_dict().values():
-        digest.update(tensor.cpu().numpy().tobytes())
-    file = folder / f"features-{digest.hexdigest()[:16]}.npy"
-    chosen = trusted_device(device, network, size=config.input_size)
-    stored = np.lib.format.open_memmap(file, mode="r+") if file.is_file() else None
-    for start in tqdm(range(0, len(rows), _CHUNK), desc="features", unit="chunk"):
-        chunk = range(start, min(start + _CHUNK, len(rows)))
-        if stored is not None and not np.isnan(stored[chunk]).any():
-            continue
-        new = predict_outputs(network, rows.select(chunk), config, device=chosen, what="pictures").features
-        if stored is None:
-            stored = _empty(file, (len(rows), new.shape[1]))
-        stored[chunk] = new
-        stored.flush()
-    return np.array(stored)
-
-
-def _empty(file: Path, shape: tuple[int, int]) -> np.memmap:
-    with atomic_path(file) as partial:
-        stored = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-        stored[:] = np.nan
-        stored.flush()
-    return stored

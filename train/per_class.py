@@ -114,6 +114,28 @@ def malignant_sensitivity(
     return result
 
 
+def separation(scores: Floats, ours: Flags, groups: Sequence[str | None]) -> dict[str, Any]:
+    """How well a score tells some pictures from the others.
+
+    Args:
+        scores: (N,), higher for ours. ours: which pictures they are, (N,).
+        groups: as for ``per_class_metrics``.
+
+    Returns:
+        ``n``, ``ours`` (their number), ``auroc`` (None where one kind is missing) and its ``interval``, None
+        under ten groups of either kind.
+    """
+    group_of = number_groups(groups)
+    values = _auroc(scores, ours, _all_and_drawn(group_of))
+    enough = min(_count(group_of, ours), _count(group_of, ~ours)) >= MIN_GROUPS
+    return {
+        "n": len(scores),
+        "ours": int(ours.sum()),
+        "auroc": None if np.isnan(values[0]) else float(values[0]),
+        "interval": interval(values[1:]) if enough else None,
+    }
+
+
 def _all_and_drawn(group_of: Ints) -> Floats:
     """The weights of the pictures as they are, then those of each resample, (1 + resamples, N)."""
     return np.concatenate([np.ones((1, len(group_of))), draw_weights(group_of)])
