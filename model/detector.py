@@ -91,9 +91,9 @@ class Detector:
         """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all.
 
         Raises:
-            CheckpointError: a number is not finite, or the parts do not fit each other.
+            CheckpointError: a number is not finite, or no floating-point number.
         """
-        check(self, folder / DETECTOR)
+        check_numbers(self, folder / DETECTOR)
         metadata = {name: json.dumps(getattr(self, name), allow_nan=False) for name in _VALUES}
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
         with atomic_path(folder / DETECTOR) as partial:
@@ -107,7 +107,11 @@ def load_detector(path: Path) -> Detector:
     Raises:
         CheckpointError: the file is missing, damaged, or no detector.
     """
-    return parse_detector(read_bytes(path), path)
+    try:
+        data = read_bytes(path)
+    except CheckpointError as error:
+        raise _unreadable(path, error.message) from error
+    return parse_detector(data, path)
 
 
 def parse_detector(data: bytes, path: Path) -> Detector:
@@ -122,16 +126,20 @@ def parse_detector(data: bytes, path: Path) -> Detector:
         raise _unreadable(path, error.message) from error
     except (KeyError, ValueError) as error:
         raise _unreadable(path, f"it lacks {error}" if isinstance(error, KeyError) else str(error)) from error
-    check(detector, path)
+    check_numbers(detector, path)
+    _check_fit(detector, path)
     return detector
 
 
-def check(detector: Detector, path: Path) -> None:
-    """Raises ``CheckpointError`` if its numbers are not finite, or its parts do not fit each other."""
+def check_numbers(detector: Detector, path: Path) -> None:
+    """Raises ``CheckpointError`` if not all of its numbers are finite floating-point numbers."""
     for name in _TENSORS:
         values = getattr(detector, name)
         if values.dtype.kind != "f" or not np.isfinite(values).all():
             raise _unreadable(path, f"not all of {name} are finite floating-point numbers")
+
+
+def _check_fit(detector: Detector, path: Path) -> None:
     centres, directions, weights = detector.centres, detector.directions, detector.weights
     neighbour, reference = detector.neighbour, detector.reference
     fits = (
