@@ -18,7 +18,7 @@ COPY model model
 COPY checkpoints checkpoints
 COPY flask_app.py gunicorn.conf.py LICENSE ./
 # The graph that the CPU runs, so that a start does not have to export it.
-RUN python -m model.export checkpoints/skin22 --output /opt/graphs && python -m compileall -q app model
+RUN python -m model.runtime.export checkpoints/skin22 --output /opt/graphs && python -m compileall -q app model
 
 FROM python:3.12-slim
 

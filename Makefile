@@ -38,15 +38,16 @@ test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
 	PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
 
 fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operation)
-	FUZZ=$${FUZZ:-1000} $(BIN)/python -m pytest tests/test_schemathesis.py
+	FUZZ=$${FUZZ:-1000} $(BIN)/python -m pytest tests/app/test_schemathesis.py
 
 soak: $(DEV) ## ten minutes at twice the load that the service sustains (MINUTES=...)
 	$(BIN)/python benchmarks/soak.py --minutes $${MINUTES:-10}
 
-lint: $(DEV) ## ruff and mypy
+lint: $(DEV) ## ruff, mypy, and the walls between the packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or FUZZ_SECONDS=..., whichever ends first)
 	mkdir -p runs/fuzz
@@ -63,7 +64,7 @@ train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weig
 
 space: $(if $(strip $(REPO)),$(INSTALLED)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME (CHECKPOINT=...)
 	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)
-	$(BIN)/python -m app.space $(REPO)
+	$(BIN)/python -m app.deploy.space $(REPO)
 
 clean: ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,8 +3,8 @@
 import logging.config
 import sys
 
-from app.logs import LOGGING
 from app.predictor import Predictor
+from app.service.logs import LOGGING
 from app.settings import Settings
 from app.web import create_app
 from model.errors import SkinDiseaseNetError

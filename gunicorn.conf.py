@@ -10,10 +10,10 @@ import shutil
 import sys
 import tempfile
 
-from app.listening import require_free
-from app.logs import LOGGING
+from app.service.listening import require_free
+from app.service.logs import LOGGING
+from app.service.worker import SPARE_THREADS, BoundedWorker
 from app.settings import Settings, is_local
-from app.worker import SPARE_THREADS, BoundedWorker
 from model.errors import SkinDiseaseNetError
 
 logging.config.dictConfig(LOGGING)

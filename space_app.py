@@ -2,9 +2,9 @@
 
 import sys
 
-from app.gradio_ui import serve
-from app.listening import require_free
+from app.gradio_ui.ui import serve
 from app.predictor import Predictor
+from app.service.listening import require_free
 from app.settings import Settings
 from model.errors import SkinDiseaseNetError
 

@@ -7,12 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from app.access import KeyStore, add_key, revoke_key
 from app.heatmap import png_bytes
 from app.predictor import Predictor
+from app.service.keys import KeyStore, add_key, revoke_key
 from app.settings import EMBEDDED_CHECKPOINT
 from model.errors import ImageError, SkinDiseaseNetError
-from model.runtime import RUNTIMES
+from model.runtime.base import RUNTIMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,7 +74,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from app.score import score
+    from app.bulk.run import score
 
     try:
         counts = score(

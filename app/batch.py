@@ -8,8 +8,8 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from app import wording
-from app.predictor import Prediction, RankedCondition
+from app.pages import wording
+from app.prediction import Prediction, RankedCondition
 from model.errors import ConfigError, ImageError
 
 MAX_BATCH = 12

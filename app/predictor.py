@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -13,67 +11,20 @@ from huggingface_hub import ModelCard
 from numpy.typing import NDArray
 
 from app.heatmap import data_uri, overlay
-from app.quality import QualityWarning, check_quality
+from app.pages.wording import reason
+from app.prediction import Prediction, RankedCondition
+from app.quality import check_quality
 from app.settings import Settings
-from app.wording import reason
-from model.calibration import softmax
 from model.checkpoint import Checkpoint, find
-from model.conformal import prediction_set
+from model.decision.calibration import softmax
+from model.decision.conformal import prediction_set
+from model.decision.malignancy import malignancy
+from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
+from model.image.preprocess import decode_side, preprocess, seen_share
 from model.labels import condition
-from model.malignancy import Malignancy, malignancy
-from model.preprocess import decode_side, preprocess, seen_share
-from model.rejection import Criterion, Verdict, criteria, verdict
-from model.runtime import Runtime, available_cores, open_runtime
-
-
-@dataclasses.dataclass(frozen=True)
-class RankedCondition:
-    """A label, its title for people, and its calibrated probability, 0 to 1."""
-
-    name: str
-    title: str
-    probability: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The answer to one picture; ``to_json`` is its form over every door.
-
-    Attributes:
-        verdict: ``condition``, ``uncertain``, ``no_condition`` or ``rejected``.
-        reason: one plain sentence.
-        conditions: all labels, most probable first; the probabilities sum to 1.
-        criteria: the rejection rule's values and thresholds.
-        malignancy: whether the labels that may be cancer matter here; None where the checkpoint has none.
-        quality: what about the photo could be better; a warning, never a block.
-        prediction_set: names that cannot be ruled out, most probable first; None where the checkpoint has no
-            quantile for it, and for a rejected picture, of which it would promise nothing.
-        checkpoint: ``id`` and ``revision``.
-        timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
-        heatmap: the overlay as a data URI, if it was asked for.
-    """
-
-    verdict: Verdict
-    reason: str
-    conditions: tuple[RankedCondition, ...]
-    criteria: tuple[Criterion, ...]
-    malignancy: Malignancy | None
-    quality: tuple[QualityWarning, ...]
-    prediction_set: tuple[str, ...] | None
-    checkpoint: dict[str, str]
-    timings_ms: dict[str, float]
-    heatmap: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
-        values = dataclasses.asdict(self)
-        for name in ("conditions", "criteria", "quality"):
-            values[name] = list(values[name])
-        if self.prediction_set is not None:
-            values["prediction_set"] = list(self.prediction_set)
-        return values
+from model.runtime.base import Runtime, available_cores, open_runtime
 
 
 class Predictor:
@@ -107,7 +58,7 @@ class Predictor:
         Args:
             reference: a folder, or ``ORG/NAME@REVISION``.
             device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
-            runtime, graph_cache, threads, streams: as for ``model.runtime.open_runtime``.
+            runtime, graph_cache, threads, streams: as for ``model.runtime.base.open_runtime``.
 
         Raises:
             CheckpointError, ConfigError, ExportError: it cannot be used as it is.

@@ -17,7 +17,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from model.preprocess import QUALITY_SIDE
+from model.image.preprocess import QUALITY_SIDE
 
 SIDE = QUALITY_SIDE
 """Short side of the copy that is measured, pixels; decode with at least this ``target_side``."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from limits import parse_many
 
 from model.errors import ConfigError
-from model.runtime import DEVICES, RUNTIMES
+from model.runtime.base import DEVICES, RUNTIMES
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Settings:
         request_seconds: in which a request must have arrived.
         audit_log: file that the audit lines are added to, ``-`` for the standard output.
         audit_required: whether an answer whose audit line cannot be written is withheld.
-        examples: a folder or Hub data set with pictures to try, see ``app/examples.py``; None for drawn ones.
+        examples: a folder or Hub data set with pictures to try, see ``app.pages.examples``; None: drawn ones.
     """
 
     checkpoint: str = EMBEDDED_CHECKPOINT

@@ -1,8 +1,8 @@
 """The exported graph against PyTorch on real pictures: ``python -m benchmarks.agreement --data DIR``.
 
 Compares probabilities and verdicts; both runtimes take each picture from its bytes to the answer.
-Exits with 1 where a probability is further apart than ``model.export.TOLERANCE``, or a verdict differs though
-no value it depends on is that close to its threshold.
+Exits with 1 where a probability is further apart than ``model.runtime.export.TOLERANCE``, or a verdict is
+another though no value it depends on is that close to its threshold.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from app.predictor import Prediction, Predictor
+from app.prediction import Prediction
+from app.predictor import Predictor
 from app.settings import EMBEDDED_CHECKPOINT
 from model.config import ModelConfig
-from model.export import TOLERANCE
+from model.runtime.export import TOLERANCE
 
 
 def pictures(folder: Path, split: str, count: int) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint import find
-from model.export import import_openvino
+from model.runtime.export import import_openvino
 
 Forward = Callable[[np.ndarray], object]
 
@@ -25,7 +25,7 @@ Forward = Callable[[np.ndarray], object]
 def build(runtime: str, checkpoint: str, graph: Path, *, threads: int, streams: int) -> list[Forward]:
     """One function for each stream; the streams share the threads evenly."""
     if runtime == "openvino":
-        from model.runtime import OpenVINORuntime
+        from model.runtime.base import OpenVINORuntime
 
         opened = OpenVINORuntime(find(checkpoint), graph_cache=graph.parent, threads=threads, streams=streams)
         return [opened.forward] * streams
@@ -38,7 +38,7 @@ def build(runtime: str, checkpoint: str, graph: Path, *, threads: int, streams: 
         return [lambda image: session.run(None, {"images": image})] * streams
     import torch
 
-    from model.torch_runtime import TorchRuntime
+    from model.runtime.torch import TorchRuntime
 
     torch.set_num_threads(threads // streams)
     return [TorchRuntime(find(checkpoint), device="cpu").forward] * streams

@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 from model.checkpoint import find
 from model.config import ModelConfig
-from model.export import IMAGES, LOGITS, graph_file
 from model.image import read_image
-from model.preprocess import decode_side, preprocess
+from model.image.preprocess import decode_side, preprocess
+from model.runtime.export import IMAGES, LOGITS, graph_file
 
 
 def rows(folder: Path, split: str, config: ModelConfig) -> Iterator[tuple[np.ndarray, int]]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from app.settings import EMBEDDED_CHECKPOINT
 from benchmarks.table import machine, spread
 from model.checkpoint import find
-from model.export import graph_name
+from model.runtime.export import graph_name
 
 SHARD = 8
 

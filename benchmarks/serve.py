@@ -26,8 +26,8 @@ from benchmarks.pictures import phone_jpeg
 from benchmarks.servers import CANDIDATES, Server
 from benchmarks.table import machine, summary, table, write_between_markers
 from model.checkpoint import find
-from model.export import graph_name
-from model.runtime import available_cores
+from model.runtime.base import available_cores
+from model.runtime.export import graph_name
 
 CLIENTS = 16
 RUNTIMES = ("openvino", "onnxruntime", "torch")
@@ -158,7 +158,9 @@ def main() -> None:
         say(f"a photo of 12 megapixels, {photo.stat().st_size / 1e6:.1f} MB; exporting the graph")
         checkpoint = str(Path(options.checkpoint).resolve())
         subprocess.run(
-            [sys.executable, "-m", "model.export", checkpoint, "--output", graphs], check=True, stdout=2
+            [sys.executable, "-m", "model.runtime.export", checkpoint, "--output", graphs],
+            check=True,
+            stdout=2,
         )
         graph = graphs / graph_name(find(checkpoint))
         environment = {

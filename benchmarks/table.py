@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.runtime import available_cores
+from model.runtime.base import available_cores
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 Round = dict[str, Any]

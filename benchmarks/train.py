@@ -151,7 +151,7 @@ def run_fit(options: argparse.Namespace) -> dict[str, float]:
     """``fit`` as it is; only its progress bar is exchanged for a clock."""
     from unittest import mock
 
-    from train import loop
+    from train.fit import run as loop
 
     clocks: list[Clock] = []
 
@@ -188,8 +188,8 @@ def run_timm(options: argparse.Namespace) -> dict[str, float]:
     from timm.optim import create_optimizer_v2
     from timm.utils import dispatch_clip_grad
 
-    from train.data import load_split
-    from train.recipe import create_network
+    from train.data.splits import load_split
+    from train.fit.network import create_network
 
     config = dataclasses.replace(recipe(options, ""), data=[str(options.data)])
     model_config, network = create_network(config)

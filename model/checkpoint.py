@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from model import hub
 from model.config import ModelConfig
-from model.detector import Detector, parse_detector
+from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
 from model.text import decoded, printable, read_json
 from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes

@@ -65,12 +65,12 @@ class ModelConfig:
         max_unusualness: rejected above this share of the validation pictures of a condition that are less
             unusual, 0 to 1.
         max_not_skin: rejected above these signs that a picture shows no skin, see
-            ``model.rejection.not_skin``, 0 to 1.
+            ``model.decision.rejection.not_skin``, 0 to 1.
         uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
         malignant_from: a picture whose labels that may be cancer reach this summed calibrated probability is
             answered with the advice to see a doctor first, 0 to 1; 1 never.
-        set_quantile: conformal quantile of the prediction sets, see ``model.conformal``, 0 to 1; 1, which
-            would rule nothing out, means that there are none.
+        set_quantile: conformal quantile of the prediction sets, see ``model.decision.conformal``, 0 to 1; 1,
+            which would rule nothing out, means that there are none.
         format_version: the layout of this file.
     """
 

@@ -27,7 +27,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
 from session import Session, session
 
-from app.predictor import Prediction, Predictor
+from app.prediction import Prediction
+from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
 from model import checkpoint

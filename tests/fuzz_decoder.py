@@ -3,7 +3,7 @@
 A case fails if `read_image`, asked for a reduced scale as in serving, raises anything but `ImageError`,
 returns what is no plain RGB picture, or takes over two seconds of processor time, which other work on the
 machine does not stretch as it does ``-timeout``. ``-rss_limit_mb=600`` bounds the memory. A new CORPUS folder
-is filled with the small files of ``tests/corpus.py``.
+is filled with the small files of ``tests/helpers/corpus.py``.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main() -> None:
     if folders and not (folders[0].is_dir() and any(folders[0].iterdir())):
         folders[0].mkdir(parents=True, exist_ok=True)
         # In a process of its own: some of the files take more memory to make than a case may.
-        command = [sys.executable, str(Path(__file__).with_name("corpus.py")), str(folders[0]), LARGEST_SEED]
-        subprocess.run(command, check=True)
+        writer = Path(__file__).parent / "helpers" / "corpus.py"
+        subprocess.run([sys.executable, str(writer), str(folders[0]), LARGEST_SEED], check=True)
     atheris.Setup(sys.argv, one_case)
     atheris.Fuzz()
 

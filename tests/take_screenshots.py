@@ -1,4 +1,4 @@
-"""Takes a screenshot of every page and state: ``PYTHONPATH=. python tests/take_screenshots.py``.
+"""Screenshots of every page and state: ``PYTHONPATH=.:tests/helpers python tests/take_screenshots.py``.
 
 Needs Chromium. Both servers run as a user would start them, on the embedded checkpoint;
 the pictures are drawn by code.
@@ -19,7 +19,7 @@ from conftest import ROOT, encode, free_port, make_picture, running
 from PIL import Image, ImageFilter
 from playwright.sync_api import sync_playwright
 
-from app import drawn
+from app.pages import drawn
 
 FOLDER = ROOT / "screenshots"
 SETTLE = 700

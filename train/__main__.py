@@ -10,12 +10,13 @@ import jsonargparse
 
 from model.errors import SkinDiseaseNetError
 from model.hub import Upload
-from train import evaluate, submission
-from train.benchmark import YARDSTICKS, benchmark
-from train.card import write_card
+from train.benchmark.run import YARDSTICKS, benchmark
 from train.config import TrainConfig, add_fit_options
-from train.mapping import DERMOSCOPY_LABELS
-from train.submission import CHALLENGES
+from train.evaluate import isic as submission
+from train.evaluate import run as evaluate
+from train.evaluate.dermoscopy import DERMOSCOPY_LABELS
+from train.evaluate.isic import CHALLENGES
+from train.report.card import write_card
 
 
 def _parser() -> jsonargparse.ArgumentParser:
@@ -211,24 +212,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = chosen[chosen.command]
     try:
         if chosen.command == "fit":
-            from train.loop import fit
+            from train.fit.run import fit
 
             values = options.as_dict()
             values.pop("config", None)
             fit(TrainConfig(**values))
         elif chosen.command == "crossval":
-            from train.crossval import cross_validate
+            from train.ablate.crossval import cross_validate
 
             values = options.as_dict()
             folds, views = values.pop("folds"), values.pop("views")
             values.pop("config", None)
             cross_validate(TrainConfig(**values), folds=folds, views=views)
         elif chosen.command == "ablate":
-            from train.ablation import ablate
+            from train.ablate.run import ablate
 
             ablate(**options.as_dict())
         elif chosen.command == "push":
-            from train.push import push
+            from train.publish.checkpoint import push
 
             _report(
                 push(
@@ -239,21 +240,21 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             )
         elif chosen.command == "push-data":
-            from train.push_data import push_data
+            from train.publish.dataset import push_data
 
             _report(push_data(**options.as_dict()))
         elif chosen.command == "audit":
-            from train.audit import audit
+            from train.audit.run import audit
 
             audit(**options.as_dict())
         elif chosen.command == "benchmark":
             benchmark(**options.as_dict())
         elif chosen.command == "calibrate":
-            from train.calibrate import recalibrate
+            from train.calibrate.run import recalibrate
 
             recalibrate(**options.as_dict())
         elif chosen.command == "ood":
-            from train.ood import ood
+            from train.evaluate.ood import ood
 
             ood(**options.as_dict())
         elif chosen.command == "card":

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from model.config import ModelConfig
 from model.network import SkinDiseaseNet
-from train.loader import eval_loader
-from train.processes import gather_rows, is_main, own_rows
+from train.data.loader import eval_loader
+from train.distributed import gather_rows, is_main, own_rows
 
 
 class Outputs(NamedTuple):
@@ -46,7 +46,7 @@ def predict_outputs(
 
     Args:
         network: is put into eval mode and moved to ``device``.
-        rows: as ``train.data.load_split`` gives them.
+        rows: as ``train.data.splits.load_split`` gives them.
         what: for the progress bar.
         bf16: compute the backbone in bfloat16.
     """

@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from model import checkpoint
 from model.config import ModelConfig
-from model.device import trusted_device
 from model.errors import DataError
 from model.files import atomic_path
 from model.hub import is_reference
 from model.network import SkinDiseaseNet
+from model.runtime.device import trusted_device
 from train.config import TrainConfig
+from train.fit.network import create_network
 from train.inference import predict_outputs
-from train.recipe import create_network
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

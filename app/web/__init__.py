@@ -8,7 +8,7 @@ from typing import Any, cast
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.examples import load_examples
+from app.pages.examples import load_examples
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web.api import build_api

@@ -9,8 +9,8 @@ from flask import Response, make_response, render_template, request
 
 from app.batch import Outcome, csv_text, json_text, rows
 from app.heatmap import preview
-from app.predictor import Prediction
-from app.wording import advice
+from app.pages.wording import advice
+from app.prediction import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
 
 TOP = 5

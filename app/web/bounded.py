@@ -9,7 +9,8 @@ from typing import Any
 
 from flask import g
 
-from app.predictor import Prediction, Predictor
+from app.prediction import Prediction
+from app.predictor import Predictor
 from app.web import metrics
 from app.web.errors import overloaded
 

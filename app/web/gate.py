@@ -9,8 +9,8 @@ from flask import Flask, Request, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.access import Key, KeyStore
-from app.sessions import SESSION_SECONDS, Sessions
+from app.service.keys import Key, KeyStore
+from app.service.sessions import SESSION_SECONDS, Sessions
 from app.settings import Settings
 from app.web.errors import RequestError, wants_json
 

@@ -9,11 +9,11 @@ from typing import Any
 from flask import Blueprint, Response, abort, render_template, request, url_for
 from markupsafe import Markup
 
-from app import wording
-from app.about import about_html
 from app.batch import MAX_BATCH, predict_all
-from app.examples import Example
 from app.heatmap import preview, preview_jpeg
+from app.pages import wording
+from app.pages.about import about_html
+from app.pages.examples import Example
 from app.predictor import Predictor
 from app.web.answer import render_answer, render_table
 from app.web.errors import RequestError

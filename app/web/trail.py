@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from app import logs
-from app.audit import AuditLog
 from app.predictor import Predictor
+from app.service import logs
+from app.service.audit_log import AuditLog
 from app.settings import Settings
 from app.web import metrics
 from model.errors import SkinDiseaseNetError

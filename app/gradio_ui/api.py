@@ -1,0 +1,130 @@
+"""The public endpoint ``/predict``: for `gradio_client`, for plain HTTP, and as a tool over MCP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from app.gradio_ui.uploads import Uploads
+from app.prediction import Prediction
+from model.errors import ImageError, SkinDiseaseNetError
+
+_MCP = "/gradio_api/mcp"
+# A text, or what `gradio_client.handle_file` uploads: the second is how Gradio knows a file.
+_PICTURE = {
+    "anyOf": [
+        {"type": "string", "description": "the picture as data:image/jpeg;base64,..."},
+        {
+            "type": "object",
+            "description": "an upload",
+            "properties": {
+                "path": {"type": "string"},
+                "meta": {"type": "object", "properties": {"_type": {"const": "gradio.FileData"}}},
+            },
+        },
+    ]
+}
+
+
+class Turns:
+    """A bound on the predictions of this process: a few run, some wait, the rest are told to come back.
+
+    Args:
+        running: predictions at the same time, 1 or more.
+        waiting: that wait for their turn, 0 or more.
+    """
+
+    def __init__(self, *, running: int, waiting: int) -> None:
+        self._room = threading.BoundedSemaphore(running + waiting)
+        self._running = threading.BoundedSemaphore(running)
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[None]:
+        """Waits for a turn.
+
+        Raises:
+            SkinDiseaseNetError: as many run and wait as may.
+        """
+        if not self._room.acquire(blocking=False):
+            raise SkinDiseaseNetError(
+                "More pictures are waiting than this server can look at soon.",
+                hint="Try again in a moment.",
+                code="overloaded",
+            )
+        try:
+            with self._running:
+                yield
+        finally:
+            self._room.release()
+
+
+def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
+    """Adds ``/predict`` to the Blocks being built.
+
+    Args:
+        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        uploads: the pictures that were sent.
+    """
+
+    def predict(image: str, request: gr.Request, heatmap: bool = False) -> Any:
+        """Looks at one photo of skin. Education and decision support, never a diagnosis.
+
+        Args:
+            image: the photo (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, at most 20 MB) as
+                data:image/jpeg;base64,... or as an upload, which is forgotten once it has been read. Web
+                addresses are not fetched.
+            heatmap: also return the heat map, as a data URI.
+
+        Returns:
+            The prediction as one JSON object: verdict (condition, uncertain, no_condition or rejected),
+            reason, conditions with calibrated probabilities, criteria, malignancy, quality, prediction_set,
+            checkpoint, timings_ms and heatmap.
+        """
+        try:
+            with uploads.received(image) as data:
+                answer = look(data, heatmap=bool(heatmap)).to_json()
+        except ImageError as error:
+            raise gr.Error(str(error), print_exception=False, title="The picture cannot be used") from None
+        except SkinDiseaseNetError as error:
+            raise gr.Error(str(error), print_exception=False, title="Not now") from None
+        over_mcp = request.url.path.startswith(_MCP)
+        # Gradio hands over an object as Python would print it.
+        return json.dumps(answer, allow_nan=False) if over_mcp else answer
+
+    image = uploads_only(gr.File(visible=False, label="image"))
+    image.data_model = None
+    image.api_info = lambda: _PICTURE  # type: ignore[method-assign]
+    heatmap = gr.Checkbox(visible=False, label="heatmap", value=False)
+    answer = gr.JSON(visible=False, label="prediction")
+    # Not queued: Gradio's MCP server then calls it in this process, without a request to itself.
+    gr.Button(visible=False).click(
+        predict,
+        [image, heatmap],
+        answer,
+        api_name="predict",
+        preprocess=False,
+        postprocess=False,
+        queue=False,
+    )
+
+
+def uploads_only(component: Component) -> Component:
+    """Keeps Gradio from fetching a picture whose web address was sent instead of a file."""
+
+    async def refuse_addresses(path: str | Path | None) -> str | None:
+        if str(path).lower().startswith(("http:", "https:")):
+            raise gr.Error(
+                "An address was sent; a picture is expected. Download it and send the file.",
+                print_exception=False,
+            )
+        return None if path is None else str(path)
+
+    component.async_move_resource_to_block_cache = refuse_addresses  # type: ignore[method-assign, assignment]
+    return component

@@ -1,0 +1,193 @@
+"""The Gradio pages; ``serve`` starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Read by Gradio when it is imported: nothing is reported to anyone.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+import uvicorn
+from starlette.middleware import Middleware
+
+from app.gradio_ui.api import Turns, add_api
+from app.gradio_ui.connections import timed_protocol
+from app.gradio_ui.edge import Edge
+from app.gradio_ui.pages import (
+    PAGES,
+    TITLE,
+    footer_html,
+    header_html,
+    learn_html,
+    model_html,
+    model_lead,
+)
+from app.gradio_ui.uploads import MAX_AGE, Uploads
+from app.gradio_ui.views import at_most, look_page, several_page
+from app.pages.examples import load_examples
+from app.prediction import Prediction
+from app.predictor import Predictor
+from app.service.audit_log import AuditLog
+from app.service.listening import netloc
+from app.settings import Settings
+from model.errors import ConfigError
+from model.image import MAX_BYTES
+
+try:
+    import spaces
+except ImportError:
+    spaces = None
+
+CSS = Path(__file__).with_name("gradio.css")
+SCRIPT = Path(__file__).with_name("gradio.js")
+SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+
+
+def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr.Blocks:
+    """The pages and the API.
+
+    Args:
+        predictor: answers.
+        settings: what the operator chose.
+        uploads: the pictures that were sent.
+
+    Raises:
+        ConfigError: the examples cannot be used, or the audit log cannot be written.
+    """
+    examples = load_examples(settings.examples)
+    turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
+    lent = _on_gpu(predictor.predict)
+    audit = AuditLog(settings.audit_log)
+
+    def look(data: bytes, *, heatmap: bool) -> Prediction:
+        started, verdicts = time.perf_counter(), []
+        try:
+            with turns.take():
+                answer = lent(data, heatmap=heatmap)
+            verdicts.append(answer.verdict)
+            return answer
+        finally:
+            audit.write(
+                endpoint="gradio",
+                milliseconds=round((time.perf_counter() - started) * 1e3, 1),
+                key=None,
+                verdicts=verdicts,
+                checkpoint={"id": predictor.id, "revision": predictor.revision},
+            )
+
+    labels = predictor.config.labels
+
+    def frame(number: int, heading: str, lead: str) -> None:
+        gr.Navbar(visible=False)
+        gr.HTML(header_html(PAGES[number][0], heading=heading, lead=lead), elem_id="sdn-header")
+
+    def foot() -> None:
+        gr.HTML(footer_html(predictor), elem_id="sdn-footer")
+
+    # Nothing of ours lies in Gradio's cache; what Gradio itself may put there goes as soon as an upload does.
+    kept = (round(MAX_AGE), round(MAX_AGE))
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo:
+        frame(
+            0,
+            "A second look at a patch of skin",
+            f"Choose a photo. A neural network compares it with {len(labels)} groups of pictures and says "
+            "what it resembles, and how sure it is.",
+        )
+        look_page(look, uploads, examples, labels)
+        add_api(look, uploads)
+        foot()
+    with demo.route("Several pictures", "several", show_in_navbar=False):
+        frame(
+            1,
+            "Several pictures at once",
+            f"Choose {at_most()}. Each gets its own row, and the table can be saved as CSV or JSON.",
+        )
+        several_page(look, uploads, labels)
+        foot()
+    with demo.route("Learn", "learn", show_in_navbar=False):
+        frame(
+            2,
+            "Learn",
+            f"The {len(labels)} groups that this model tells apart: what each one is, what it looks like, "
+            "what it is mistaken for, and how soon to have it seen.",
+        )
+        gr.HTML(learn_html(labels), elem_id="sdn-learn")
+        foot()
+    with demo.route("About this model", "about", show_in_navbar=False):
+        frame(3, "About this model", model_lead(predictor))
+        gr.HTML(model_html(predictor), elem_id="sdn-about")
+        foot()
+    # Waiting is bounded as a whole, running by the events' shared concurrency_id.
+    demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
+    return demo
+
+
+def serve(predictor: Predictor, settings: Settings) -> None:
+    """Serves until the process is told to stop.
+
+    Raises:
+        ConfigError: the address cannot be listened on, or a file that the settings name cannot be used.
+    """
+    # As for Ctrl+C: the server closes in good order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # of uvicorn: TRUSTED_PROXIES decides, in the edge
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = timed_protocol(settings.request_seconds)  # type: ignore[assignment]
+    uploads = Uploads()
+    demo = build_demo(predictor, settings, uploads)
+    try:
+        demo.launch(**launch_options(settings, uploads))
+    except OSError as error:
+        raise ConfigError(
+            f"{netloc(settings.host, settings.port)} cannot be listened on; the port may be taken.",
+            hint="Choose another PORT, or correct HOST.",
+        ) from error
+    print(f"Open http://{netloc(settings.host, settings.port)}", flush=True)
+    demo.block_thread()
+
+
+def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
+    """What ``gr.Blocks.launch`` is to be called with."""
+    edge = Middleware(
+        Edge,
+        seconds=settings.request_seconds,
+        proxies=settings.trusted_proxies,
+        space=bool(os.environ.get("SPACE_ID")),
+    )
+    return {
+        "server_name": f"[{settings.host}]" if ":" in settings.host else settings.host,
+        "server_port": settings.port,
+        "quiet": True,
+        "prevent_thread_lock": True,
+        "share": False,
+        "ssr_mode": False,
+        "num_workers": 0,
+        "mcp_server": True,
+        "run_history": False,
+        "enable_monitoring": False,
+        "max_file_size": MAX_BYTES,
+        "allowed_paths": [],
+        "footer_links": ["api"],
+        "css_paths": CSS,
+        # In the head it runs before the page is drawn: nothing can happen on the page that it misses.
+        "head": f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        # A session's last answer stays in memory, the picture in it: keep one, not Gradio's 10,000.
+        "state_session_capacity": 1,
+        "theme": gr.themes.Base(
+            primary_hue="teal",
+            neutral_hue="stone",
+            font=SYSTEM_FONTS,
+            font_mono=("ui-monospace", "monospace"),
+        ),
+        "app_kwargs": {"routes": uploads.routes(), "middleware": [edge]},
+    }
+
+
+def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
+    """Borrows a GPU for each call in a Space that lends them, where the package ``spaces`` is there."""
+    return spaces.GPU(predict) if spaces else predict

@@ -1,0 +1,184 @@
+"""The two pages that look at pictures: one at a time, and several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.batch import MAX_BATCH, predict_all
+from app.gradio_ui.api import uploads_only
+from app.gradio_ui.batch import table_html
+from app.gradio_ui.pages import examples_html, known_html, notice_html
+from app.gradio_ui.result import error_html, result_html
+from app.gradio_ui.uploads import MAX_TOTAL, Uploads
+from app.pages import wording
+from app.pages.examples import Example
+from app.prediction import Prediction
+from model.errors import SkinDiseaseNetError
+from model.image import SUFFIXES
+
+Look = Callable[..., Prediction]
+_REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
+# What gradio.js shows when something did not get through.
+_TROUBLE = "".join(
+    f'<p id="sdn-{name}" class="sdn-trouble" role="alert"><strong>{title}</strong> {advice}</p>'
+    for name, title, advice in (
+        (
+            "unreachable",
+            "The server could not be reached.",
+            "Check the connection and try again. A very large file can be the cause too: "
+            "then try a smaller copy.",
+        ),
+        (
+            "broken",
+            "The server could not answer just now.",
+            "It may be starting again. Wait a moment and try again.",
+        ),
+        (
+            "busy",
+            "The server is busy just now.",
+            "Nothing is wrong with your picture. Please try again in a moment.",
+        ),
+        (
+            "too-large",
+            "That is too much at once.",
+            "Save a smaller copy, or send fewer pictures, and try again.",
+        ),
+        (
+            "camera",
+            "The camera cannot be used.",
+            "Allow it for this page in your browser, or upload a photo instead.",
+        ),
+    )
+)
+# The page scrolls to its top, where the picture is; a screen reader goes on at the verdict.
+_TO_RESULT = """() => {
+    const headline = [...document.querySelectorAll(".sdn-headline")].find((one) => one.offsetParent);
+    if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
+}"""
+_PRESS = """element.addEventListener("click", (event) => {
+    const pressed = event.target.closest("[data-example]");
+    if (pressed) trigger("click", {number: Number(pressed.dataset.example)});
+});"""
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+_SHOWN = (gr.update(visible=False), gr.update(visible=True))
+
+
+def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels: Sequence[str]) -> None:
+    """One picture: the way in, and the answer in its place.
+
+    Args:
+        look: a picture's bytes, and whether to draw the heat map, to the prediction.
+        uploads: the pictures that were sent.
+        examples: pictures to try.
+        labels: of the checkpoint.
+    """
+
+    def show(image: dict[str, Any] | None) -> list[Any]:
+        if image is None:
+            return [gr.skip()] * 4
+        try:
+            with uploads.received(image) as data:
+                return _answered(data)
+        except SkinDiseaseNetError as error:
+            return _refused(error)
+
+    def show_example(event: gr.EventData) -> list[Any]:
+        number = getattr(event, "number", None)
+        if not isinstance(number, int) or not 0 <= number < len(examples):
+            return [gr.skip()] * 4
+        try:
+            return _answered(examples[number].data)
+        except SkinDiseaseNetError as error:
+            return _refused(error)
+
+    def _refused(error: SkinDiseaseNetError) -> list[Any]:
+        return [None, error_html(error) + notice_html(), *_SHOWN]
+
+    def _answered(data: bytes) -> list[Any]:
+        prediction = look(data, heatmap=True)
+        return [None, result_html(prediction, data), *_SHOWN]
+
+    def start_again() -> list[Any]:
+        return [None, "", gr.update(visible=True), gr.update(visible=False)]
+
+    with gr.Column(elem_id="sdn-start") as start:
+        photo = gr.Image(
+            type="filepath",
+            image_mode=None,
+            label="Photo of the skin",
+            show_label=False,
+            sources=["upload", "webcam", "clipboard"],
+            buttons=[],
+            height=320,
+            placeholder="# Choose a photo\nor drop it here, paste it, or use the camera below",
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
+            elem_id="sdn-input",
+        )
+        gr.HTML(f"{_TROUBLE}<p>{wording.BETTER_PHOTO}</p>{notice_html()}", elem_id="sdn-tips")
+        if examples:
+            tried = gr.HTML(examples_html(examples), js_on_load=_PRESS, elem_id="sdn-examples")
+        gr.HTML(known_html(labels), elem_id="sdn-known")
+    with gr.Column(visible=False, elem_id="sdn-answer") as answer:
+        result = gr.HTML(elem_id="sdn-result")
+        again = gr.Button("Look at another photo", variant="primary", elem_id="sdn-again")
+    state = [photo, result, start, answer]
+    asked = {"outputs": state, "show_progress_on": photo, "concurrency_id": "look", **_PRIVATE}
+    uploads_only(photo)
+    photo.input(show, photo, preprocess=False, **asked).then(None, js=_TO_RESULT, **_PRIVATE)
+    if examples:
+        tried.click(show_example, None, **asked).then(None, js=_TO_RESULT, **_PRIVATE)
+    again.click(start_again, None, state, queue=False, show_progress="hidden", **_PRIVATE)
+
+
+def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
+    """Several pictures and their table; the arguments are those of ``look_page``."""
+
+    def show(
+        files: list[dict[str, Any]] | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way
+    ) -> list[Any]:
+        if not files:
+            return [gr.skip(), gr.skip()]
+        done = 0
+
+        def look_at_one(data: bytes) -> Prediction:
+            nonlocal done
+            done += 1
+            progress((done, len(pictures)), desc="Looking at the pictures", unit="pictures")
+            return look(data, heatmap=False)
+
+        try:
+            pictures = uploads.received_all(files)
+            outcomes = predict_all(look_at_one, pictures)
+        except SkinDiseaseNetError as error:
+            return [None, error_html(error)]
+        return [None, table_html(outcomes, pictures, labels=labels)]
+
+    files = gr.File(
+        file_count="multiple",
+        file_types=["image", *SUFFIXES],
+        label=f"Photos, {at_most()}",
+        height=180,
+        elem_id="sdn-files",
+    )
+    gr.HTML(f"{_TROUBLE}{notice_html()}", elem_id="sdn-tips")
+    table = gr.HTML(elem_id="sdn-result")
+    uploads_only(files)
+    files.upload(
+        show,
+        files,
+        [files, table],
+        preprocess=False,
+        show_progress_on=table,
+        concurrency_id="look",
+        **_PRIVATE,
+    ).then(None, js=_TO_RESULT, **_PRIVATE)
+
+
+def at_most() -> str:
+    """How many pictures may be sent at once."""
+    return f"at most {MAX_BATCH} pictures and {MAX_TOTAL // 1_000_000} MB at a time"

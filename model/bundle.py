@@ -1,0 +1,66 @@
+"""The code that travels with a model: to a Space, and to the repository that an Inference Endpoint runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from model.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_PACKAGES = ("app", "model")
+_CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".txt", ".webmanifest")
+_STATIC = (*_CODE, ".ico", ".png", ".webp", ".woff2")
+_ELSEWHERE = (
+    "accelerate",
+    "datasets",
+    "flask",
+    "flask-limiter",
+    "gradio",
+    "gunicorn",
+    "jsonargparse",
+    "markdown-it-py",
+    "prometheus-client",
+    "pytest",
+    "scikit-learn",
+    "tensorboard",
+)
+"""Packages of the front ends and of training, which an endpoint does without."""
+
+
+def code_files(root: Path = ROOT) -> dict[str, Path]:
+    """Path in the repository → file, of all code that serves.
+
+    The kinds of files are listed rather than excluded, and pictures count in ``static`` folders alone, so
+    that a photograph or a weight file which somebody left lying there stays at home.
+    """
+    found = {}
+    for file in sorted(file for package in _PACKAGES for file in (root / package).rglob("*")):
+        parts = file.relative_to(root).parts
+        hidden = any(part.startswith((".", "__pycache__")) for part in parts)
+        kinds = _STATIC if "static" in parts else _CODE
+        if file.is_file() and not hidden and file.suffix in kinds:
+            found["/".join(parts)] = file
+    return found
+
+
+def other_files(*names: str, root: Path = ROOT) -> dict[str, Path]:
+    """The named files at the top of the repository.
+
+    Raises:
+        ConfigError: one is missing.
+    """
+    if missing := [name for name in names if not (root / name).is_file()]:
+        raise ConfigError(
+            f"{', '.join(missing)} is missing in {root}.",
+            hint="Run this in a complete copy of the repository.",
+        )
+    return {name: root / name for name in names}
+
+
+def endpoint_requirements(text: str) -> str:
+    """Those lines of ``requirements.txt`` that the predictor needs."""
+    lines = (line for line in text.splitlines() if not line.startswith(("#", "-")))
+    kept = [line for line in lines if re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() not in _ELSEWHERE]
+    return "\n".join(kept) + "\n"

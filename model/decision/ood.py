@@ -1,0 +1,173 @@
+"""The third criterion's detector: how far a picture's features lie from those of the skin learned from.
+
+A feature is the backbone's last map averaged over its places. NumPy alone computes it, so that serving needs
+nothing more; ``train.calibrate.ood_detector`` fits it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from model.errors import CheckpointError
+from model.files import atomic_path
+from model.text import read_json
+from model.weights import parse_weights, read_bytes
+
+DETECTOR = "detector.safetensors"
+_TENSORS = ("centres", "directions", "weights", "reference")
+_VALUES = ("neighbour", "normalised", "name", "choice")
+Array = NDArray[np.floating]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Detector:
+    """A distance to the nearest of some centres, measured against those of pictures that should be kept.
+
+    One form holds what the field has under several names. Without ``directions`` it is the Euclidean
+    distance to the nearest class mean, or to the ``neighbour``-th nearest of a bank of features (Sun et al.
+    2022). With the main directions of variation weighted by their inverse variances it is the distance of
+    Mahalanobis (Lee et al. 2018) under a low-rank covariance (Tipping and Bishop 1999); with weights of 0 it
+    is the residual outside the main directions (Wang et al. 2022).
+
+    Attributes:
+        centres: (M, C).
+        directions: orthonormal, (C, D); D may be 0.
+        weights: of the squared distance along each direction, (D,), those of the rest being 1.
+        neighbour: which of the nearest centres counts, from 1.
+        normalised: whether features are brought to length 1 first.
+        reference: scores of validation pictures of a condition, rising, (R,).
+        name: what it is, in words.
+        choice: how it was chosen, see ``train.calibrate.ood_detector.choose``.
+    """
+
+    centres: Array
+    directions: Array
+    weights: Array
+    neighbour: int
+    normalised: bool
+    reference: Array
+    name: str = ""
+    choice: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def score(self, features: Array) -> NDArray[np.float64]:
+        """Features (..., C) → squared distance (...), 0 or more.
+
+        Raises:
+            CheckpointError: the detector belongs to another backbone.
+        """
+        if features.shape[-1] != self.centres.shape[1]:
+            raise CheckpointError(
+                f"The detector is for features of {self.centres.shape[1]} channels, but the network gives "
+                f"{features.shape[-1]}.",
+                hint="Detector and weights must come from the same checkpoint; run calibrate again.",
+            )
+        x = features.reshape(-1, features.shape[-1]).astype(np.float64)
+        x = normalise(x) if self.normalised else x
+        centres, directions, within = self._exact
+        squared = _squared_distances(x, centres, np.ones(x.shape[1]))  # (N, M)
+        squared += _squared_distances(x @ directions, within, self.weights.astype(np.float64) - 1.0)
+        nearest = np.partition(squared, self.neighbour - 1, axis=1)[:, self.neighbour - 1]
+        return np.maximum(nearest, 0.0).reshape(features.shape[:-1])
+
+    def unusualness(self, features: Array) -> NDArray[np.float64]:
+        """Features (..., C) → share of the ``reference`` that is less far out, (...), 0 to 1."""
+        return np.searchsorted(self.reference, self.score(features)) / len(self.reference)
+
+    @cached_property
+    def _exact(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Centres and directions in float64, converted once, and the centres along the directions."""
+        centres, directions = self.centres.astype(np.float64), self.directions.astype(np.float64)
+        return centres, directions, centres @ directions
+
+    def save(self, folder: Path) -> None:
+        """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all.
+
+        Raises:
+            CheckpointError: a number is not finite, or no floating-point number.
+        """
+        check_numbers(self, folder / DETECTOR)
+        metadata = {name: json.dumps(getattr(self, name), allow_nan=False) for name in _VALUES}
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
+        with atomic_path(folder / DETECTOR) as partial:
+            save_file(tensors, partial, metadata)
+            partial.chmod(0o644)  # safetensors leaves it unreadable for other users
+
+
+def load_detector(path: Path) -> Detector:
+    """Reads what ``Detector.save`` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no detector.
+    """
+    try:
+        data = read_bytes(path)
+    except CheckpointError as error:
+        raise _unreadable(path, error.message) from error
+    return parse_detector(data, path)
+
+
+def parse_detector(data: bytes, path: Path) -> Detector:
+    """As ``load_detector``, of the file's content; the path names it in errors."""
+    try:
+        tensors = parse_weights(data, path)
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
+        parts |= {name: read_json(header["__metadata__"][name].encode()) for name in _VALUES}
+        detector = Detector(**parts)
+    except CheckpointError as error:
+        raise _unreadable(path, error.message) from error
+    except (KeyError, ValueError) as error:
+        raise _unreadable(path, f"it lacks {error}" if isinstance(error, KeyError) else str(error)) from error
+    check_numbers(detector, path)
+    _check_fit(detector, path)
+    return detector
+
+
+def check_numbers(detector: Detector, path: Path) -> None:
+    """Raises ``CheckpointError`` if not all of its numbers are finite floating-point numbers."""
+    for name in _TENSORS:
+        values = getattr(detector, name)
+        if values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise _unreadable(path, f"not all of {name} are finite floating-point numbers")
+
+
+def _check_fit(detector: Detector, path: Path) -> None:
+    centres, directions, weights = detector.centres, detector.directions, detector.weights
+    neighbour, reference = detector.neighbour, detector.reference
+    fits = (
+        (centres.ndim, weights.ndim, reference.ndim) == (2, 1, 1)
+        and directions.shape == (*centres.shape[1:], *weights.shape)
+        and type(neighbour) is int
+        and 1 <= neighbour <= len(centres)
+        and type(detector.normalised) is bool
+        and isinstance(detector.name, str)
+        and isinstance(detector.choice, dict)
+    )
+    if not fits or not len(reference) or (np.diff(reference) < 0).any():
+        raise _unreadable(path, "its parts do not fit each other")
+
+
+def _unreadable(path: Path, problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is not a readable detector ({problem.rstrip('.')}).", hint="Fetch the checkpoint again."
+    )
+
+
+def normalise(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Features (N, C) brought to length 1; a row of zeros stays."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _squared_distances(
+    x: NDArray[np.float64], centres: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of each row (N, C) to each centre (M, C), the squares weighted by (C,): (N, M)."""
+    return (x**2 @ weights)[:, None] - 2 * (x * weights) @ centres.T + centres**2 @ weights

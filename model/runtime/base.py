@@ -1,0 +1,192 @@
+"""What computes the network: its exported graph in OpenVINO on a CPU, or PyTorch, the reference, anywhere.
+
+PyTorch is imported only where it computes: a process that serves the graph starts in a second and does
+without the half gigabyte that ``import torch`` takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.checkpoint import Checkpoint
+from model.errors import ConfigError, ExportError
+from model.explain.bilstm_gradient import BiLSTMGradient
+from model.explain.cam import evidence
+from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, import_openvino
+
+Array = NDArray[np.float32]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+RUNTIMES = ("auto", "openvino", "torch")
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """Computes for several threads at once.
+
+    Attributes:
+        name: ``openvino`` or ``torch``.
+        device: ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    name: str
+    device: str
+
+    def forward(self, image: Array) -> tuple[Array, Any]:
+        """A normalised picture (1, 3, S, S) → uncalibrated logits (classes,), and a map for ``grad_cam``."""
+        ...
+
+    def pooled(self, features: Any) -> Array:
+        """A map that ``forward`` gave, averaged over its places, (C,)."""
+        ...
+
+    def grad_cam(self, features: Any, class_index: int) -> Array:
+        """As ``model.explain.grad_cam.grad_cam``, of a map that ``forward`` gave."""
+        ...
+
+
+def open_runtime(
+    checkpoint: Checkpoint,
+    *,
+    name: str = "auto",
+    device: str = "auto",
+    graph_cache: Path | None = None,
+    threads: int = 0,
+    streams: int = 1,
+) -> Runtime:
+    """The runtime for a checkpoint; the graph is exported first if the cache does not hold it.
+
+    Args:
+        checkpoint: what to compute.
+        name: a name from ``RUNTIMES``. ``auto`` is OpenVINO on a CPU and PyTorch on anything else; PyTorch
+            also where the graph cannot be had, which a warning in the log tells.
+        device: a name from ``DEVICES``.
+        graph_cache: folder of exported graphs; default as ``model.runtime.export.graph_file`` says.
+        threads: cores that OpenVINO may use, 0 for all that this process may.
+        streams: pictures that OpenVINO computes at the same time, each on its share of the threads.
+
+    Raises:
+        CheckpointError: the weights cannot be used as they are.
+        ConfigError: a name is unknown, contradicts another, or that device is not there.
+        ExportError: ``openvino`` was asked for, and the graph cannot be had.
+    """
+    if name not in RUNTIMES:
+        raise ConfigError(f"There is no runtime {name!r}.", hint=f"The runtimes are: {', '.join(RUNTIMES)}.")
+    if name == "openvino" and device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"The runtime openvino computes on the CPU, but the device is {device}.",
+            hint="Choose the runtime auto or torch for another device.",
+        )
+    on_cpu = name == "openvino" or device == "cpu" or (device == "auto" and not _gpu_here())
+    if name != "torch" and on_cpu:
+        try:
+            return OpenVINORuntime(checkpoint, graph_cache=graph_cache, threads=threads, streams=streams)
+        except ExportError as error:
+            if name == "openvino":
+                raise
+            logger.warning("%s Computing with PyTorch instead, which is slower.", error.message)
+    from model.runtime.torch import TorchRuntime
+
+    return TorchRuntime(checkpoint, device="cpu" if on_cpu else device)
+
+
+class OpenVINORuntime:
+    """The exported graph on the CPU, in float32; see ``open_runtime`` for the arguments."""
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, graph_cache: Path | None = None, threads: int = 0, streams: int = 1
+    ) -> None:
+        self._config = checkpoint.config
+        # Of the weights the heat map needs the head's; the others are in the graph.
+        self._head_weights = {
+            name.removeprefix("head."): values
+            for name, values in checkpoint.weights.items()
+            if name.startswith("head.")
+        }
+        side = checkpoint.config.input_size
+        threads = threads or available_cores()
+        streams = max(1, min(streams, threads))
+        with graph_file(checkpoint, graph_cache) as path:
+            try:
+                core = import_openvino().Core()
+                graph = core.read_model(path)
+                graph.reshape({IMAGES: [1, 3, side, side]})
+                options = {
+                    "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 where the CPU has it
+                    "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": streams,
+                    "ENABLE_CPU_PINNING": False,  # two workers would be pinned to the same core
+                }
+                compiled = core.compile_model(graph, "CPU", options)
+            except (ImportError, RuntimeError) as error:
+                raise ExportError(
+                    f"OpenVINO cannot compute the graph of {checkpoint.id} ({_first_line(error)}).",
+                    hint="Set RUNTIME=torch to compute with PyTorch.",
+                ) from error
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(streams):
+            self._idle.put(compiled.create_infer_request())
+        self._head: Any = None
+        self._lock = threading.Lock()
+
+    def forward(self, image: Array) -> tuple[Array, Array]:
+        """One normalised picture (1, 3, S, S) → logits (classes,) and the map (1, C, h, w)."""
+        request = self._idle.get()  # waits where all streams are at work
+        try:
+            request.infer({IMAGES: image}, share_inputs=True)
+            return request.get_tensor(LOGITS).data[0].copy(), request.get_tensor(FEATURES).data.copy()
+        finally:
+            self._idle.put(request)
+
+    def pooled(self, features: Array) -> Array:
+        """The map (1, C, h, w) averaged over its places, (C,)."""
+        return features[0].mean(axis=(1, 2))
+
+    def grad_cam(self, features: Array, class_index: int) -> Array:
+        """As ``model.explain.grad_cam``. The first call builds the head, in PyTorch if it is no BiLSTM."""
+        if self._config.head == "bilstm":
+            with self._lock:
+                if self._head is None:
+                    self._head = BiLSTMGradient(self._head_weights)
+            return evidence(features, self._head(features, class_index))
+        import torch
+
+        from model.explain.grad_cam import CheckpointHead, grad_cam
+
+        with self._lock:
+            if self._head is None:
+                self._head = CheckpointHead(self._config, self._head_weights, channels=features.shape[1])
+        return grad_cam(self._head, torch.from_numpy(features), class_index)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpu_here() -> bool:
+    """Whether ``auto`` would be another device than the CPU; PyTorch is not imported for a plain no."""
+    if sys.platform == "linux" and "torch" not in sys.modules:
+        nodes = (*Path("/dev").glob("nvidia[0-9]*"), Path("/dev/kfd"), Path("/dev/dxg"), Path("/dev/nvmap"))
+        if not any(node.exists() for node in nodes):
+            return False
+    from model.runtime.device import pick_device
+
+    return pick_device("auto").type != "cpu"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,100 @@
+"""Cross-validation of a recipe by group, on cached maps of the backbone's frozen stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.decision.calibration import softmax
+from model.files import atomic_path, write_json
+from train.ablate.cached_features import MapTrainer, cached
+from train.config import TrainConfig
+from train.data.folds import group_folds
+from train.data.manifest import verify_sources
+from train.data.pictures import shown
+from train.data.rows import admit_for_run
+from train.data.splits import load_split
+from train.evaluate.metrics import bootstrap_intervals, classification_metrics
+from train.fit.network import create_network
+from train.run_folder import locked, open_run
+
+Floats = NDArray[np.float64]
+
+
+def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
+    """Trains the trainable stages and the head once a fold and measures each on the fold left out.
+
+    The frozen stages see every training picture ``views`` times with fresh augmentation, and once as in use;
+    their maps are kept in the run's folder in float16. What a fold has predicted is kept too, so a killed run
+    goes on with the next one.
+
+    Args:
+        config: the recipe; ``trainable`` must be whole blocks from one of them to the last (``layer4.*``).
+        folds: number of folds, drawn by class and never dividing a group.
+        views: augmented views of each picture.
+
+    Returns:
+        ``OUTPUT/crossval.json``: ``classification_metrics`` over all pictures, each predicted by the fold
+        that did not train on it, their intervals, and both averages fold by fold.
+
+    Raises:
+        ConfigError: the backbone is no ResNet, or the trainable parts are no whole last blocks; or another
+            process is at work in the folder.
+        DataError: as for ``admit_for_run``, or the rows are too few for the folds.
+    """
+    config = dataclasses.replace(config, resume=True)
+    with locked(Path(config.output)):
+        return _cross_validate(config, Path(config.output), folds, views)
+
+
+def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -> Path:
+    if config.manifest:
+        verify_sources(Path(config.manifest), config.data, ("train",), config.labels)
+    rows = load_split(config.data, "train", labels=config.labels)
+    open_run(config)
+    rows = admit_for_run(folder / "unreadable.json", max_unreadable=config.max_unreadable, train=rows)[
+        "train"
+    ]
+    labels, groups = np.asarray(rows["label"]), list(rows["group"])
+    divided = group_folds(labels, groups, folds=folds, seed=config.seed)
+    maps = [cached(folder / f"view-{view}", rows, config, view=view) for view in range(views)]
+    seen = cached(folder / "as-in-use", rows, config, view=None)
+    logits = np.empty((len(rows), len(config.labels)))
+    parts = []
+    for fold, (train, held) in enumerate(divided):
+        if absent := set(labels) - set(labels[train]):
+            names = ", ".join(config.labels[label] for label in sorted(absent))
+            print(f"Fold {fold + 1} trains on no picture of {names}: all are of one group.", file=sys.stderr)
+        stored = folder / f"fold-{fold}.npy"
+        if not stored.is_file():
+            trainer = MapTrainer(config, name=f"fold {fold + 1}/{folds}")
+            trainer.train(maps, rows, train)
+            values = trainer.logits(seen, held)
+            with atomic_path(stored) as partial:
+                np.save(partial, values)
+        logits[held] = np.load(stored)
+        parts.append(_figures(logits[held], labels[held], config))
+    probabilities = softmax(logits, 1.0)
+    result = {
+        "data": [shown(Path(name).name) for name in config.data],
+        "folds": folds,
+        "views": views,
+        **_figures(logits, labels, config),
+        "intervals": bootstrap_intervals(probabilities, labels, groups),
+        "by_fold": [{name: part[name] for name in ("n", "balanced_accuracy", "macro_f1")} for part in parts],
+    }
+    path = folder / "crossval.json"
+    write_json(path, result)
+    shown = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
+    print(json.dumps(shown, allow_nan=False))
+    return path
+
+
+def _figures(logits: Floats, labels: NDArray[np.int64], config: TrainConfig) -> dict:
+    model_config = create_network(dataclasses.replace(config, init="random"))[0]
+    return classification_metrics(softmax(logits, 1.0), labels, model_config)

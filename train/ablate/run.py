@@ -1,0 +1,217 @@
+"""``ablate``: many recipes under one small budget, each measured the same way, and the table of all of them.
+
+Rows (``train.ablate.plan``) are trained on cached features (``train.ablate.cached_features``). What a row has
+measured stays in a file of its own, so a killed run goes on with the next row, and the table is made from
+those files alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from model.decision.calibration import fit_temperature, softmax
+from model.files import write_json
+from model.labels import NO_CONDITION
+from train.ablate.cached_features import Maps, MapTrainer, cached
+from train.ablate.plan import Plan, figures_path, read_plan
+from train.ablate.table import write_table
+from train.config import TrainConfig
+from train.data.rows import fingerprint, open_rows
+from train.evaluate.metrics import (
+    bootstrap_intervals,
+    classification_metrics,
+    detection_metrics,
+    expected_calibration_error,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# What the maps of the frozen part depend on, beside the data.
+_OF_MAPS = ("backbone", "stride_in_1x1", "init", "trainable", "input_size", "crop_mode", "crop_pct")
+_OF_VIEWS = ("train_size", "min_scale", "color_jitter", "grayscale", "blur", "downscale", "compress", "erase")
+
+
+def ablate(
+    *, plan: str, data: Sequence[str], init: str, output: str, maps: str, report: str, only: str
+) -> None:
+    """Trains the rows that have no figures yet and writes the table of those that have.
+
+    Args:
+        plan: a YAML file, see ``Plan``.
+        data, init: as for ``fit``.
+        output: folder for the figures of the rows.
+        maps: folder for the cached maps, some gigabytes.
+        report: Markdown file for the table.
+        only: a regular expression; of the other sections and rows ("TITLE/ROW") nothing is trained.
+
+    Raises:
+        ConfigError, DataError: the plan or the data cannot be used.
+    """
+    chosen = read_plan(Path(plan))
+    splits: dict[str, datasets.Dataset] = {}
+    prints: dict[str, str] = {}
+    for section in chosen.sections:
+        for name, options in section.rows.items():
+            if not re.search(only, f"{section.title}/{name}"):
+                continue
+            for seed in section.seeds:
+                path = figures_path(Path(output), section, name, seed)
+                if path.is_file():
+                    continue
+                values = {"init": init, **chosen.options, **section.options, **options}
+                train_sources = values.pop("train_sources", None)
+                recipe = TrainConfig(**values, data=list(data), seed=seed)
+                if not splits:
+                    splits = {
+                        split: open_rows(
+                            data,
+                            split,
+                            labels=recipe.labels,
+                            max_unreadable=recipe.max_unreadable,
+                            strict=split == "train",
+                            manifest=recipe.manifest,
+                        ).rows
+                        for split in ("train", "validation", "test")
+                    }
+                    prints = {split: fingerprint(rows) for split, rows in splits.items()}
+                tqdm.write(f"{section.title}: {name}, seed {seed}")
+                started = time.monotonic()
+                bench = _Bench(recipe, splits, prints, Path(maps), chosen)
+                figures = (
+                    bench.leave_out(section.leave_out)
+                    if section.leave_out
+                    else bench.validation(train_sources)
+                )
+                figures |= {
+                    "options": {**section.options, **options},
+                    "seed": seed,
+                    "budget": budget(recipe, chosen.views),
+                    "minutes": (time.monotonic() - started) / 60,
+                    "machine": _machine(),
+                }
+                write_json(path, figures)
+    write_table(chosen, Path(output), Path(report))
+    print(f"The table is in {report}.")
+
+
+def budget(config: TrainConfig, views: int) -> str:
+    """In words, what a row was given."""
+    parts = ", ".join(config.trainable) or "nothing"
+    return (
+        f"{config.epochs} epochs of {parts} and the {config.head} head at {config.train_size} px on "
+        f"{views} cached views"
+    )
+
+
+def _machine() -> str:
+    return f"{torch.get_num_threads()} of {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
+
+
+class _Bench:
+    """One recipe on one set of splits; their fingerprints name the cached maps."""
+
+    def __init__(
+        self,
+        recipe: TrainConfig,
+        splits: dict[str, datasets.Dataset],
+        prints: dict[str, str],
+        maps: Path,
+        plan: Plan,
+    ) -> None:
+        self.recipe, self.splits, self.prints = recipe, splits, prints
+        self.maps, self.plan = maps, plan
+        self.labels = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
+        self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
+
+    def validation(self, train_sources: Sequence[str] | None) -> dict[str, Any]:
+        """Figures on the validation split after training on some sources (None: all)."""
+        trainer = MapTrainer(self.recipe, name=self.recipe.head)
+        own = np.isin(self.sources["train"], train_sources or self.sources["train"])
+        trainer.train(self._views(), self.splits["train"], np.flatnonzero(own))
+        logits = trainer.logits(self._as_in_use("validation"), np.arange(len(self.labels["validation"])))
+        labels, sources = self.labels["validation"], self.sources["validation"]
+        raw = softmax(logits, 1.0)
+        temperature = fit_temperature(logits, labels)
+        scaled = softmax(logits, temperature)
+        named = np.array([label != NO_CONDITION for label in self.recipe.labels])
+        condition = named[labels]
+        away = np.isin(sources, self.plan.not_skin)
+        figures = {"all": classification_metrics(scaled, labels, trainer.model_config)}
+        for source in sorted(set(sources[condition])):
+            own = condition & (sources == source)
+            figures[source] = classification_metrics(scaled[own], labels[own], trainer.model_config)
+        return {
+            "validation": {
+                name: {key: part[key] for key in ("n", "accuracy", "balanced_accuracy", "top3_accuracy")}
+                for name, part in figures.items()
+            },
+            "ece": expected_calibration_error(raw, labels),
+            "ece_scaled": expected_calibration_error(scaled, labels),
+            "temperature": temperature,
+            "rejection": detection_metrics(
+                -scaled[condition][:, named].max(axis=1), -scaled[away][:, named].max(axis=1)
+            ),
+        }
+
+    def leave_out(self, sources: Sequence[str]) -> dict[str, Any]:
+        """Figures on each source's validation and test pictures after training without that source."""
+        rows = []
+        for source in sources:
+            train = np.flatnonzero(self.sources["train"] != source)
+            trainer = MapTrainer(self.recipe, name=f"without {source}")
+            trainer.train(self._views(), self.splits["train"], train)
+            known = np.unique(self.labels["train"][train])
+            row: dict[str, Any] = {"source": source}
+            for split in ("validation", "test"):
+                own = (self.sources[split] == source) & np.isin(self.labels[split], known)
+                chosen = np.flatnonzero(own)
+                logits = trainer.logits(self._as_in_use(split), chosen)
+                labels, probabilities = self.labels[split][chosen], softmax(logits, 1.0)
+                groups = [self.splits[split]["group"][int(row)] for row in chosen]
+                row[split] = {
+                    "n": len(chosen),
+                    "classes": len(np.unique(labels)),
+                    "balanced_accuracy": classification_metrics(probabilities, labels, trainer.model_config)[
+                        "balanced_accuracy"
+                    ],
+                    "interval": bootstrap_intervals(probabilities, labels, groups)["balanced_accuracy"],
+                }
+            rows.append(row)
+        return {
+            "rows": [
+                {"source": row["source"], **row["test"], "validation": row["validation"]} for row in rows
+            ],
+            "mean": float(np.mean([row["test"]["balanced_accuracy"] for row in rows])),
+            "validation_mean": float(np.mean([row["validation"]["balanced_accuracy"] for row in rows])),
+        }
+
+    def _folder(self, names: Sequence[str], split: str) -> Path:
+        options = {name: getattr(self.recipe, name) for name in names}
+        text = json.dumps([options, self.prints[split]], sort_keys=True, allow_nan=False)
+        return self.maps / hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _views(self) -> list[Maps]:
+        folder = self._folder((*_OF_MAPS, *_OF_VIEWS), "train")
+        same = dataclasses.replace(self.recipe, seed=0)  # every seed learns from the same views
+        return [
+            cached(folder / f"train-{view}", self.splits["train"], same, view=view)
+            for view in range(self.plan.views)
+        ]
+
+    def _as_in_use(self, split: str) -> Maps:
+        return cached(self._folder(_OF_MAPS, split) / split, self.splits[split], self.recipe, view=None)

@@ -1,0 +1,203 @@
+"""What the validation split teaches a checkpoint, written with figures of how well it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+import torch
+
+from model.checkpoint import CONFIG, fingerprint, load
+from model.config import ModelConfig
+from model.decision.ood import DETECTOR, Detector
+from model.files import write_json, write_text
+from model.network import SkinDiseaseNet
+from model.runtime.device import trusted_device
+from model.weights import halved
+from train.calibrate.conformal import has_mapie
+from train.calibrate.crossfit import cross_fitted
+from train.calibrate.ood_detector import fit_detector
+from train.calibrate.rule import Aims, Answers, fit_rule
+from train.config import TrainConfig
+from train.data.pictures import shown
+from train.data.rows import open_rows
+from train.data.test_sets import refuse_learning
+from train.distributed import is_main
+from train.extras import require
+from train.inference import predict_outputs
+
+FIGURES = "calibration.json"
+
+
+class Calibrated(NamedTuple):
+    """The completed configuration, the detector that it names, if any, and cross-fitted figures."""
+
+    config: ModelConfig
+    detector: Detector | None
+    figures: dict[str, Any] | None
+
+
+def calibrate(
+    network: SkinDiseaseNet,
+    train: datasets.Dataset,
+    validation: datasets.Dataset,
+    model_config: ModelConfig,
+    config: TrainConfig,
+    device: torch.device,
+) -> Calibrated:
+    """What the validation split teaches.
+
+    Args:
+        network: its weights are rounded to float16, as the checkpoint stores them.
+        train, validation: as ``train.data.splits`` loads them.
+        model_config: belongs to the network.
+        config: gives the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
+        device: where to compute.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for float16.
+    """
+    network.load_state_dict(halved(network))
+    outputs = predict_outputs(
+        network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
+    )
+    if is_main() and not has_mapie():
+        print(
+            "The checkpoint gets no prediction sets, since MAPIE is not installed. Install "
+            "requirements-eval.txt and run `python -m train calibrate` on it to add them.",
+            file=sys.stderr,
+        )
+    detector = fit_detector(
+        network,
+        lambda: train,
+        validation,
+        outputs,
+        model_config,
+        device=device,
+        not_skin=config.not_skin,
+        pictures=config.detector_pictures,
+        num_workers=config.num_workers,
+    )
+    aims = Aims(config.keep, config.uncertain_accuracy, config.malignant_sensitivity)
+    answers = Answers.of(validation, outputs, detector)
+    named = _naming(model_config, detector)
+    figures = _figures(answers, named, aims, detector, data=config.data, split="validation")
+    return Calibrated(fit_rule(answers, named, aims), detector, figures)
+
+
+def recalibrate(
+    *,
+    checkpoint: str,
+    data: Sequence[str],
+    split: str,
+    fit_split: str,
+    not_skin: Sequence[str],
+    detector_pictures: int,
+    keep: float,
+    uncertain_accuracy: float,
+    malignant_sensitivity: float,
+    device: str,
+    output: str | None,
+    max_unreadable: float = 0.01,
+    manifest: str = "",
+) -> None:
+    """Fits all that a checkpoint learns from validation anew; writes its ``config.json`` and detector.
+
+    Args:
+        checkpoint: the folder; its weights stay as they are.
+        data, split: labelled pictures that the weights were not trained on.
+        fit_split: split of the same data that the weights were trained on, for the detector.
+        not_skin, detector_pictures, keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
+        device: as in ``TrainConfig``.
+        max_unreadable, manifest: as for ``open_rows``; the manifest is of ``split`` and ``fit_split``.
+        output: folder for ``calibration.json``, the cross-fitted figures; None writes none.
+
+    Raises:
+        ConfigError: MAPIE is not installed.
+        DataError: as for ``open_rows``; the data is a set that is for testing alone, among others.
+    """
+    require("mapie", what="Fitting prediction sets")
+    for source in data:
+        refuse_learning(source)
+    aims = Aims(keep, uncertain_accuracy, malignant_sensitivity)
+    loaded = load(Path(checkpoint))
+
+    def opened(name: str) -> datasets.Dataset:
+        return open_rows(
+            data, name, labels=loaded.config.labels, max_unreadable=max_unreadable, manifest=manifest
+        ).rows
+
+    rows = opened(split)
+    chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
+    outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
+    detector = fit_detector(
+        loaded.network,
+        lambda: opened(fit_split),
+        rows,
+        outputs,
+        loaded.config,
+        device=chosen,
+        not_skin=not_skin,
+        pictures=detector_pictures,
+    )
+    answers, named = Answers.of(rows, outputs, detector), _naming(loaded.config, detector)
+    config = fit_rule(answers, named, aims)
+    figures = _figures(answers, named, aims, detector, data=data, split=split)
+    if detector is not None:
+        detector.save(loaded.folder)
+    write_text(loaded.folder / CONFIG, config.to_json())
+    if detector is None:
+        (loaded.folder / DETECTOR).unlink(missing_ok=True)
+    for name, value in dataclasses.asdict(config).items():
+        if value != getattr(loaded.config, name):
+            print(f"{name}: {_short(getattr(loaded.config, name))} → {_short(value)}")
+    if detector is not None:
+        print(f"The third criterion is: {detector.name}. On validation, AUROC by source:")
+        for candidate, aurocs in detector.choice["auroc"].items():
+            print(f"  {candidate}: {', '.join(f'{name} {auroc:.3f}' for name, auroc in aurocs.items())}")
+    if output is not None:
+        write_figures(Path(output), loaded.folder, figures)
+    print("Figures measured before belong to the old configuration; run evaluate and card again.")
+
+
+def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None) -> None:
+    """Writes cross-fitted figures to ``calibration.json``.
+
+    Args:
+        folder: made if needed.
+        checkpoint: the folder that they belong to.
+        figures: from ``calibrate``; where there are none, a line says so instead.
+    """
+    if figures is None:
+        print(f"No {FIGURES}: too few pictures to be divided for cross-fitting.", file=sys.stderr)
+        return
+    about = {"checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)}}
+    write_json(folder / FIGURES, {**about, **figures})
+
+
+def _naming(model_config: ModelConfig, detector: Detector | None) -> ModelConfig:
+    return dataclasses.replace(model_config, detector="" if detector is None else DETECTOR)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def _figures(
+    answers: Answers,
+    model_config: ModelConfig,
+    aims: Aims,
+    detector: Detector | None,
+    *,
+    data: Sequence[str],
+    split: str,
+) -> dict[str, Any] | None:
+    """``cross_fitted``, how the detector was chosen, and what both were measured on."""
+    figures = cross_fitted(answers, model_config, aims)
+    chosen = None if detector is None else {"name": detector.name, **detector.choice}
+    about = {"data": [shown(Path(name).name) for name in data], "split": split}
+    return figures and {**about, **figures, "detector": chosen}

@@ -1,0 +1,178 @@
+"""Batches of augmented pictures, each a function of (seed, epoch, position) alone.
+
+No worker keeps a random state, so a run that is killed and resumed in the middle of an epoch, with any number
+of workers, sees the very pictures that it would have seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import datasets
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+
+from model.config import ModelConfig
+from model.image import read_image
+from model.image.augment import Transform, eval_transform
+from model.image.preprocess import decode_side
+from train.data.splits import picture_bytes
+
+
+class Draw(NamedTuple):
+    """One picture of a batch: its row, and the seed of its augmentation (None: no randomness)."""
+
+    row: int
+    seed: int | None
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Seeds the three random generators that transforms use, and puts their states back afterwards."""
+    if seed is None:
+        yield
+        return
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Rows of a data set as (tensor (3, S, S), number of the row).
+
+    Args:
+        rows: as ``train.data.splits.load_split`` gives them.
+        transform: RGB picture → tensor.
+        target_side: for ``read_image``; None decodes in full size.
+    """
+
+    def __init__(
+        self, rows: datasets.Dataset, transform: Transform, *, target_side: int | None = None
+    ) -> None:
+        self.rows = rows
+        self.transform = transform
+        self.target_side = target_side
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, int]:
+        row, seed = draw if isinstance(draw, Draw) else (draw, None)
+        record = self.rows[row]
+        with seeded(seed):
+            picture = read_image(picture_bytes(record), target_side=self.target_side)
+            return self.transform(picture), row
+
+
+def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
+    """Weights (classes,) proportional to n ** -power, mean 1 over the rows; 0 for a class without rows."""
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0.0)
+    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def sampling_weights(
+    labels: np.ndarray,
+    sources: Sequence[str | None],
+    *,
+    classes: int,
+    sampler_power: float,
+    source_power: float,
+) -> Tensor:
+    """How often each row is drawn, relative to the others: (N,), mean 1.
+
+    Args:
+        labels: class number a row, (N,).
+        sources: where each picture comes from, (N,).
+        classes: number of classes.
+        sampler_power: a class is drawn in proportion to n ** (1 - power), n its rows.
+        source_power: within a class a source is drawn in proportion to m ** (1 - power), m its rows there.
+    """
+    _, cells = np.unique(
+        [f"{label} {source}" for label, source in zip(labels, sources, strict=True)], return_inverse=True
+    )
+    within = np.bincount(cells)[cells].astype(np.float64) ** -source_power
+    within /= (np.bincount(labels, within, classes) / np.maximum(np.bincount(labels, minlength=classes), 1))[
+        labels
+    ]
+    weights = class_weights(labels, classes=classes, power=sampler_power)[torch.from_numpy(labels)]
+    return weights * torch.from_numpy(within).float()
+
+
+def epoch_batches(
+    weights: Tensor, *, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
+) -> list[list[Draw]]:
+    """The batches of one epoch for one process; an incomplete last batch is left out.
+
+    The rows are drawn once for all processes and dealt out, so that no two processes share a place in the
+    epoch: with ``WeightedRandomSampler``, with replacement, or, if all weights are equal, each row once.
+
+    Args:
+        weights: of the rows, (N,), see ``sampling_weights``.
+        batch_size: pictures a batch and process.
+        seed, epoch: decide every draw.
+        rank, world: number of this process, and of all.
+    """
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    if bool((weights == weights[0]).all()):
+        order = torch.randperm(len(weights), generator=generator).tolist()
+    else:
+        order = list(WeightedRandomSampler(weights.tolist(), len(weights), generator=generator))
+    seeds = torch.randint(2**31, (len(order),), generator=generator).tolist()
+    draws = [Draw(row, seed) for row, seed in zip(order, seeds, strict=True)]
+    step = batch_size * world
+    return [
+        draws[start + rank * batch_size : start + (rank + 1) * batch_size]
+        for start in range(0, len(draws) - step + 1, step)
+    ]
+
+
+def train_loader(
+    rows: datasets.Dataset,
+    transform: Transform,
+    batches: list[list[Draw]],
+    *,
+    target_side: int | None = None,
+    num_workers: int,
+    pin: bool,
+) -> DataLoader:
+    """Loads the given batches in their order, decoded for ``target_side`` as ``read_image`` does."""
+    return DataLoader(
+        Pictures(rows, transform, target_side=target_side),
+        batch_sampler=batches,
+        num_workers=num_workers,
+        pin_memory=pin,
+        # Its own generator: the loader would otherwise draw from the one that dropout uses.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def eval_loader(
+    rows: datasets.Dataset, config: ModelConfig, *, batch_size: int, num_workers: int
+) -> DataLoader:
+    """Loads every row once, in order, without randomness, decoded and transformed as in use."""
+    return DataLoader(
+        Pictures(rows, eval_transform(config=config), target_side=decode_side(config)),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def draw(rows: datasets.Dataset, count: int) -> datasets.Dataset:
+    """At most so many rows, in their order, drawn with seed 0."""
+    if len(rows) <= count:
+        return rows
+    return rows.select(np.sort(np.random.default_rng(0).permutation(len(rows))[:count]))

@@ -1,0 +1,134 @@
+"""The 22 groups of clinical photographs against the labels of dermoscopy, where a clinical mapping exists.
+
+SkinCancer joins what HAM10000 and ISIC 2019 keep apart, so a model of the 22 can only be scored on groups of
+labels. ``docs/datasets.md`` shows this table and gives the reasons; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.config import ModelConfig
+from model.decision.rejection import rejection_margin, unknown_margin
+from model.errors import ConfigError
+from model.labels import condition
+from train.evaluate.metrics import bootstrap_intervals
+
+Floats = NDArray[np.float64]
+
+
+class Group(NamedTuple):
+    """Labels that mean the same on both sides.
+
+    Attributes:
+        clinical: labels among the 22.
+        dermoscopy: labels of HAM10000 and ISIC 2019 together; each is in one group.
+    """
+
+    clinical: tuple[str, ...]
+    dermoscopy: tuple[str, ...]
+
+
+GROUPS: dict[str, Group] = {
+    "actinic keratosis": Group(("Actinic_Keratosis",), ("akiec", "ak")),
+    "skin cancer": Group(("SkinCancer",), ("mel", "bcc", "scc")),
+    "mole": Group(("Moles",), ("nv",)),
+    "benign keratosis": Group(("Seborrh_Keratoses", "Sun_Sunlight_Damage"), ("bkl",)),
+    "benign growth": Group(("Benign_tumors",), ("df",)),
+    "blood vessels": Group(("Vascular_Tumors",), ("vasc",)),
+}
+
+DERMOSCOPY_LABELS = {
+    "isic2018": ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"),
+    "isic2019": ("ak", "bcc", "bkl", "df", "mel", "nv", "scc", "vasc"),
+}
+"""The labels that the data of a cross-modality test must have."""
+
+
+CLINICAL_LABELS = frozenset(name for group in GROUPS.values() for name in group.clinical)
+
+
+def check_mappable(config: ModelConfig) -> None:
+    """Raises ``ConfigError`` if a model lacks a label of the groups."""
+    lacking = sorted(CLINICAL_LABELS - set(config.labels))
+    if lacking:
+        raise ConfigError(
+            f"The checkpoint has no {', '.join(lacking)}, which the mapping needs.",
+            hint="--map is for models of the 22 clinical groups; leave it out.",
+        )
+
+
+def mapped_metrics(
+    probabilities: Floats,
+    labels: NDArray[np.int64],
+    related: Sequence[str | None],
+    config: ModelConfig,
+    *,
+    truth_labels: Sequence[str],
+    unusualness: Floats | None = None,
+) -> dict[str, Any]:
+    """Figures of a model of clinical photographs on dermoscopy, over ``GROUPS``.
+
+    The probability of a group is the sum over its labels; a label in no group stands for itself, and is
+    wrong wherever it is the most probable. Rejection is counted but does not change the answer.
+
+    Args:
+        probabilities: calibrated, (N, K), of the model. labels: positions in ``truth_labels``, (N,).
+        related: the lesion of each picture, for the intervals; None is one of its own.
+        config: of the model; ``check_mappable`` holds.
+        unusualness: of the same pictures, (N,); None without a detector.
+
+    Returns:
+        ``n``; ``balanced_accuracy`` and ``accuracy`` with their ``intervals``; ``forced``, the same with the
+        answer forced into a group; ``malignant``, ``sensitivity`` and ``specificity`` of an answer that is
+        cancer or its precursor; counts of pictures that are ``rejected``, called ``no_condition``, or given
+        to ``no_group``; ``per_group``.
+    """
+    position = {name: number for number, name in enumerate(config.labels)}
+    columns = [[position[name] for name in group.clinical] for group in GROUPS.values()]
+    columns += [[position[name]] for name in config.labels if name not in CLINICAL_LABELS]
+    folded = np.stack([probabilities[:, members].sum(axis=1) for members in columns], axis=1)
+    group_of = {name: number for number, group in enumerate(GROUPS.values()) for name in group.dermoscopy}
+    truth = np.array([group_of[name] for name in truth_labels])[labels]
+    answer = folded.argmax(axis=1)
+    malignant = [
+        number for number, group in enumerate(GROUPS.values()) if condition(group.clinical[0]).malignant
+    ]
+    ill, called_ill = np.isin(truth, malignant), np.isin(answer, malignant)
+    turned_away = rejection_margin(probabilities, config, unusualness) > 0
+    return {
+        "n": len(labels),
+        **_accuracies(folded, truth, related),
+        "forced": _accuracies(folded[:, : len(GROUPS)], truth, related),
+        "malignant": {
+            "n": int(ill.sum()),
+            "sensitivity": float(called_ill[ill].mean()) if ill.any() else None,
+            "specificity": float((~called_ill[~ill]).mean()) if not ill.all() else None,
+        },
+        "rejected": int(turned_away.sum()),
+        "no_condition": int((~turned_away & (unknown_margin(probabilities, config) > 0)).sum()),
+        "no_group": int((answer >= len(GROUPS)).sum()),
+        "per_group": {
+            name: {
+                "n": int((truth == number).sum()),
+                "recall": float((answer[truth == number] == number).mean()),
+                "rejected": int(turned_away[truth == number].sum()),
+            }
+            for number, name in enumerate(GROUPS)
+            if (truth == number).any()
+        },
+    }
+
+
+def _accuracies(folded: Floats, truth: NDArray[np.int64], related: Sequence[str | None]) -> dict[str, Any]:
+    right = folded.argmax(axis=1) == truth
+    intervals = bootstrap_intervals(folded, truth, related)
+    return {
+        "balanced_accuracy": float(np.mean([right[truth == number].mean() for number in np.unique(truth)])),
+        "accuracy": float(right.mean()),
+        "intervals": {name: intervals[name] for name in ("balanced_accuracy", "accuracy")},
+    }

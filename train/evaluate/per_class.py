@@ -1,0 +1,169 @@
+"""Each class against all others, and cancer against the rest, with intervals over related pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.config import ModelConfig
+from model.decision.malignancy import malignant_labels, malignant_probability
+from train.evaluate.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SPECIFICITIES = (0.8, 0.9, 0.95)
+
+
+def confusion(probabilities: Floats, labels: Ints) -> list[list[int]]:
+    """Counts of true class (rows) by most probable class (columns), K by K."""
+    classes = probabilities.shape[1]
+    pairs = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist()
+
+
+def per_class_metrics(
+    probabilities: Floats, labels: Ints, groups: Sequence[str | None], config: ModelConfig
+) -> dict[str, dict[str, Any]]:
+    """Figures of each class that is present, against all others.
+
+    Args:
+        probabilities: calibrated, (N, K). labels: true class numbers, (N,).
+        groups: pictures of one series or patient share a name; None is a group of its own.
+        config: names the classes.
+
+    Returns:
+        Label → ``n`` and ``groups`` of its pictures; ``recall`` (sensitivity), ``precision`` (PPV; 0 where
+        the class was never named), ``specificity`` and ``auroc`` of the class's own probability (both None
+        where there is no other class); ``intervals``, the 95 % bootstrap interval of each, or None under ten
+        groups. A figure whose pictures come from under ten groups, such as the precision of a class that
+        was hardly ever named, has none either.
+    """
+    group_of = number_groups(groups)
+    weights = _all_and_drawn(group_of)
+    predicted = probabilities.argmax(axis=1)
+    result = {}
+    for label in np.unique(labels):
+        ours, named = labels == label, predicted == label
+        values = {
+            "recall": ratio(weights @ (ours & named), weights @ ours),
+            "precision": ratio(weights @ (ours & named), weights @ named),
+            "specificity": ratio(weights @ ~(ours | named), weights @ ~ours),
+            "auroc": _auroc(probabilities[:, label], ours, weights),
+        }
+        rest_on = {"recall": ours, "precision": named, "specificity": ~ours, "auroc": ~ours}
+        count = _count(group_of, ours)
+        result[config.labels[label]] = {
+            "n": int(ours.sum()),
+            "groups": count,
+            **{name: None if np.isnan(found[0]) else float(found[0]) for name, found in values.items()},
+            "precision": float(np.nan_to_num(values["precision"][0])),
+            "intervals": {
+                name: interval(found[1:]) if _count(group_of, rest_on[name]) >= MIN_GROUPS else None
+                for name, found in values.items()
+            }
+            if count >= MIN_GROUPS
+            else None,
+        }
+    return result
+
+
+def malignant_sensitivity(
+    probabilities: Floats, labels: Ints, groups: Sequence[str | None], config: ModelConfig
+) -> list[dict[str, Any]] | None:
+    """How many pictures whose label may be cancer are found at fixed specificities.
+
+    The score is the summed probability of those labels. The threshold of each specificity is read off
+    these very pictures, and anew in each resample: these are points of a ROC curve, not a rule to use.
+
+    Args:
+        probabilities, labels, groups, config: as for ``per_class_metrics``.
+
+    Returns:
+        One ``{"specificity", "threshold", "sensitivity", "interval"}`` for each of ``SPECIFICITIES``: at
+        least this share of the others is under the threshold. ``interval`` is None under ten groups of
+        either kind.
+        None instead of the list where no picture, or every one, may be cancer.
+    """
+    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
+    if not ours.any() or ours.all():
+        return None
+    group_of = number_groups(groups)
+    enough = min(_count(group_of, ours), _count(group_of, ~ours)) >= MIN_GROUPS
+    scores = malignant_probability(probabilities, config)
+    weights = _all_and_drawn(group_of)
+    values, at_score = _by_score(scores, weights)
+    found, others = _above(at_score(ours)), 1 - _above(at_score(~ours))  # (resamples, thresholds)
+    values = np.append(values, np.nextafter(values[-1], 2))
+    result = []
+    for specificity in SPECIFICITIES:
+        first = (others >= specificity - 1e-9).argmax(axis=1)
+        sensitivity = found[np.arange(len(found)), first]
+        result.append(
+            {
+                "specificity": specificity,
+                "threshold": float(values[first[0]]),
+                "sensitivity": float(sensitivity[0]),
+                "interval": interval(sensitivity[1:]) if enough else None,
+            }
+        )
+    return result
+
+
+def separation(scores: Floats, ours: Flags, groups: Sequence[str | None]) -> dict[str, Any]:
+    """How well a score tells some pictures from the others.
+
+    Args:
+        scores: (N,), higher for ours. ours: which pictures they are, (N,).
+        groups: as for ``per_class_metrics``.
+
+    Returns:
+        ``n``, ``ours`` (their number), ``auroc`` (None where one kind is missing) and its ``interval``, None
+        under ten groups of either kind.
+    """
+    group_of = number_groups(groups)
+    values = _auroc(scores, ours, _all_and_drawn(group_of))
+    enough = min(_count(group_of, ours), _count(group_of, ~ours)) >= MIN_GROUPS
+    return {
+        "n": len(scores),
+        "ours": int(ours.sum()),
+        "auroc": None if np.isnan(values[0]) else float(values[0]),
+        "interval": interval(values[1:]) if enough else None,
+    }
+
+
+def _all_and_drawn(group_of: Ints) -> Floats:
+    """The weights of the pictures as they are, then those of each resample, (1 + resamples, N)."""
+    return np.concatenate([np.ones((1, len(group_of))), draw_weights(group_of)])
+
+
+def _count(group_of: Ints, rows: Flags) -> int:
+    return len(np.unique(group_of[rows]))
+
+
+def _by_score(scores: Floats, weights: Floats) -> tuple[Floats, Callable[[Flags], Floats]]:
+    """The distinct scores, rising, and a function of rows → their weight at each, (resamples, scores)."""
+    order = np.argsort(scores, kind="stable")
+    values, starts = np.unique(scores[order], return_index=True)
+    ranked = weights[:, order]
+    return values, lambda rows: np.add.reduceat(ranked * rows[order], starts, axis=1)
+
+
+def _above(at_score: Floats) -> Floats:
+    """The share at or over each score, and over the last one, which is 0: (resamples, scores + 1)."""
+    from_top = np.cumsum(at_score[:, ::-1], axis=1)[:, ::-1]
+    counts = np.concatenate([from_top, np.zeros((len(from_top), 1))], axis=1)
+    return ratio(counts, np.broadcast_to(counts[:, :1], counts.shape))
+
+
+def _auroc(scores: Floats, ours: Flags, weights: Floats) -> Floats:
+    """The chance that one of ours scores higher than another picture, a tie counting half, (resamples,)."""
+    _, at_score = _by_score(scores, weights)
+    ours_at, others_at = at_score(ours), at_score(~ours)
+    others_below = np.cumsum(others_at, axis=1) - others_at / 2
+    pairs = ours_at.sum(axis=1) * others_at.sum(axis=1)
+    return ratio((ours_at * others_below).sum(axis=1), pairs)

@@ -1,0 +1,96 @@
+"""A recipe made real: the network with its initial weights, and the augmentation of its pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from timm.layers import DropPath
+from torch import nn
+
+from model import checkpoint
+from model.config import ModelConfig
+from model.errors import ConfigError
+from model.hub import is_reference
+from model.image.augment import Transform, train_transform
+from model.network import SkinDiseaseNet
+from train.config import TrainConfig
+from train.fit.optim import freeze
+
+
+def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
+    """The network of a recipe with its initial weights, frozen as the recipe says.
+
+    Raises:
+        ConfigError, CheckpointError: an option or the initial weights are wrong.
+    """
+    shared = {field.name for field in dataclasses.fields(ModelConfig)}
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
+    model_config = ModelConfig.from_dict(values)
+    if config.init == "timm" and config.stride_in_1x1:
+        raise ConfigError(
+            "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
+            hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
+        )
+    whole = Path(config.init).is_dir() or is_reference(config.init)
+    if config.init_share and not whole:
+        raise ConfigError(
+            f"init_share is {config.init_share:g}, but {config.init} is no checkpoint.",
+            hint="Give a checkpoint as --init, whose weights the trained ones can be mixed with.",
+        )
+    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
+    if whole:
+        checkpoint.load_network_weights(network, config.init, labels=config.labels)
+    elif config.init not in ("timm", "random"):
+        checkpoint.load_backbone_weights(network, config.init)
+    if config.drop_path:
+        add_drop_path(network.backbone, config.drop_path)
+    freeze(network, config.trainable)
+    return model_config, network
+
+
+def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:
+    """Moves trained weights by the share ``init_share`` back to those that the run began with.
+
+    Between two networks of one descent the mean often beats both, on pictures from elsewhere most of all
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    if config.init_share == 0:
+        return
+    initial = create_network(config)[1].state_dict()
+    for name, trained in network.state_dict().items():
+        if trained.is_floating_point():
+            trained.lerp_(initial[name].to(trained), config.init_share)
+
+
+def add_drop_path(backbone: nn.Module, rate: float) -> None:
+    """Lets residual blocks be left out at random in training, from 0 at the first to ``rate`` at the last.
+
+    Raises:
+        ConfigError: timm's backbone has no blocks that can be left out.
+    """
+    blocks = [block for block in backbone.modules() if hasattr(block, "drop_path")]
+    if not blocks:
+        raise ConfigError(
+            f"drop_path is {rate:g}, but {type(backbone).__name__} has no residual blocks that know it.",
+            hint="Set drop_path to 0, or use a ResNet of timm.",
+        )
+    for number, block in enumerate(blocks):
+        block.drop_path = DropPath(rate * number / max(1, len(blocks) - 1))
+
+
+def augmentation(config: TrainConfig, model_config: ModelConfig, *, epoch: int = 0) -> Transform:
+    """The augmentation of a recipe in an epoch: RGB picture → tensor (3, S, S), S the epoch's size."""
+    return train_transform(
+        config=model_config,
+        size=config.size_of_epoch(epoch),
+        min_scale=config.min_scale,
+        color_jitter=config.color_jitter,
+        white_balance=config.white_balance,
+        grayscale=config.grayscale,
+        blur=config.blur,
+        downscale=config.downscale,
+        compress=config.compress,
+        erase=config.erase,
+        quarter_turns=config.quarter_turns,
+    )

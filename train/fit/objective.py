@@ -1,0 +1,112 @@
+"""What a step minimises: the classification loss, and that of an auxiliary layer that names diagnoses."""
+
+from __future__ import annotations
+
+import datasets
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.network import SkinDiseaseNet
+from train.config import TrainConfig
+from train.data.diagnosis import diagnosis_labels
+from train.data.loader import class_weights, sampling_weights
+
+Ints = NDArray[np.int64]
+
+# Pictures of a diagnosis below which it is not told apart from the others of its label.
+_FEWEST = 10
+
+
+class Learner(nn.Module):
+    """A network while it is trained, with the auxiliary layer that is left behind afterwards.
+
+    Args:
+        network: what is trained.
+        diagnoses: number of diagnoses that the auxiliary layer tells apart; 0 for none.
+        compiled: compile the backbone, once for each size of picture.
+    """
+
+    def __init__(self, network: SkinDiseaseNet, *, diagnoses: int, compiled: bool = False) -> None:
+        super().__init__()
+        features = network.forward_features
+        self._features = torch.compile(features, dynamic=False) if compiled else features
+        self.network = network
+        self.diagnosis = nn.Linear(sum(network.channels), diagnoses) if diagnoses else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Normalised RGB (B, 3, H, W) → logits of the classes and, if there are any, of the diagnoses."""
+        return self.heads(self._features(images))
+
+    def heads(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As ``forward``, from the map that the head reads (B, C, h, w)."""
+        logits = self.network.forward_head(features)
+        if self.diagnosis is None:
+            return logits, None
+        with torch.autocast(features.device.type, enabled=False):
+            return logits, self.diagnosis(features.float().mean(dim=(2, 3)))
+
+
+class Objective(nn.Module):
+    """The loss of a batch, by the numbers of its rows.
+
+    Args:
+        labels: class number a row, (N,).
+        diagnoses: diagnosis number a row, (N,); None without the auxiliary layer.
+        config: weights, smoothing and adjustment.
+    """
+
+    adjustment: Tensor
+    labels: Tensor
+    diagnoses: Tensor
+
+    def __init__(self, labels: Ints, diagnoses: Ints | None, config: TrainConfig) -> None:
+        super().__init__()
+        classes = len(config.labels)
+        weights = class_weights(labels, classes=classes, power=config.class_weight_power)
+        self.classification = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
+        drawn = np.maximum(np.bincount(labels, minlength=classes), 1) ** (1 - config.sampler_power)
+        adjustment = torch.from_numpy(config.logit_adjustment * np.log(drawn / drawn.sum()))
+        self.weight = config.diagnosis_weight
+        self.naming = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+        self.register_buffer("adjustment", adjustment.float())
+        self.register_buffer("labels", torch.from_numpy(labels))
+        self.register_buffer("diagnoses", None if diagnoses is None else torch.from_numpy(diagnoses))
+
+    def forward(self, outputs: tuple[Tensor, Tensor | None], rows: Tensor) -> Tensor:
+        """What a ``Learner`` says of these rows (B,) → the loss, a number."""
+        logits, named = outputs
+        loss = self.classification(logits.float() + self.adjustment, self.labels[rows])
+        if named is not None:
+            loss = loss + self.weight * self.naming(named, self.diagnoses[rows])
+        return loss
+
+
+def create_objective(
+    network: SkinDiseaseNet, rows: datasets.Dataset, config: TrainConfig
+) -> tuple[Learner, Objective]:
+    """The learner and the loss for a network and the rows that it is trained on.
+
+    Args:
+        network: what is trained.
+        rows: with the columns ``label`` and ``diagnosis``.
+        config: ``diagnosis_weight`` above 0 adds the auxiliary layer.
+    """
+    labels = np.asarray(rows["label"])
+    if config.diagnosis_weight == 0:
+        return Learner(network, diagnoses=0, compiled=config.compile), Objective(labels, None, config)
+    named = diagnosis_labels(rows["diagnosis"], labels.tolist(), minimum=_FEWEST)
+    learner = Learner(network, diagnoses=len(named.classes), compiled=config.compile)
+    return learner, Objective(labels, named.numbers, config)
+
+
+def row_weights(rows: datasets.Dataset, config: TrainConfig) -> Tensor:
+    """How often a recipe draws each of the rows, (N,), see ``sampling_weights``."""
+    return sampling_weights(
+        np.asarray(rows["label"]),
+        rows["source"],
+        classes=len(config.labels),
+        sampler_power=config.sampler_power,
+        source_power=config.source_power,
+    )

@@ -1,0 +1,163 @@
+"""The HTML report of an evaluation: one file that asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from model.files import atomic_path, write_text
+from train.report import tables as report_tables
+from train.report.figures import Figure, draw_figures
+from train.report.tables import Table
+from train.report.worst_errors import WorstError
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A heading with what stands under it; the tables in ``more`` are folded away."""
+
+    title: str
+    text: Sequence[str] = ()
+    figures: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    more: Sequence[Table] = ()
+
+
+def write_report(folder: Path, measured: Mapping[str, Any], errors: Sequence[WorstError]) -> None:
+    """Writes ``FOLDER/report.html`` and its figures, ``FOLDER/figures/*.png``; the folder exists.
+
+    Args:
+        measured: content of ``metrics.json``.
+        errors: the wrong answers to show, in the HTML only.
+    """
+    figures = draw_figures(measured)
+    for name, figure in figures.items():
+        with atomic_path(folder / "figures" / f"{name}.png") as partial:
+            partial.write_bytes(figure.png)
+    write_text(folder / "report.html", html_report(measured, figures, errors))
+
+
+def html_report(
+    measured: Mapping[str, Any], figures: Mapping[str, Figure], errors: Sequence[WorstError]
+) -> str:
+    """The report as HTML with its pictures inside, without scripts.
+
+    Args:
+        measured: content of ``metrics.json``.
+        figures: as ``draw_figures`` gives them.
+        errors: the wrong answers to show.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
+    template = environment.get_template("report.html")
+    sections = [
+        *_answers(measured),
+        *_subgroups(measured),
+        *_cancer(measured),
+        *_confidence(measured),
+    ]
+    return template.render(measured=measured, figures=figures, sections=sections, errors=errors)
+
+
+def _answers(measured: Mapping[str, Any]) -> list[Section]:
+    return [
+        Section("All pictures", tables=[report_tables.overall([measured])]),
+        Section(
+            "Classes",
+            [
+                "Sensitivity (recall): how many pictures of the class are called so. Specificity: how many "
+                "of the others are not. PPV (precision): how many of those called so are. AUROC: how well "
+                "the probability of the class puts its pictures before the others, whatever the threshold.",
+                "A hollow dot has no interval: under ten groups of related pictures are behind it, or all of "
+                "them are alike. The table gives counts there.",
+            ],
+            ["per_class"],
+            [report_tables.classes(measured)],
+        ),
+        Section(
+            "What is taken for what",
+            ["Each row of the matrix is a label, each column an answer; the colour is the share of the row."],
+            ["confusion"],
+            [report_tables.confusions(measured)],
+            [report_tables.confusion(measured)],
+        ),
+    ]
+
+
+def _subgroups(measured: Mapping[str, Any]) -> list[Section]:
+    turned_away = "Turned away: rejected, or called no condition; right for a picture without one."
+    covered = "In the prediction set: the label of a picture that is not rejected."
+    texts = {
+        "per_source": "Where a picture comes from tells how far the figures carry: expect less from a source "
+        "that is not here.",
+        "per_skin_type": "Only pictures whose type is stated count.",
+    }
+    return [
+        Section(
+            title,
+            [texts[name], turned_away, *([covered] if measured["prediction_sets"] else [])],
+            [name],
+            [report_tables.subgroups(measured, name)],
+        )
+        for name, title in report_tables.SUBGROUPS.items()
+        if measured[name]
+    ]
+
+
+def _cancer(measured: Mapping[str, Any]) -> list[Section]:
+    warned, points = report_tables.warned(measured), report_tables.cancer(measured)
+    if not warned:
+        return []
+    text = [warned]
+    if points:
+        text.append(
+            "The sensitivities below are points of the curve over all thresholds, each threshold read off "
+            "these very pictures: what the ranking could give, not a rule chosen beforehand."
+        )
+    tables = [points] if points else []
+    if not measured["decision_curve"]:
+        return [Section("What may be cancer", text, tables=tables)]
+    text.append(
+        "Net benefit: right alarms a picture, less the false ones, each weighed by the odds of the "
+        "threshold. At a threshold of 0.1 a missed cancer counts as nine false alarms."
+    )
+    more = [report_tables.decision(measured)]
+    return [Section("What may be cancer", text, ["decision_curve"], tables, more)]
+
+
+def _confidence(measured: Mapping[str, Any]) -> list[Section]:
+    sections = [
+        Section(
+            "Calibration",
+            ["Of the answers with a probability of 0.7, seven in ten should be right."],
+            ["reliability"],
+            [report_tables.calibration(measured)],
+            [report_tables.reliability(measured)],
+        ),
+        Section(
+            "Leaving the unsure to a person",
+            [
+                "If the model answers only where it is surest, fewer of its answers are wrong. Area under "
+                f"the curve: {measured['risk_coverage']['aurc']:.3f}; the smaller, the better."
+            ],
+            ["risk_coverage"],
+            more=[report_tables.deferral(measured)],
+        ),
+    ]
+    if sets := report_tables.prediction_sets(measured):
+        text = ["What cannot be ruled out. The promise holds for all pictures together, not by group."]
+        sections.append(Section("Prediction sets", text, tables=[sets]))
+    return sections
