@@ -32,7 +32,7 @@ from app.gradio_pages import (
 )
 from app.gradio_uploads import MAX_AGE, Uploads
 from app.gradio_views import at_most, look_page, several_page
-from app.listening import netloc
+from app.listening import netloc, require_free
 from app.predictor import Prediction, Predictor
 from app.settings import Settings
 from model.errors import ConfigError
@@ -125,6 +125,16 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     # Waiting is bounded as a whole, running by the events' shared concurrency_id.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
+
+
+def require_startable(settings: Settings) -> None:
+    """What can be known before a model is loaded.
+
+    Raises:
+        ConfigError: keys are asked for, which Gradio does not know, or the address cannot be listened on.
+    """
+    settings.require_open()
+    require_free(settings.host, settings.port)
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:
