@@ -2,9 +2,8 @@
 
 import sys
 
-from app.gradio_ui.ui import serve
+from app.gradio_ui.ui import require_startable, serve
 from app.predictor import Predictor
-from app.service.listening import require_free
 from app.settings import Settings
 from model.errors import SkinDiseaseNetError
 
@@ -12,8 +11,7 @@ from model.errors import SkinDiseaseNetError
 def main() -> None:
     try:
         settings = Settings.from_environment(default_port=7860)
-        settings.require_open()
-        require_free(settings.host, settings.port)
+        require_startable(settings)
         predictor = Predictor.from_settings(settings)
         print(predictor.describe(), flush=True)
         serve(predictor, settings)

@@ -226,7 +226,7 @@ def gradio_address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
         "GRADIO_TEMP_DIR": str(folder / "cache"),
     }
     command = [sys.executable, "space_app.py"]
-    with running(command, port=port, log=folder / "server.log", environment=environment) as address:
+    with running(command, port=port, log=folder / "server.log", environment=environment, wait=300) as address:
         yield address
 
 

@@ -48,9 +48,11 @@ _FRAMED_BY_THE_HUB = {
 
 
 class _RefusedError(Exception):
-    def __init__(self, status: int, code: str, message: str, hint: str, *header: str) -> None:
+    def __init__(self, status: int, code: str, message: str, hint: str, **headers: str) -> None:
         error = {"code": code, "message": message, "hint": hint}
-        self.answer = JSONResponse({"error": error}, status, {header[0]: header[1]} if header else None)
+        self.answer = JSONResponse(
+            {"error": error}, status, {name.replace("_", "-"): text for name, text in headers.items()}
+        )
 
 
 class Edge:
@@ -107,7 +109,7 @@ class Edge:
             return False
         error = f"The request did not arrive within {self._seconds:g} seconds."
         hint = "Send it over a faster line, or send a smaller copy of the picture."
-        raise _RefusedError(408, "too_slow", error, hint, "Connection", "close")
+        raise _RefusedError(408, "too_slow", error, hint, Connection="close")
 
     def _check_size(self, size: int, scope: Scope, *, counted: int = 0) -> None:
         limit = MAX_UPLOAD if _path(scope) == _API + "upload" else MAX_BODY
@@ -116,7 +118,7 @@ class Edge:
             raise _RefusedError(413, "request_too_large", f"The request has more than {limit} bytes.", hint)
         if self._in_flight + size - counted > MAX_IN_FLIGHT:
             error = "More is being sent than this server can take in at once."
-            raise _RefusedError(503, "overloaded", error, "Try again in a moment.", "Retry-After", "3")
+            raise _RefusedError(503, "overloaded", error, "Try again in a moment.", Retry_After="3")
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def sending(message: Message) -> None:

@@ -1,26 +1,26 @@
 (() => {
-  // What Gradio itself does not say, or says in words for developers, is said here. The page's root element knows
-  // what is wrong, and the style sheet shows the words: they are seen whenever Gradio draws them.
-  const root = document.documentElement.dataset;
-  const say = (trouble) => {
-    if (trouble) root.sdnTrouble = trouble;
-    else delete root.sdnTrouble;
-    document.getElementById(`sdn-${trouble}`)?.scrollIntoView({ block: "nearest" });
-  };
-
-  // Where the line breaks while an answer is awaited, Gradio loads the page anew as soon as it is back.
-  const kept = sessionStorage.getItem("sdn-trouble");
+  // Gradio runs this before it draws the page. What Gradio itself does not say, or says in words for developers, is
+  // said here. Where the line breaks while an answer is awaited, Gradio loads the page anew as soon as it is back:
+  // the trouble is kept until then.
+  let trouble = sessionStorage.getItem("sdn-trouble");
   sessionStorage.removeItem("sdn-trouble");
-  if (kept) say(kept);
+  const show = () => {
+    for (const word of document.querySelectorAll(".sdn-trouble")) word.hidden = word.id !== trouble;
+  };
+  const say = (id) => {
+    trouble = id;
+    show();
+    document.getElementById(id)?.scrollIntoView({ block: "nearest" });
+  };
 
   // A camera that is denied or missing: Gradio's request for it fails unheard.
   const cameraErrors = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
   window.addEventListener("unhandledrejection", (event) => {
-    if (cameraErrors.includes(event.reason?.name)) say("camera");
+    if (cameraErrors.includes(event.reason?.name)) say("sdn-camera");
   });
 
   // A picture that did not get through.
-  const troubles = { 408: "unreachable", 413: "too-large", 503: "busy" };
+  const troubles = { 408: "sdn-unreachable", 413: "sdn-too-large", 503: "sdn-busy" };
   const plainFetch = window.fetch;
   window.fetch = async (...request) => {
     const address = String(request[0]?.url ?? request[0]);
@@ -28,12 +28,12 @@
     if (!asked) return plainFetch(...request);
     const lost = (error) => {
       if (error.name === "AbortError") return; // Gradio itself no longer waits
-      say("unreachable");
-      if (asked !== "upload") sessionStorage.setItem("sdn-trouble", "unreachable");
+      say("sdn-unreachable");
+      if (asked !== "upload") sessionStorage.setItem("sdn-trouble", trouble);
     };
     try {
       const response = await plainFetch(...request);
-      say(response.ok ? null : (troubles[response.status] ?? "broken"));
+      say(response.ok ? null : (troubles[response.status] ?? "sdn-broken"));
       if (asked === "queue/data") response.clone().body?.pipeTo(new WritableStream()).catch(lost);
       return response;
     } catch (error) {
@@ -51,19 +51,20 @@
     range.disabled = !on;
   });
 
-  // The page is drawn after the browser looked for the place that its address names.
+  // The browser looked for the place that the address names before there was one.
+  let sought = location.hash;
   const toAnchor = () => {
     const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!place) return false;
+    if (!place) return;
+    sought = "";
+    if (!place.getClientRects().length) return void requestAnimationFrame(toAnchor); // drawn, and not yet shown
     place.scrollIntoView();
     place.focus({ preventScroll: true });
-    return true;
   };
   window.addEventListener("hashchange", toAnchor);
-  if (location.hash) {
-    const drawn = new MutationObserver(() => {
-      if (toAnchor()) drawn.disconnect();
-    });
-    drawn.observe(document, { childList: true, subtree: true });
-  }
+
+  new MutationObserver(() => {
+    show();
+    if (sought) toAnchor();
+  }).observe(document, { childList: true, subtree: true });
 })();

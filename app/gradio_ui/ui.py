@@ -34,7 +34,7 @@ from app.pages.examples import load_examples
 from app.prediction import Prediction
 from app.predictor import Predictor
 from app.service.audit_log import AuditLog
-from app.service.listening import netloc
+from app.service.listening import netloc, require_free
 from app.settings import Settings
 from model.errors import ConfigError
 from model.image import MAX_BYTES
@@ -126,6 +126,16 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     # Waiting is bounded as a whole, running by the events' shared concurrency_id.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
+
+
+def require_startable(settings: Settings) -> None:
+    """What can be known before a model is loaded.
+
+    Raises:
+        ConfigError: keys are asked for, which Gradio does not know, or the address cannot be listened on.
+    """
+    settings.require_open()
+    require_free(settings.host, settings.port)
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:

@@ -23,7 +23,7 @@ Look = Callable[..., Prediction]
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
 # What gradio.js shows when something did not get through.
 _TROUBLE = "".join(
-    f'<p id="sdn-{name}" class="sdn-trouble" role="alert"><strong>{title}</strong> {advice}</p>'
+    f'<p id="sdn-{name}" class="sdn-trouble" role="alert" hidden><strong>{title}</strong> {advice}</p>'
     for name, title, advice in (
         (
             "unreachable",

@@ -96,10 +96,10 @@ def test_several_pictures_become_a_table_that_can_be_saved(
 
 
 def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab: Callable[..., Page]) -> None:
-    page = open_tab(gradio_address + "/learn#Melanoma")
+    page = open_tab(gradio_address + "/learn#Vitiligo")
     assert page.locator(".sdn-book article").count() == len(LABELS)
-    page.wait_for_function("document.activeElement.id === 'Melanoma'")
-    page.wait_for_function("document.querySelector('#Melanoma').getBoundingClientRect().top < 60")
+    page.wait_for_function("document.activeElement.id === 'Vitiligo'")
+    page.wait_for_function("document.querySelector('#Vitiligo').getBoundingClientRect().top < 60")
     for heading in ("What it is", "What it looks like", "How soon to have it seen"):
         assert page.get_by_role("heading", name=heading, exact=True).count() == len(LABELS)
     page.locator("#contents").get_by_role("link", name="Psoriasis").first.click()
