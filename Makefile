@@ -55,7 +55,7 @@ atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=10
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
 
 bench: $(DEV) ## measure serving against what else one could build; twenty minutes on a quiet machine (ARGS=--quick)
-	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme README.md $(ARGS)
+	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme docs/speed.md $(ARGS)
 
 train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)

@@ -5,7 +5,7 @@ a machine that slows down slows all of them; ratios are taken within a round, an
 the rounds. Each server first shows which of a few sizings suits it, and runs in its best one. The load comes
 from a process on the same cores, the same for all. One server is awake at a time: the others are stopped.
 
-    python -m benchmarks.serve --output docs/bench_serve.json --readme README.md
+    python -m benchmarks.serve --output docs/bench_serve.json --readme docs/speed.md
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rounds to medians, and medians to the table that the README shows."""
+"""Rounds to medians, and medians to the table that docs/speed.md shows."""
 
 from __future__ import annotations
 
