@@ -100,9 +100,8 @@ class SkinDiseaseNet(nn.Module):
 def join_maps(maps: Sequence[Tensor]) -> Tensor:
     """Maps (B, C_i, h_i, w_i), the last one the smallest → one map on its grid, (B, sum of C_i, h, w)."""
     last = maps[-1]
-    smaller = [
-        functional.adaptive_avg_pool2d(earlier, (last.shape[2], last.shape[3])) for earlier in maps[:-1]
-    ]
+    grid = int(last.shape[2]), int(last.shape[3])  # numbers, since an exported graph must know them
+    smaller = [functional.adaptive_avg_pool2d(earlier, grid) for earlier in maps[:-1]]
     return torch.cat([*smaller, last], dim=1) if smaller else last
 
 

@@ -32,8 +32,8 @@ def make(
     torch.manual_seed(seed)
     network = SkinDiseaseNet(config)
     detector = Detector(
-        centres=np.zeros((1, network.channels), np.float16),
-        directions=np.empty((network.channels, 0), np.float16),
+        centres=np.zeros((1, sum(network.channels)), np.float16),
+        directions=np.empty((sum(network.channels), 0), np.float16),
         weights=np.empty(0, np.float32),
         neighbour=1,
         normalised=False,

@@ -86,7 +86,7 @@ def test_without_its_package_a_heic_is_named_and_all_else_is_read() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/helpers'}"},
         capture_output=True,
         text=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,6 +41,9 @@ def fresh_accelerate() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
+
+
 def launcher(processes: int) -> list[str]:
     """`accelerate launch` before ``-m train ...``; its own --cpu starts one process, whatever the number."""
     words = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
@@ -49,7 +53,8 @@ def launcher(processes: int) -> list[str]:
 
 def finish(words: list[str]) -> str:
     """Runs a command to its end; returns what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    places = (ROOT, ROOT / "tests", ROOT / "tests/helpers")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -150,7 +155,11 @@ def test_measuring_is_shared_out_too(tiny_checkpoint: Path, tmp_path: Path) -> N
     assert said.count("25 rows in") == 1, "one process speaks"
     files = ("figures/metrics.json", "ood/ood.json", "table.csv")
     one, two = ([(tmp_path / run / name).read_text() for name in files] for run in ("one", "two"))
-    assert one == two
+    for alone, shared in zip(one, two, strict=True):
+        # Batches of other sizes are rounded differently on some processors.
+        numbers = [[float(number) for number in NUMBER.findall(text)] for text in (alone, shared)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=1e-6)
+        assert NUMBER.sub("", alone) == NUMBER.sub("", shared)
     assert json.loads(one[0])["n"] == 25
     assert len(json.loads(one[0])["unreadable"]) == 1
 
