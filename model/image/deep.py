@@ -6,9 +6,9 @@ Where the numbers stand for light itself, one step of eight bits near black is 1
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from model.image.colour import straightened, wide_grey_to_srgb
@@ -96,7 +96,7 @@ def _lower_bytes(data: bytes) -> Image.Image:
         return image
 
 
-def _other_order(args: object) -> object:
+def _other_order(args: Any) -> Any:
     if isinstance(args, tuple):
         return (_other_order(args[0]), *args[1:])
     mode, _, order = str(args).partition(";16")
@@ -107,8 +107,8 @@ def _grey_with_alpha(image: Image.Image, data: bytes, profile: bytes) -> tuple[I
     """A PNG of grey with alpha, which Pillow makes RGBA; its four bytes a pixel are looked at as they are."""
     with open_picture(data) as raw:
         raw.tile = [tile._replace(args="RGBA") for tile in raw.tile]
-        numbers: NDArray[np.uint16] = np.asarray(raw)[..., :2].astype(np.uint16)
-    grey = wide_grey_to_srgb(numbers[..., 0] << 8 | numbers[..., 1], profile)
+        upper, lower = np.moveaxis(np.asarray(raw), -1, 0)[:2]
+    grey = wide_grey_to_srgb(upper.astype(np.uint16) << 8 | lower, profile)
     if grey is None:
         return image, None
     grey.putalpha(image.getchannel("A"))
