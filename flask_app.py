@@ -1,10 +1,10 @@
 """The Flask app: ``gunicorn flask_app:app`` (`make serve`), or ``python flask_app.py`` to try it out."""
 
 import logging.config
-import sys
 
 from app.predictor import Predictor
 from app.service.logs import LOGGING
+from app.service.refusal import refuse_to_start
 from app.settings import Settings
 from app.web import create_app
 from model.errors import SkinDiseaseNetError
@@ -14,8 +14,7 @@ try:
     settings = Settings.from_environment(default_port=8000)
     app = create_app(settings, Predictor.from_settings(settings, streams=settings.max_running))
 except SkinDiseaseNetError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(4)  # gunicorn reads 4 as "do not try again"; any other status starts the worker over for ever
+    refuse_to_start(error)
 
 if __name__ == "__main__":
     logging.info("This server is for trying things out; `make serve` is the one for production.")

@@ -9,9 +9,11 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 from app.service.listening import require_free
 from app.service.logs import LOGGING
+from app.service.refusal import EXIT_STATUS, last_word, refuse_to_start
 from app.service.worker import SPARE_THREADS, BoundedWorker
 from app.settings import Settings, is_local
 from model.errors import SkinDiseaseNetError
@@ -20,8 +22,7 @@ logging.config.dictConfig(LOGGING)
 try:
     _settings = Settings.from_environment(default_port=8000)
 except SkinDiseaseNetError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(4)
+    refuse_to_start(error)
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
@@ -52,14 +53,13 @@ def on_starting(server):
             "Set HOST and PORT, and leave --bind out.",
             file=sys.stderr,
         )
-        sys.exit(4)
+        sys.exit(EXIT_STATUS)
     if "GUNICORN_PID" not in os.environ:  # else this one takes over the sockets of the one before it
         try:
             for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
                 require_free(host, port)
         except SkinDiseaseNetError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(4)
+            refuse_to_start(error)
 
 
 def child_exit(server, worker):
@@ -70,4 +70,5 @@ def child_exit(server, worker):
 
 
 def on_exit(server):
+    last_word(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -90,9 +90,9 @@ def _array(what: str, *, dtype: str, shape: list[int], data: bytearray) -> NDArr
     if dtype == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     if not _all_finite(values):
-        bad = values[~np.isfinite(values)]
+        bad = values[~np.isfinite(_as_computed(values))]
         raise CheckpointError(
-            f"{what} holds {bad[0]} ({bad.size} of its {values.size} numbers are not finite).",
+            f"{what} holds {bad[0]} ({bad.size} of its {values.size} numbers are not finite in float32).",
             hint="The weights are damaged, or training went wrong; fetch or train them again.",
         )
     return values
@@ -101,7 +101,13 @@ def _array(what: str, *, dtype: str, shape: list[int], data: bytearray) -> NDArr
 def _all_finite(values: NDArray[Any]) -> bool:
     if values.dtype == np.float16:  # twice as fast as np.isfinite, and a start waits for it
         return not ((values.view(np.uint16) & 0x7C00) == 0x7C00).any()
-    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+    return values.dtype.kind != "f" or bool(np.isfinite(_as_computed(values)).all())
+
+
+def _as_computed(values: NDArray[Any]) -> NDArray[Any]:
+    """In float32 at most, in which the network computes."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32) if values.dtype == np.float64 else values
 
 
 def fitted(path: Path, weights: Weights, network: SkinDiseaseNet) -> dict[str, torch.Tensor]:

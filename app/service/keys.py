@@ -87,15 +87,6 @@ class KeyStore:
         """The stored key with this hash, or None: what a session is looked up by."""
         return next((key for key in self.valid() if key.digest == digest), None)
 
-    def check(self, name: str, secret: str) -> bool:
-        """Whether ``secret`` is the text of the key called ``name``, as user name and password go."""
-        key = self.find(secret)
-        return key is not None and hmac.compare_digest(key.name.encode(), name.encode())
-
-    def holds(self, key: Key) -> bool:
-        """Whether the key has not been revoked since it was found; a new one of that name is another."""
-        return key in self.valid()
-
 
 def add_key(path: Path, name: str) -> str:
     """Makes a key, adds it to the file (made where there is none, readable by its owner alone).

@@ -13,6 +13,7 @@ from app.service.keys import Key, KeyStore
 from app.service.sessions import SESSION_SECONDS, Sessions
 from app.settings import Settings
 from app.web.errors import RequestError, wants_json
+from model.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +64,24 @@ class Doors:
         self.sessions = Sessions(settings.sessions_folder)
 
     def recognise(self) -> None:
-        """Notes the name of the key that came with this request, if it is valid."""
-        if (key := self._bearer() or self._signed_in()) is not None:
-            g.key = key.name
+        """Notes the name of the key that came with this request, if it is valid; refuses nobody yet."""
+        try:
+            if (key := self._bearer() or self._signed_in()) is not None:
+                g.key = key.name
+        except ConfigError as error:
+            g.unrecognised = error  # what cannot be looked up counts as a request without a key first
 
     def turn_away(self) -> AnyResponse | None:
-        """Refuses a request without a valid key, or leads a person to the sign-in page."""
+        """Refuses a request without a valid key, or leads a person to the sign-in page.
+
+        Raises:
+            RequestError: 401, no valid key came.
+            ConfigError: the keys or the sessions cannot be read.
+        """
         if "key" in g or request.endpoint in _OPEN_TO_ALL:
             return None
+        if "unrecognised" in g:
+            raise g.unrecognised
         if request.method == "GET" and not wants_json():
             return redirect(
                 url_for("access.sign_in", next=None if request.path == "/" else request.path), 303

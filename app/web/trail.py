@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, request, session
 
 from app.predictor import Predictor
 from app.service import logs
@@ -66,6 +66,7 @@ def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
         )
         if written or not settings.audit_required:
             return response
+        session.modified = False  # nor does a cookie go out
         hint = "Correct AUDIT_LOG, or make room on its disk."
         error = SkinDiseaseNetError("An answer was withheld.", hint=hint, code="audit_unwritable")
         return app.make_response(app.handle_user_exception(error))

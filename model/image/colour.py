@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from model.image.profiles import CURVES, MAX_TAGS, PRIMARIES, profile_of_tags, srgb_curve, tags_of
+
 MAX_PROFILE = 4 * 1024 * 1024
 """Bytes of a profile that is looked at; a screen's has 1 to 20 kB, a printing press's up to 3 MB."""
-_MAX_TAGS = 100
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_COARSE = 3
+"""Of sRGB's 255: more than a step of 8 bits makes of ordinary numbers, whose gamma is 1.8 to 2.4."""
 _CLASSES = {"mntr", "scnr", "prtr", "spac"}
 # Chains of any number of calculations, each of which littleCMS would follow for every node of its table. A
 # profile with one also has an ordinary description of its colours.
@@ -78,6 +81,30 @@ def wide_grey_to_srgb(grey: NDArray[np.uint16], profile: bytes | None) -> Image.
     return Image.fromarray(np.rint(table).astype(np.uint8)[grey])
 
 
+@functools.lru_cache(maxsize=16)
+def straightened(profile: bytes) -> tuple[list[NDArray[np.uint8]], bytes] | None:
+    """How to tell colours of 16 bits in 8 where 8 bits of the profile's own numbers are too coarse.
+
+    Returns:
+        The 65536 numbers of red, green and blue on the curve of sRGB, and the profile that they have then.
+        None where the profile's own do, or its colours are not told by three primaries and their curves.
+    """
+    tags = tags_of(profile) if profile[16:20] == b"RGB " and len(profile) <= MAX_PROFILE else {}
+    if b"A2B0" in tags or not {*CURVES, *PRIMARIES} <= set(tags):
+        return None
+    tables = []
+    for name in CURVES:
+        ramp = np.arange(65536, dtype=np.uint16)[None]
+        light = wide_grey_to_srgb(ramp, profile_of_tags(b"GRAY", [(b"kTRC", tags[name])]))
+        if light is None:
+            return None
+        tables.append(np.asarray(light)[0, :, 0])
+    if max(np.diff(table[::257].astype(int)).max() for table in tables) <= _COARSE:
+        return None
+    kept = [(name, tags[name]) for name in PRIMARIES] + [(name, srgb_curve()) for name in CURVES]
+    return tables, profile_of_tags(b"RGB ", kept)
+
+
 def _of_256_greys(transform: ImageCms.ImageCmsTransform) -> NDArray[np.uint8]:
     """What each grey becomes: (256, 3)."""
     return np.asarray(transform.apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None])))[0]
@@ -88,7 +115,7 @@ def _of_256_greys(transform: ImageCms.ImageCmsTransform) -> NDArray[np.uint8]:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """What converts a picture of this mode; None where nothing is to be done."""
     tags = int.from_bytes(profile[128:132], "big")
-    if tags > _MAX_TAGS:
+    if tags > MAX_TAGS:
         return None
     table = bytearray(profile)
     for entry in range(132, min(132 + 12 * tags, len(profile) - 11), 12):

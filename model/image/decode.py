@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 
-import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from model.errors import ImageError
-from model.image.colour import to_srgb, wide_grey_to_srgb
+from model.image.colour import to_srgb
 from model.image.container import MAX_SCANS_OF_LARGEST, Bare, count_scans, exif_orientation, strip
-from model.image.formats import FORMATS, MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MAX_PIXELS_WHOLE, MIN_SIDE, names
+from model.image.deep import eight_bits, without_colour
+from model.image.formats import (
+    MAX_ASPECT,
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_PIXELS_WHOLE,
+    MIN_SIDE,
+    names,
+    open_picture,
+)
 
 # Pillow warns of damaged metadata and of sizes that `read_image` refuses anyway. To silence that only around
 # a call would not be safe in threads.
@@ -65,7 +72,7 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         )
     try:
         bare = strip(data)
-        image = _open(bare.data)
+        image = open_picture(bare.data)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -100,10 +107,6 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         raise _broken(unfinished) from None
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
-
-
 def _load(image: ImageFile.ImageFile, target_side: int | None) -> None:
     if target_side is not None:
         image.draft("RGB", (target_side, target_side))
@@ -120,7 +123,7 @@ def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
     what comes behind the last byte.
     """
     whole = data[:-1] if data.endswith(b"\xff") else data
-    images = [_open(whole + filling * 64 + b"\xff\xd9") for filling in (b"\0", b"\x55")]
+    images = [open_picture(whole + filling * 64 + b"\xff\xd9") for filling in (b"\0", b"\x55")]
     for image in images:
         _load(image, target_side)
     if images[0].tobytes() != images[1].tobytes():
@@ -175,12 +178,11 @@ def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
     if orientation == 1 and image.format in ("WEBP", "AVIF"):
         orientation = exif_orientation(image.info.get("exif") or b"")
     if image.format == "PNG" and "transparency" in image.info and image.mode != "P":
-        image = _without_colour(image, bare.data)
-    elif image.mode.startswith("I"):
-        image = wide_grey_to_srgb(np.asarray(image, np.uint16), profile) or _eight_bits(image)
-        profile = None
+        image, profile = without_colour(image, bare.data, profile)
     elif "transparency" in image.info:
         image = image.convert("RGBA")
+    else:
+        image, profile = eight_bits(image, bare.data, profile)
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image = image.convert("RGB")  # Windows' programs leave the fourth byte at 0 and mean no alpha
     image = to_srgb(image, profile)
@@ -194,36 +196,3 @@ def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
         plain.info.clear()
     turn = _TURNS.get(orientation)
     return plain if turn is None else plain.transpose(turn)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it. 257 x 255 = 65535.
-    grey = np.asarray(image).clip(0, 65535).astype(np.uint32)
-    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
-
-
-def _without_colour(image: Image.Image, data: bytes) -> Image.Image:
-    """A PNG of grey or RGB with alpha in place of the one colour that its tRNS chunk calls transparent.
-
-    The colour is told in the file's own depth, in which the picture must be compared with it.
-    """
-    transparent, depth = image.info.pop("transparency"), data[24]
-    if image.mode == "RGB":
-        pixels = np.asarray(image).astype(np.uint16)
-        if depth == 16:
-            with _open(data) as low:
-                # The decoder keeps the upper bytes; told the other byte order, it keeps the lower ones.
-                low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
-                pixels = pixels << 8 | np.asarray(low)
-        hidden = (pixels == np.asarray(transparent, np.uint16)).all(axis=-1)
-    else:
-        if depth == 16:
-            plain = _eight_bits(image)
-        else:
-            plain = image.convert("L")
-            transparent = transparent if image.mode == "1" else transparent * 255 // (2**depth - 1)
-        hidden = np.asarray(image if depth == 16 else plain) == transparent
-        image = plain
-    with_alpha = image.convert("RGBA" if image.mode == "RGB" else "LA")
-    with_alpha.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
-    return with_alpha

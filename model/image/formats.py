@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import NamedTuple
 
-from PIL import AvifImagePlugin, Image, TiffImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, TiffImagePlugin
 
 try:
     import pi_heif
@@ -62,3 +63,8 @@ def names(*, last: str = "or") -> str:
     """``JPEG, PNG, ... or HEIC``."""
     *others, final = (format_.name for format_ in FORMATS.values())
     return f"{', '.join(others)} {last} {final}"
+
+
+def open_picture(data: bytes) -> ImageFile.ImageFile:
+    """A picture file that Pillow has looked at and not yet decoded; of one of ``FORMATS``."""
+    return Image.open(io.BytesIO(data), formats=tuple(FORMATS))

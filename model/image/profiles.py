@@ -6,6 +6,7 @@ ICC.1:2001-04 (version 2.4): three primaries or grey, and one tone curve.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from model.errors import ImageError
 Chromaticities = tuple[float, ...]
 """x and y of red, green, blue and white: eight numbers."""
 
+PRIMARIES, CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
+MAX_TAGS = 100
+"""Tags of a profile that is looked at."""
 _D65 = (0.3127, 0.3290)
 SRGB: Chromaticities = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65)
 _D50_XYZ = np.array([0.9642, 1.0, 0.8249])
@@ -68,17 +72,40 @@ def make_profile(chromaticities: Chromaticities | None, *, gamma: float | None) 
         matrix = _to_xyz(chromaticities)
         if matrix is None:
             return None
-        tags = [(name + b"XYZ", _xyz(matrix[:, i])) for i, name in enumerate((b"r", b"g", b"b"))]
-        tags += [(name + b"TRC", curve) for name in (b"r", b"g", b"b")]
-    tags.append((b"wtpt", _xyz(_D50_XYZ)))
+        tags = [(name, _xyz(matrix[:, i])) for i, name in enumerate(PRIMARIES)]
+        tags += [(name, curve) for name in CURVES]
+    return profile_of_tags(b"GRAY" if chromaticities is None else b"RGB ", tags)
+
+
+def profile_of_tags(space: bytes, tags: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A profile of a screen with these tags, name and content, and a white point.
+
+    Args:
+        space: of the colours, four letters.
+    """
+    tags = [*tags, (b"wtpt", _xyz(_D50_XYZ))]
     table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, content in tags:
         table += name + struct.pack(">II", start + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    space = b"GRAY" if chromaticities is None else b"RGB "
     header = struct.pack(">I4x4s4s4s4s", start + len(body), b"\2\x40\0\0", b"mntr", space, b"XYZ ")
     header += struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz(_D50_XYZ)[8:] + bytes(48)
     return header + table + body
+
+
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    """The tags of a profile, as far as they lie in it."""
+    found: dict[bytes, bytes] = {}
+    count = min(int.from_bytes(profile[128:132], "big"), MAX_TAGS)
+    for at in range(132, min(132 + 12 * count, len(profile) - 11), 12):
+        name, start, size = struct.unpack_from(">4sII", profile, at)
+        found.setdefault(name, profile[start : start + size])
+    return found
+
+
+def srgb_curve() -> bytes:
+    """The tone curve of sRGB, as a tag holds it."""
+    return _curve(None)
 
 
 def _to_xyz(chromaticities: Chromaticities) -> NDArray[np.float64] | None:

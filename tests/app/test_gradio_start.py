@@ -68,16 +68,37 @@ def test_an_address_that_this_machine_lacks_is_named(monkeypatch: pytest.MonkeyP
     assert "cannot be listened on" in said
 
 
+def gunicorn_refusal(**variables: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "flask_app:app"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(free_port()), **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 4
+    return ended.stderr.splitlines()[-1]
+
+
 def test_gunicorn_names_a_taken_port_in_its_last_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        command = [sys.executable, "-m", "gunicorn", "flask_app:app"]
-        environment = {**os.environ, "PORT": port}
-        ended = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-        )
-    assert ended.returncode == 4
-    assert ended.stderr.splitlines()[-1].startswith(f"error: 127.0.0.1:{port} is taken by another program.")
+        said = gunicorn_refusal(PORT=port)
+    assert said.startswith(f"error: 127.0.0.1:{port} is taken by another program.")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MAX_RUNNING", "0", "error: MAX_RUNNING is '0'"),
+        ("CHECKPOINT", "/nowhere", "error: There is no folder /nowhere."),
+    ],
+)
+def test_gunicorn_names_a_setting_in_its_last_line_wherever_it_is_found_wrong(
+    variable: str, value: str, said: str
+) -> None:
+    assert gunicorn_refusal(**{variable: value}).startswith(said)
 
 
 @pytest.mark.parametrize("host", ["[::1]", "::"])

@@ -60,6 +60,19 @@ def test_every_post_counts_also_one_that_is_refused(
     assert answer.status_code == 200, "whoever has a key has a count of his own"
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sdn_any"}])
+def test_posts_count_while_the_keys_cannot_be_read(
+    predictor: Predictor, tmp_path: Path, keys: dict[str, object], headers: dict[str, str]
+) -> None:
+    key = add_key(tmp_path / "keys", "ward-7")
+    client = limited(predictor, **keys)
+    (tmp_path / "keys").rename(tmp_path / "moved")
+    status = 503 if headers else 401
+    answers = [client.post("/api/v1/predict", headers=headers).status_code for _ in range(4)]
+    assert answers == [*[status] * 3, 429]
+    assert client.get("/healthz", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("told", "together"),
     [
@@ -142,3 +155,22 @@ def test_an_answer_that_cannot_be_audited_is_withheld_if_so_wished(
     assert client.get("/").status_code == 200
     log.parent.mkdir()
     assert send("/api/v1/predict").status_code == 200
+
+
+def test_nobody_is_signed_in_by_an_answer_that_was_withheld(
+    predictor: Predictor, tmp_path: Path, keys: dict[str, object]
+) -> None:
+    key = add_key(tmp_path / "keys", "ward-7")
+    log = tmp_path / "folder" / "audit"
+    log.parent.mkdir()
+    sessions = tmp_path / "sessions"
+    settings = Settings(port=8000, audit_log=str(log), audit_required=True, sessions_folder=sessions, **keys)  # type: ignore[arg-type]
+    client = create_app(settings, predictor).test_client()
+    log.parent.rename(tmp_path / "moved")
+    answer = client.post("/sign-in", data={"key": key})
+    assert answer.status_code == 503
+    assert "Set-Cookie" not in answer.headers
+    assert client.get("/").headers["Location"].startswith("/sign-in")
+    log.parent.mkdir()
+    assert client.post("/sign-in", data={"key": key}).status_code == 303
+    assert client.get("/").status_code == 200

@@ -76,6 +76,7 @@ def test_upload_without_javascript(open_page: Open, flask_address: str) -> None:
     page.set_input_files("#image", PHOTO)
     page.get_by_role("button", name="Look at it").click()
     page.wait_for_selector("#answer #verdict")
+    page.wait_for_load_state()  # the style sheet hides what needs the script
     assert page.locator("#preview img").is_visible()
     assert page.locator("#heat").is_visible()
     assert not page.locator("#heat-strength").is_visible()

@@ -61,6 +61,12 @@ def test_a_number_that_is_not_finite_is_refused_by_name(folder: Path, name: str,
     assert "damaged" in caught.value.hint
 
 
+def test_a_number_of_64_bits_that_is_too_large_for_the_network_is_refused_by_name(folder: Path) -> None:
+    change(folder, BIAS, lambda tensor: set_first(1e300)(tensor.double()))
+    with pytest.raises(CheckpointError, match=rf"{BIAS} in .* holds 1e\+300 .*not finite in float32"):
+        find(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "dtype", "words"),
     [

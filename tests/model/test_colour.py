@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import encode, make_picture
 from heif_made import heif, hevc
-from hostile import png, png_chunk
+from hostile import png_chunk
 from PIL import Image
 from profiles_made import (
     SPACES,
@@ -242,17 +242,6 @@ def test_what_a_png_tells_of_its_colours(chunks: list[tuple[bytes, bytes]], spac
 )
 def test_what_a_png_tells_that_is_sRGB_or_nothing(chunks: list[tuple[bytes, bytes]]) -> None:
     assert same(read_image(png_with(*chunks)), PICTURE)
-
-
-def test_16_bits_of_linear_light() -> None:
-    rows = (from_linear_inverse(np.asarray(PICTURE, float) / 255) * 65535 + 0.5).astype(">u2")
-    data = png(96, 72, depth=16, colour=2, rows=b"".join(b"\0" + row.tobytes() for row in rows))
-    got = read_image(data[:33] + png_chunk(*LINEAR) + data[33:])
-    assert difference(got, PICTURE) < 1
-
-
-def from_linear_inverse(numbers: np.ndarray) -> np.ndarray:
-    return np.where(numbers <= 0.04045, numbers / 12.92, ((numbers + 0.055) / 1.055) ** 2.4)
 
 
 def test_grey_png_of_linear_light() -> None:

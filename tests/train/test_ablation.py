@@ -55,9 +55,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ablate(folder: Path, data: Path, *more: str) -> str:
+def ablate(folder: Path, data: Path, *more: str, **changes: object) -> str:
     plan = folder / "plan.yaml"
-    plan.write_text(yaml.safe_dump(PLAN))
+    plan.write_text(yaml.safe_dump(PLAN | changes))
     words = ["ablate", "--plan", str(plan), "--data", str(data), "--init", "random"]
     words += [
         "--output",
@@ -92,6 +92,13 @@ def test_rows_are_measured_once_and_stand_in_the_table(data: Path, tmp_path: Pat
     assert "Not measured yet" not in whole
     low, high = sorted([0.123, other["validation"]["all"]["balanced_accuracy"]])
     assert f"({low:.3f} to {high:.3f})" in whole
+
+
+def test_without_pictures_that_are_not_skin_nothing_is_said_of_them(data: Path, tmp_path: Path) -> None:
+    table = ablate(tmp_path, data, "--only", "Loss/plain", not_skin=[])
+    figures = json.loads((tmp_path / "runs" / "loss-plain-0.json").read_text())
+    assert figures["rejection"] == {"auroc": None, "fpr95": None}
+    assert "| – | 2 |" in table
 
 
 def test_a_left_out_source_is_not_trained_on(data: Path, tmp_path: Path) -> None:

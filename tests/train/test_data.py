@@ -230,6 +230,12 @@ def test_a_table_without_pictures_lists_its_columns(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_column_of_numbers_called_image_is_no_pictures(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"image": [1, 2], "label": SOME[:2]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"column image of .* holds no pictures \(Value\('int64'\)\)"):
+        load(tmp_path, "train")
+
+
 def test_validation_is_carved_from_train_by_class_and_group(tmp_path: Path) -> None:
     make_parquet(tmp_path, {"train": 160}, labels=SOME, group_size=2)
 

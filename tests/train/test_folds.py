@@ -79,7 +79,7 @@ def test_a_class_of_one_group_stays_in_train_and_it_is_said(
 
 
 @pytest.mark.parametrize("column", ["group", "lesion_id", "patient_id"])
-@pytest.mark.parametrize("empty", ["", " ", "nan", "NaN", "None", None])
+@pytest.mark.parametrize("empty", ["", " ", "nan", "NaN", "None", "unknown", None])
 def test_rows_without_a_group_are_related_to_nothing(tmp_path: Path, column: str, empty: str | None) -> None:
     write(tmp_path, ["A", "B"] * 10, **{column: [empty] * 18 + ["x", "x"]})
     assert list(load_split([str(tmp_path)], "train", labels=AB)["group"]) == [None] * 18 + ["x"] * 2

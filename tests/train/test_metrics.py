@@ -118,6 +118,8 @@ def test_detection_at_its_best_its_worst_and_without_knowledge() -> None:
     assert detection_metrics(low, high) == {"auroc": 1.0, "fpr95": 0.0}
     assert detection_metrics(high, low) == {"auroc": 0.0, "fpr95": 1.0}
     assert detection_metrics(low, low) == {"auroc": 0.5, "fpr95": 1.0}
+    for skin, other in ((low, low[:0]), (low[:0], low), (low[:0], low[:0])):
+        assert detection_metrics(skin, other) == {"auroc": None, "fpr95": None}
 
 
 def test_intervals_hold_the_figures_and_are_the_same_each_time() -> None:

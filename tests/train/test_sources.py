@@ -148,11 +148,15 @@ def test_a_mask_under_the_name_of_a_public_sets_photo_is_refused_and_a_copy_is_n
         load_split([str(tmp_path)], "train", labels=HAM)
 
 
-@pytest.mark.parametrize("name", ["photo.png", "photo_mask.jpg", "photo_segmentation.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["photo.png", "photo_mask.jpg", "photo_segmentation.png", "masks/photo.png", "more/masks/photo_seg.png"],
+)
 def test_a_mask_beside_its_photo_is_refused_and_a_second_photo_is_not(tmp_path: Path, name: str) -> None:
     for label in AB:
         (tmp_path / "train" / label).mkdir(parents=True)
         make_picture(seed=1).save(tmp_path / "train" / label / "photo.jpg")
+    (tmp_path / "train" / "A" / name).parent.mkdir(parents=True, exist_ok=True)
     make_picture(seed=2).save(tmp_path / "train" / "A" / name)
     assert len(load_split([str(tmp_path)], "train", labels=AB)) == 3
     mask().save(tmp_path / "train" / "A" / name)

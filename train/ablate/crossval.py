@@ -90,8 +90,8 @@ def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -
     }
     path = folder / "crossval.json"
     write_json(path, result)
-    main_figures = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
-    print(json.dumps(main_figures, allow_nan=False))
+    printed = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
+    print(json.dumps(printed, allow_nan=False))
     return path
 
 

@@ -79,13 +79,16 @@ def _left_out_columns(first: Figures) -> dict[str, Sequence[str | int]]:
     return columns
 
 
-def _value(figures: Any, path: Sequence[str | int]) -> float:
+def _value(figures: Any, path: Sequence[str | int]) -> float | None:
     for step in path:
         figures = figures[step]
-    return float(figures)
+    return None if figures is None else float(figures)
 
 
-def _cell(values: Sequence[float]) -> str:
+def _cell(found: Sequence[float | None]) -> str:
+    values = [value for value in found if value is not None]
+    if not values:
+        return "–"
     mean = sum(values) / len(values)
     return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({min(values):.3f} to {max(values):.3f})"
 

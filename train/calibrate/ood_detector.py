@@ -101,7 +101,8 @@ def choose(
     best, names = None, [str(name) for name in np.unique(sources)]
     for detector in found:
         ours, theirs = detector.score(skin), detector.score(others)
-        aurocs = {name: detection_metrics(ours, theirs[sources == name])["auroc"] for name in names}
+        told = {name: detection_metrics(ours, theirs[sources == name])["auroc"] for name in names}
+        aurocs = {name: auroc for name, auroc in told.items() if auroc is not None}
         table[detector.name] = aurocs
         if best is None or np.mean(list(aurocs.values())) > np.mean(list(table[best.name].values())):
             best = dataclasses.replace(detector, reference=np.sort(ours))

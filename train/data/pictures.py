@@ -102,18 +102,19 @@ def the_one(files: Sequence[Path]) -> Path:
     return first
 
 
-def refuse_masks(files: Iterable[Path]) -> None:
+def refuse_masks(folder: Path, files: Iterable[Path]) -> None:
     """Raises ``DataError`` where a mask lies beside its photo and would be taken for another picture.
 
     A mask has the photo's name with another ending, or with ``_mask`` or ``_segmentation`` after it, and
-    shows black and white alone.
+    shows black and white alone. What lies further down in a folder ``SPLIT/CLASS/`` lies beside it.
     """
-    beside: dict[tuple[Path, str], list[Path]] = {}
+    beside: dict[tuple[tuple[str, ...], str], list[Path]] = {}
     for file in files:
+        place = file.relative_to(folder).parts[:-1][:2]
         mask = _MASK.fullmatch(file.stem)
-        beside.setdefault((file.parent, file.stem), []).append(file)
+        beside.setdefault((place, file.stem), []).append(file)
         if mask:
-            beside.setdefault((file.parent, mask["photo"]), []).append(file)
+            beside.setdefault((place, mask["photo"]), []).append(file)
     for (_, name), same in beside.items():
         if len(same) < 2 or all(file.stem != name for file in same):
             continue

@@ -184,7 +184,7 @@ def _picture_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def _load_pictures(folder: Path, files: Sequence[Path], labels: Sequence[str] | None) -> datasets.Dataset:
-    refuse_masks(files)
+    refuse_masks(folder, files)
     columns: dict[str, list] = {"image": [image_of(file) for file in files]}
     types = {"image": datasets.Image(decode=False)}
     parts = [file.relative_to(folder).parts for file in files]

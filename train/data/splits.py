@@ -181,7 +181,13 @@ def _canonical(
             f"{source} has the columns {', '.join(dataset.column_names)}, but none called image.",
             hint="Name the column with the pictures 'image'.",
         )
-    dataset = dataset.cast_column("image", datasets.Image(decode=False))
+    try:
+        dataset = dataset.cast_column("image", datasets.Image(decode=False))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise DataError(
+            f"The column image of {shown(source)} holds no pictures ({dataset.features['image']}).",
+            hint="Store encoded pictures, or the paths of picture files.",
+        ) from error
     columns = {
         "label": [NO_LABEL] * len(dataset) if labels is None else _labels(dataset, source, labels, strict),
         "id": _ids(dataset),

@@ -17,8 +17,8 @@ _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 _TYPE = re.compile(
     r"(?:fitzpatrick|fst|phototype|skin|type|\s)*(?:(?P<roman>[iv]+)|(?P<number>\d+(?:\.0*)?))"
 )
-UNSTATED = ("0", "0.0", "-1", "-1.0", "unknown")
-_MISSING = {"", "nan", "none", "null", "na", "n/a", "nat", "<na>"}
+UNSTATED = ("0", "0.0", "-1", "-1.0")
+_MISSING = {"", "nan", "none", "null", "na", "n/a", "nat", "<na>", "unknown"}
 
 
 def known(value: object) -> str | None:

@@ -155,15 +155,18 @@ def _in_top3(probabilities: Floats, labels: Ints) -> NDArray[np.bool_]:
     return (top3 == labels[:, None]).any(axis=1)
 
 
-def detection_metrics(skin: Floats, other: Floats) -> dict[str, float]:
+def detection_metrics(skin: Floats, other: Floats) -> dict[str, float | None]:
     """How well a score tells other pictures from skin; higher means more out of place.
 
     Args:
         skin, other: scores, (N,) and (M,).
 
     Returns:
-        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted.
+        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted; None where
+        either has no score.
     """
+    if not len(skin) or not len(other):
+        return {"auroc": None, "fpr95": None}
     truth = np.concatenate([np.ones(len(skin)), np.zeros(len(other))])
     acceptance = -np.concatenate([skin, other])
     accepted_other, accepted_skin, _ = roc_curve(truth, acceptance, drop_intermediate=False)
