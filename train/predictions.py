@@ -14,7 +14,7 @@ from model.config import ModelConfig
 from model.decision.calibration import softmax
 from model.decision.malignancy import malignant_probability
 from model.decision.ood import Detector
-from model.decision.rejection import detection_margin, max_probability, rejection_margin
+from model.decision.rejection import detected, max_probability, rejected
 from model.labels import NO_CONDITION, condition
 
 Floats = NDArray[np.float64]
@@ -146,11 +146,11 @@ class Predictions:
 
     def rejected(self, config: ModelConfig) -> Bools:
         """Where a criterion of the rejection rule fires, (N,)."""
-        return rejection_margin(self.probabilities, config, self.unusualness) > 0
+        return rejected(self.probabilities, config, self.unusualness)
 
     def detected(self, config: ModelConfig) -> Bools:
         """Where the verdict is ``rejected`` or ``no_condition``, (N,)."""
-        return detection_margin(self.probabilities, config, self.unusualness) > 0
+        return detected(self.probabilities, config, self.unusualness)
 
     def warned(self, config: ModelConfig) -> Bools:
         """Where the advice to see a doctor comes first, (N,)."""

@@ -32,10 +32,12 @@ def fit_rule(predictions: Predictions, model_config: ModelConfig, aims: Aims) ->
     temperature = fit_temperature(predictions.logits, predictions.targets)
     predictions = predictions.at_temperature(temperature)
     ill = predictions.take(predictions.has_condition)
-    thresholds = choose_thresholds(
-        ill.probabilities, model_config, keep=aims.keep, unusualness=ill.unusualness
+    rule = choose_thresholds(
+        ill.probabilities,
+        dataclasses.replace(model_config, temperature=temperature),
+        keep=aims.keep,
+        unusualness=ill.unusualness,
     )
-    rule = dataclasses.replace(model_config, temperature=temperature, **thresholds._asdict())
     kept = predictions.take(~predictions.rejected(rule))
     malignant = predictions.take(predictions.malignant)
     return dataclasses.replace(
