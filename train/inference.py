@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import datasets
 import numpy as np
 import torch
@@ -11,43 +9,36 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.config import ModelConfig
+from model.decision.ood import Detector
 from model.network import SkinDiseaseNet
 from train.data.loader import eval_loader
 from train.distributed import gather_rows, is_main, own_rows
-
-
-class Outputs(NamedTuple):
-    """One row a picture.
-
-    Attributes:
-        logits: uncalibrated, (N, K).
-        features: the backbone's last map averaged over its places, (N, C).
-    """
-
-    logits: NDArray[np.float64]
-    features: NDArray[np.float32]
+from train.predictions import Predictions
 
 
 @torch.no_grad()
-def predict_outputs(
+def predict_rows(
     network: SkinDiseaseNet,
     rows: datasets.Dataset,
     config: ModelConfig,
     *,
     device: torch.device,
     what: str,
+    detector: Detector | None = None,
     batch_size: int = 32,
     num_workers: int = 2,
     bf16: bool = False,
-) -> Outputs:
-    """Of every row, in order.
+) -> Predictions:
+    """The predictions for every row, in order, with logits and features.
 
     Every process of a launcher must call it: each computes its share, and all get the whole result.
 
     Args:
         network: is put into eval mode and moved to ``device``.
         rows: as ``train.data.splits.load_split`` gives them.
+        config: of the network; its temperature gives the probabilities.
         what: for the progress bar.
+        detector: says how unusual the pictures are.
         bf16: compute the backbone in bfloat16.
     """
     network.to(device).eval()
@@ -57,12 +48,15 @@ def predict_outputs(
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for images, _ in tqdm(loader, desc=what, unit="batch", leave=False, disable=not is_main()):
             images = images.to(device).to(memory_format=torch.channels_last)
-            features = network.forward_features(images)  # (B, C, h, w)
-            logits = network.forward_head(features).float()
-            pooled = features.float().mean(dim=(2, 3))
+            maps = network.forward_features(images)  # (B, C, h, w)
+            logits = network.forward_head(maps).float()
+            pooled = maps.float().mean(dim=(2, 3))
             own += zip(logits.cpu().numpy().astype(np.float64), pooled.cpu().numpy(), strict=True)
     gathered = gather_rows(len(rows), own)
-    return Outputs(
+    return Predictions.of_rows(
+        rows,
+        config,
         np.asarray([logits for logits, _ in gathered]).reshape(len(rows), len(config.labels)),
         np.asarray([features for _, features in gathered], dtype=np.float32),
+        detector,
     )

@@ -25,7 +25,7 @@ from model.network import SkinDiseaseNet
 from model.runtime.device import trusted_device
 from train.config import TrainConfig
 from train.fit.network import create_network
-from train.inference import predict_outputs
+from train.inference import predict_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,7 +87,7 @@ def cached_features(
         chunk = range(start, min(start + _CHUNK, len(rows)))
         if stored is not None and not np.isnan(stored[chunk]).any():
             continue
-        new = predict_outputs(network, rows.select(chunk), config, device=chosen, what="pictures").features
+        new = predict_rows(network, rows.select(chunk), config, device=chosen, what="pictures").features
         if stored is None:
             stored = _empty(file, (len(rows), new.shape[1]))
         stored[chunk] = new

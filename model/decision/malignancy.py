@@ -47,21 +47,20 @@ def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malig
 
 
 def choose_malignant_bound(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], config: ModelConfig, *, sensitivity: float
+    probabilities: NDArray[np.float64], config: ModelConfig, *, sensitivity: float
 ) -> float:
-    """The largest bound that a wanted share of the pictures of labels that may be cancer reach.
+    """The largest bound that a wanted share of the pictures of classes that may be cancer reach.
 
     Args:
-        probabilities: calibrated, (N, K), of the validation split. labels: true class numbers, (N,).
-        config: names the labels.
-        sensitivity: share of those pictures, 0 to 1.
+        probabilities: calibrated, (N, K), of those pictures of the validation split.
+        config: names the classes.
+        sensitivity: share of them, 0 to 1.
 
     Returns:
-        A summed probability; 1.0, which never fires, where no picture has such a label.
+        A summed probability; 1.0, which never fires, without pictures.
     """
-    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
-    if not ours.any():
+    if not len(probabilities):
         return 1.0
-    falling = np.sort(malignant_probability(probabilities[ours], config))[::-1]
+    falling = np.sort(malignant_probability(probabilities, config))[::-1]
     needed = int(np.ceil(sensitivity * len(falling) - 1e-9))
     return float(falling[max(needed, 1) - 1])

@@ -7,7 +7,8 @@ features, and a fourth at both, since each knows pictures that the other does no
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from model.labels import NO_CONDITION
 
 Verdict = Literal["condition", "uncertain", "no_condition", "rejected"]
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,48 +42,9 @@ def normalized_entropy(probabilities: Array) -> Array:
     return -(probabilities * np.log(safe)).sum(axis=-1) / np.log(probabilities.shape[-1])
 
 
-def dual_margin(probabilities: Array, config: ModelConfig) -> Array:
-    """How far the paper's two criteria are from firing, (..., K) → (...); above 0 exactly where one does.
-
-    Each criterion's distance to its threshold, relative to the room it has there; the larger one counts.
-    """
-    low = max(config.min_max_probability, 1e-6)
-    room = max(1.0 - config.max_normalized_entropy, 1e-6)
-    confidence = (config.min_max_probability - max_probability(probabilities)) / low
-    entropy = (normalized_entropy(probabilities) - config.max_normalized_entropy) / room
-    return np.maximum(confidence, entropy)
-
-
-def rejection_margin(probabilities: Array, config: ModelConfig, unusualness: Array | None = None) -> Array:
-    """As ``dual_margin``, for the whole rule.
-
-    Args:
-        probabilities: calibrated, (..., K).
-        config: has the thresholds.
-        unusualness: of the same pictures, (...), as ``model.decision.ood`` gives it; None where the
-            checkpoint has no detector.
-    """
-    margin = dual_margin(probabilities, config)
-    if unusualness is None:
-        return margin
-    limit, most = _surprise(config.max_unusualness), _surprise(1.0)
-    margin = np.maximum(margin, (_surprise(unusualness) - limit) / np.maximum(most - limit, 1e-6))
-    if NO_CONDITION not in config.labels:
-        return margin
-    beyond = not_skin(probabilities, config, unusualness) - config.max_not_skin
-    return np.maximum(margin, beyond / max(1.0 - config.max_not_skin, 1e-6))
-
-
-def _surprise(unusualness: Array | float) -> Array:
+def surprise(unusualness: Array | float) -> Array:
     """Rising with it, so that 99 of 100 is as far from 9 of 10 as that is from none."""
     return -np.log(1.001 - np.asarray(unusualness))
-
-
-def detection_margin(probabilities: Array, config: ModelConfig, unusualness: Array | None = None) -> Array:
-    """Above 0 exactly where the verdict is ``rejected`` or ``no_condition``; see ``rejection_margin``."""
-    return np.maximum(
-        rejection_margin(probabilities, config, unusualness), unknown_margin(probabilities, config)
-    )
 
 
 def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
@@ -91,9 +54,9 @@ def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Ar
     ``Unknown_Normal``.
     """
     if NO_CONDITION not in config.labels:
-        return _surprise(unusualness)
+        return surprise(unusualness)
     unknown = np.clip(probabilities[..., config.labels.index(NO_CONDITION)], 1e-3, 1 - 1e-3)
-    return _surprise(unusualness) + np.log(unknown / (1 - unknown))
+    return surprise(unusualness) + np.log(unknown / (1 - unknown))
 
 
 def not_skin(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
@@ -117,104 +80,160 @@ def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
     return probabilities[..., unknown] - np.delete(probabilities, unknown, axis=-1).max(axis=-1)
 
 
+class Rule(NamedTuple):
+    """One row of the rejection rule's table.
+
+    Attributes:
+        score: of calibrated probabilities (..., K), a configuration and unusualness (...) → (...), 0 to 1.
+        threshold: the field of ``ModelConfig`` that the score is held against.
+        direction: 1 where a score above the threshold fires, -1 where one below it does.
+        scale: rising; margins are distances on it.
+    """
+
+    score: Callable[[Array, ModelConfig, Array], Array]
+    threshold: str
+    direction: Literal[-1, 1]
+    scale: Callable[[Array | float], Array] = np.asarray
+
+
+RULES: dict[str, Rule] = {
+    "max_probability": Rule(lambda p, config, unusual: max_probability(p), "min_max_probability", -1),
+    "normalized_entropy": Rule(lambda p, config, unusual: normalized_entropy(p), "max_normalized_entropy", 1),
+    "unusualness": Rule(lambda p, config, unusual: unusual, "max_unusualness", 1, surprise),
+    "not_skin": Rule(lambda p, config, unusual: not_skin(p, config, unusual), "max_not_skin", 1),
+}
+"""Every criterion by name; a picture is rejected where one of those that apply fires."""
+
+
+def applicable(config: ModelConfig, unusualness: Array | float | None) -> dict[str, Rule]:
+    """The paper's two criteria; with a detector the third, and the fourth if there is ``Unknown_Normal``."""
+    absent = set()
+    if unusualness is None:
+        absent |= {"unusualness", "not_skin"}
+    if NO_CONDITION not in config.labels:
+        absent.add("not_skin")
+    return {name: rule for name, rule in RULES.items() if name not in absent}
+
+
+def scores(
+    probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
+) -> dict[str, Array]:
+    """The score of each criterion that applies, (...).
+
+    Args:
+        probabilities: calibrated, (..., K).
+        config: names the classes.
+        unusualness: of the same pictures, (...), as ``model.decision.ood`` gives it; None where the
+            checkpoint has no detector.
+    """
+    unusual = np.asarray(0.0 if unusualness is None else unusualness)
+    rules = applicable(config, unusualness)
+    return {name: rule.score(probabilities, config, unusual) for name, rule in rules.items()}
+
+
+def fired(name: str, score: Array, config: ModelConfig) -> Flags:
+    """Where the score of a criterion is beyond its threshold, (...)."""
+    rule = RULES[name]
+    return np.asarray(rule.direction * (score - getattr(config, rule.threshold)) > 0)
+
+
+def rejected(probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None) -> Flags:
+    """Where a criterion fires, (...); arguments as for ``scores``."""
+    found = scores(probabilities, config, unusualness)
+    return np.any([fired(name, score, config) for name, score in found.items()], axis=0)
+
+
+def detected(probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None) -> Flags:
+    """Where the verdict is ``rejected`` or ``no_condition``, (...); arguments as for ``scores``."""
+    return rejected(probabilities, config, unusualness) | (unknown_margin(probabilities, config) > 0)
+
+
+def rejection_margin(
+    probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
+) -> Array:
+    """How far the rule is from firing, (...), above 0 exactly where it does; arguments as for ``scores``.
+
+    Each criterion's distance to its threshold, relative to the room it has beyond; the largest one counts.
+    """
+    margins = []
+    for name, score in scores(probabilities, config, unusualness).items():
+        _, threshold, direction, scale = RULES[name]
+        limit, end = scale(getattr(config, threshold)), scale((1.0 + direction) / 2)
+        room = np.maximum(direction * (end - limit), 1e-6)
+        margins.append(direction * (scale(score) - limit) / room)
+    return np.max(margins, axis=0)
+
+
+def detection_margin(
+    probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
+) -> Array:
+    """As ``rejection_margin``, of the verdicts ``rejected`` and ``no_condition`` together."""
+    return np.maximum(
+        rejection_margin(probabilities, config, unusualness), unknown_margin(probabilities, config)
+    )
+
+
 def criteria(
     probabilities: Array, config: ModelConfig, unusualness: float | None = None
 ) -> tuple[Criterion, ...]:
-    """The criteria for one picture.
-
-    Args:
-        probabilities: calibrated, (K,).
-        config: has the thresholds.
-        unusualness: 0 to 1; None where the checkpoint has no detector, and then there are two criteria.
-    """
-    confidence = float(max_probability(probabilities))
-    entropy = float(normalized_entropy(probabilities))
-    low, high = config.min_max_probability, config.max_normalized_entropy
-    found = [
-        Criterion("max_probability", confidence, low, confidence < low),
-        Criterion("normalized_entropy", entropy, high, entropy > high),
-    ]
-    if unusualness is not None:
-        limit = config.max_unusualness
-        found.append(Criterion("unusualness", float(unusualness), limit, bool(unusualness > limit)))
-        if NO_CONDITION in config.labels:
-            signs, limit = (
-                float(not_skin(probabilities, config, np.asarray(unusualness))),
-                config.max_not_skin,
-            )
-            found.append(Criterion("not_skin", signs, limit, signs > limit))
-    return tuple(found)
+    """The criteria for one picture; arguments as for ``scores``, of the shapes (K,) and ()."""
+    return tuple(
+        Criterion(
+            name, float(score), getattr(config, RULES[name].threshold), bool(fired(name, score, config))
+        )
+        for name, score in scores(probabilities, config, unusualness).items()
+    )
 
 
 def verdict(probabilities: Array, config: ModelConfig, unusualness: float | None = None) -> Verdict:
     """What may be said about one picture; arguments as for ``criteria``."""
-    if any(criterion.fired for criterion in criteria(probabilities, config, unusualness)):
+    if rejected(probabilities, config, unusualness):
         return "rejected"
     if unknown_margin(probabilities, config) > 0:
         return "no_condition"
     return "uncertain" if max_probability(probabilities) < config.uncertain_below else "condition"
 
 
-class Thresholds(NamedTuple):
-    """The rule's thresholds, named as in ``ModelConfig``."""
-
-    min_max_probability: float
-    max_normalized_entropy: float
-    max_unusualness: float
-    max_not_skin: float
-
-
 def choose_thresholds(
     probabilities: Array, config: ModelConfig, *, keep: float, unusualness: Array | None = None
-) -> Thresholds:
-    """Thresholds at which a share of the given pictures is neither rejected nor called ``no_condition``.
+) -> ModelConfig:
+    """The configuration with thresholds at which a share of pictures gets a condition for its verdict.
 
-    All criteria get the same quantile level, the largest at which their union, with the pictures that
-    ``unknown_margin`` turns away anyhow, is at most ``1 - keep`` of the pictures; no criterion is favoured.
+    So many of them are neither rejected nor called ``no_condition``. All criteria get the same quantile
+    level, the largest at which their union, with the pictures that ``unknown_margin`` turns away anyhow, is
+    at most ``1 - keep`` of the pictures; no criterion is favoured. Criteria that do not apply, and all of
+    them without pictures, get the threshold that rejects nothing.
 
     Args:
         probabilities: calibrated, (N, K), of pictures that show a condition.
-        config: names the labels.
+        config: names the classes; its own thresholds do not count.
         keep: share to keep, 0 to 1.
         unusualness: of the same pictures, (N,); None without a detector.
-
-    Returns:
-        The thresholds; without pictures those that reject nothing.
     """
-    limits = {
-        "min_max_probability": 0.0,
-        "max_normalized_entropy": 1.0,
-        "max_unusualness": 1.0,
-        "max_not_skin": 1.0,
-    }
+    limits: dict[str, Any] = {rule.threshold: (1.0 + rule.direction) / 2 for rule in RULES.values()}
     if not len(probabilities):
-        return Thresholds(**limits)
-    scores = {
-        "min_max_probability": -max_probability(probabilities),
-        "max_normalized_entropy": normalized_entropy(probabilities),
-    }
-    if unusualness is not None:
-        scores["max_unusualness"] = unusualness
-        if NO_CONDITION in config.labels:
-            scores["max_not_skin"] = not_skin(probabilities, config, unusualness)
-    falling = {name: np.sort(score)[::-1] for name, score in scores.items()}
+        return dataclasses.replace(config, **limits)
+    found = scores(probabilities, config, unusualness)
+    away = {name: RULES[name].direction * score for name, score in found.items()}
+    falling = {name: np.sort(values)[::-1] for name, values in away.items()}
     lost = unknown_margin(probabilities, config) > 0
     allowed = int(np.floor((1.0 - keep) * len(probabilities) + 1e-9))
     best = 0
     for rank in range(allowed + 1):
-        fired = [scores[name] > values[rank] for name, values in falling.items()]
-        if np.any([*fired, lost], axis=0).sum() <= allowed:
+        beyond = [away[name] > values[rank] for name, values in falling.items()]
+        if np.any([*beyond, lost], axis=0).sum() <= allowed:
             best = rank
-    limits |= {name: float(values[best]) for name, values in falling.items()}
-    return Thresholds(**{**limits, "min_max_probability": abs(limits["min_max_probability"])})
+    for name, values in falling.items():
+        limits[RULES[name].threshold] = float(RULES[name].direction * values[best])
+    return dataclasses.replace(config, **limits)
 
 
-def choose_uncertain_bound(probabilities: Array, labels: NDArray[np.int64], *, accuracy: float) -> float:
+def choose_uncertain_bound(probabilities: Array, targets: NDArray[np.int64], *, accuracy: float) -> float:
     """The smallest bound above which answers are right at least this often.
 
     Args:
         probabilities: calibrated, (N, K), of the accepted pictures.
-        labels: true class numbers, (N,).
+        targets: true class numbers, (N,).
         accuracy: share of right answers wanted among those at or above the bound, 0 to 1.
 
     Returns:
@@ -222,7 +241,7 @@ def choose_uncertain_bound(probabilities: Array, labels: NDArray[np.int64], *, a
     """
     confidence = max_probability(probabilities)
     order = np.argsort(-confidence, kind="stable")
-    right = np.cumsum((probabilities.argmax(axis=-1) == labels)[order]) / np.arange(1, len(order) + 1)
+    right = np.cumsum((probabilities.argmax(axis=-1) == targets)[order]) / np.arange(1, len(order) + 1)
     last = np.append(np.diff(confidence[order]) != 0, True)  # equal answers fall on one side of a bound
     enough = np.flatnonzero((right >= accuracy) & last)
     return float(confidence[order[enough[-1]]]) if len(enough) else 1.0

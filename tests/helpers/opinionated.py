@@ -14,12 +14,12 @@ from datasets_made import class_picture, make_rows, write_parquet
 from app.prediction import Prediction
 from app.predictor import Predictor
 from model import checkpoint
-from model.decision.calibration import softmax
 from model.decision.ood import DETECTOR
 from model.decision.rejection import max_probability, normalized_entropy
 from train.calibrate.ood_detector import candidates
 from train.data.splits import load_split
-from train.inference import Outputs, predict_outputs
+from train.inference import predict_rows
+from train.predictions import Predictions
 
 ROWS = make_rows(48, group_size=1)
 for number in range(0, 48, 4):  # large photos are decoded at a fraction of their size
@@ -53,21 +53,21 @@ def make_opinionated(tiny_checkpoint: Path, data: Path, folder: Path) -> Path:
     loaded = checkpoint.load(tiny_checkpoint)
     rows = load_split([str(data / "skin")], "test", labels=None)
 
-    def outputs() -> Outputs:
-        return predict_outputs(
+    def told() -> Predictions:
+        return predict_rows(
             loaded.network, rows, loaded.config, device=torch.device("cpu"), what="test", num_workers=0
         )
 
-    first, classifier = outputs().logits, loaded.network.head.classifier
+    first, classifier = told().logits, loaded.network.head.classifier
     with torch.no_grad():
         scale = torch.from_numpy(2 / first.std(axis=0)).float()
         classifier.weight *= scale[:, None]
         classifier.bias.sub_(torch.from_numpy(first.mean(axis=0)).float()).mul_(scale)
-    told = outputs()
-    probabilities = softmax(told.logits, 2.0)
-    named = candidates(told.features.astype(np.float64), np.asarray(rows["label"]))
+    predictions = told().at_temperature(2.0)
+    probabilities = predictions.probabilities
+    named = candidates(predictions.features.astype(np.float64), predictions.targets)
     detector = next(found for found in named if found.name == "distance to the mean")
-    rising = np.sort(detector.score(told.features))
+    rising = np.sort(detector.score(predictions.features))
     between = (rising[1:] + rising[:-1]) / 2  # so that no rounding decides how many are less unusual
     detector = dataclasses.replace(detector, reference=between)
     config = dataclasses.replace(

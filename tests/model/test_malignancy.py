@@ -17,6 +17,7 @@ from model.config import ModelConfig
 from model.decision.malignancy import choose_malignant_bound, malignancy, malignant_labels
 from train.__main__ import main
 from train.evaluate.metrics import warning_metrics
+from train.predictions import Predictions
 
 SOME = ModelConfig(labels=("Acne", "SkinCancer", "Actinic_Keratosis", "Warts"))
 DERMOSCOPY = ModelConfig(labels=("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"))
@@ -45,21 +46,21 @@ def test_their_probabilities_count_together() -> None:
 def test_the_bound_is_the_largest_that_enough_pictures_reach(sensitivity: float) -> None:
     generator = np.random.default_rng(0)
     probabilities = generator.dirichlet(np.ones(4), 300)
-    labels = generator.integers(0, 4, 300)
-    ours = np.isin(labels, (1, 2))
+    targets = generator.integers(0, 4, 300)
+    ours = np.isin(targets, (1, 2))
     reached = probabilities[ours][:, [1, 2]].sum(axis=1)
-    bound = choose_malignant_bound(probabilities, labels, SOME, sensitivity=sensitivity)
+    bound = choose_malignant_bound(probabilities[ours], SOME, sensitivity=sensitivity)
     assert (reached >= bound).mean() >= sensitivity
     assert (reached > bound).mean() < sensitivity
-    counts = warning_metrics(probabilities, labels, dataclasses.replace(SOME, malignant_from=bound))
+    predictions = Predictions.of(SOME.labels, probabilities, targets)
+    counts = warning_metrics(predictions, dataclasses.replace(SOME, malignant_from=bound))
     assert counts is not None
     assert counts["malignant_warned"] == (reached >= bound).sum()
     assert counts["malignant"] + counts["others"] == 300
 
 
 def test_without_such_pictures_the_advice_never_comes_first() -> None:
-    probabilities = np.full((5, 4), 0.25)
-    assert choose_malignant_bound(probabilities, np.zeros(5, int), SOME, sensitivity=0.95) == 1.0
+    assert choose_malignant_bound(np.empty((0, 4)), SOME, sensitivity=0.95) == 1.0
 
 
 def test_a_checkpoint_is_calibrated_anew(

@@ -17,9 +17,11 @@ from model.decision.rejection import (
     choose_thresholds,
     choose_uncertain_bound,
     criteria,
+    detected,
     detection_margin,
     max_probability,
     normalized_entropy,
+    rejected,
     rejection_margin,
     unknown_margin,
     verdict,
@@ -151,15 +153,16 @@ def test_a_checkpoint_without_that_label_never_says_no_condition() -> None:
 @pytest.mark.parametrize("keep", [0.9, 0.95, 1.0])
 def test_the_rule_as_a_whole_keeps_the_share(count: int, keep: float) -> None:
     pictures = probabilities(count, seed=count)
-    low, high, *_ = choose_thresholds(pictures, NO_UNKNOWN, keep=keep)
-    kept = (max_probability(pictures) >= low) & (normalized_entropy(pictures) <= high)
-    assert kept.mean() >= keep - 1e-12
+    rule = choose_thresholds(pictures, NO_UNKNOWN, keep=keep)
+    kept = [verdict(picture, rule) == "condition" for picture in pictures]
+    assert np.mean(kept) >= keep - 1e-12
 
 
 def test_the_thresholds_are_the_tightest_at_equal_rank() -> None:
     pictures = probabilities(400, seed=5)
     confidence, entropy = max_probability(pictures), normalized_entropy(pictures)
-    low, high, *_ = choose_thresholds(pictures, NO_UNKNOWN, keep=0.95)
+    chosen = choose_thresholds(pictures, NO_UNKNOWN, keep=0.95)
+    low, high = chosen.min_max_probability, chosen.max_normalized_entropy
     rank = int((confidence < low).sum())
     assert rank == int((entropy > high).sum()) > 0, "the criteria are to be equally strict"
     tighter_low, tighter_high = np.sort(confidence)[rank + 1], np.sort(entropy)[::-1][rank + 1]
@@ -169,8 +172,7 @@ def test_the_thresholds_are_the_tightest_at_equal_rank() -> None:
 
 def test_with_equal_pictures_none_is_rejected() -> None:
     pictures = np.tile([0.4, 0.3, 0.2, 0.1], (50, 1))
-    thresholds = choose_thresholds(pictures, CONFIG, keep=0.95)
-    config = dataclasses.replace(CONFIG, **thresholds._asdict())
+    config = choose_thresholds(pictures, CONFIG, keep=0.95)
     assert verdict(pictures[0], config) == "condition"
 
 
@@ -180,11 +182,12 @@ def test_with_a_detector_and_that_label_the_share_is_kept_from_all_of_them(seed:
     pictures[:, 2] *= 0.05  # few pictures of a condition are taken for healthy skin
     pictures /= pictures.sum(axis=1, keepdims=True)
     unusualness = np.random.default_rng(seed).permutation(400) / 400
-    thresholds = choose_thresholds(pictures, CONFIG, keep=0.9, unusualness=unusualness)
-    config = dataclasses.replace(CONFIG, **thresholds._asdict())
+    config = choose_thresholds(pictures, CONFIG, keep=0.9, unusualness=unusualness)
     verdicts = [verdict(*row) for row in zip(pictures, [config] * 400, unusualness, strict=True)]
     lost = verdicts.count("rejected") + verdicts.count("no_condition")
     assert 30 <= lost <= 40
+    assert rejected(pictures, config, unusualness).sum() == verdicts.count("rejected")
+    assert detected(pictures, config, unusualness).sum() == lost
     assert verdicts.count("no_condition") > 0
     rows = zip(pictures, unusualness, strict=True)
     fired = np.array([[c.fired for c in criteria(p, config, u)] for p, u in rows])
@@ -194,7 +197,7 @@ def test_with_a_detector_and_that_label_the_share_is_kept_from_all_of_them(seed:
 
 def test_a_label_that_alone_turns_too_many_away_leaves_the_criteria_nothing() -> None:
     pictures = np.tile([0.1, 0.2, 0.6, 0.1], (50, 1))
-    config = dataclasses.replace(CONFIG, **choose_thresholds(pictures, CONFIG, keep=0.9)._asdict())
+    config = choose_thresholds(pictures, CONFIG, keep=0.9)
     assert verdict(pictures[0], config) == "no_condition"
 
 

@@ -23,10 +23,11 @@ from model.labels import LABELS, NO_CONDITION
 from train.__main__ import main
 from train.calibrate.conformal import fit_set_quantile
 from train.calibrate.crossfit import cross_fitted
-from train.calibrate.rule import Aims, Answers, fit_rule
+from train.calibrate.rule import Aims, fit_rule
 from train.calibrate.run import calibrate
 from train.config import TrainConfig
 from train.data.splits import load_split
+from train.predictions import Predictions
 
 CONFIG = ModelConfig(labels=LABELS)
 AIMS = Aims(keep=0.95, uncertain_accuracy=0.7, malignant_sensitivity=0.9)
@@ -47,26 +48,25 @@ class Given(ClassifierMixin, BaseEstimator):
         return X.argmax(axis=1)
 
 
-def drawn(count: int, *, skill: float, seed: int = 0) -> Answers:
-    """Answers of a network that adds ``skill`` to the true label's logit, two pictures a group."""
+def drawn(count: int, *, skill: float, seed: int = 0) -> Predictions:
+    """Of a network that adds ``skill`` to the true label's logit, two pictures a group."""
     generator = np.random.default_rng(seed)
-    labels = np.arange(count) // 2 % len(LABELS)
+    targets = np.arange(count) // 2 % len(LABELS)
     logits = generator.normal(size=(count, len(LABELS)))
-    logits[np.arange(count), labels] += skill
-    groups, sources = (
-        np.asarray([f"{n}" for n in numbers], dtype=object)
-        for numbers in (np.arange(count) // 2, np.arange(count) % 3)
+    logits[np.arange(count), targets] += skill
+    groups, sources = [f"{row // 2}" for row in range(count)], [f"{row % 3}" for row in range(count)]
+    return Predictions.of(
+        LABELS, softmax(logits, 1.0), targets, groups=groups, sources=sources, logits=logits
     )
-    return Answers(logits, labels, groups, sources, np.full(count, None, dtype=object))
 
 
 @pytest.mark.parametrize("skill", [0.5, 2.0, 8.0])
 def test_the_sets_are_those_of_mapie_and_hold_the_best_guess(skill: float) -> None:
-    answers = drawn(440, skill=skill)
-    probabilities = softmax(answers.logits, 1.0)
-    config = dataclasses.replace(CONFIG, set_quantile=fit_set_quantile(probabilities, answers.labels))
+    predictions = drawn(440, skill=skill)
+    probabilities = predictions.probabilities
+    config = dataclasses.replace(CONFIG, set_quantile=fit_set_quantile(predictions))
     reference = SplitConformalClassifier(Given(), confidence_level=SET_LEVEL, conformity_score="lac")
-    reference.conformalize(probabilities, answers.labels)
+    reference.conformalize(probabilities, predictions.targets)
     expected = reference.predict_set(probabilities)[1][:, :, 0]  # the calibration ones lie on the border, too
 
     inside = in_prediction_set(probabilities, config)
@@ -84,17 +84,15 @@ def test_the_sets_are_those_of_mapie_and_hold_the_best_guess(skill: float) -> No
 
 def test_without_a_quantile_there_is_no_set() -> None:
     assert prediction_set(np.full(len(LABELS), 1 / len(LABELS)), CONFIG) is None
-    few = drawn(9, skill=2.0)
-    assert fit_set_quantile(softmax(few.logits, 1.0), few.labels) == 1.0
+    assert fit_set_quantile(drawn(9, skill=2.0)) == 1.0
 
 
 def test_sets_hold_what_they_promise_among_the_answers_given() -> None:
-    answers = drawn(2200, skill=1.5)
-    rule = fit_rule(answers, CONFIG, dataclasses.replace(AIMS, keep=0.6))
+    rule = fit_rule(drawn(2200, skill=1.5), CONFIG, dataclasses.replace(AIMS, keep=0.6))
     fresh = drawn(2200, skill=1.5, seed=1)
     probabilities = softmax(fresh.logits, rule.temperature)
     kept = probabilities.max(axis=1) >= rule.min_max_probability
-    held = in_prediction_set(probabilities, rule)[np.arange(2200), fresh.labels]
+    held = in_prediction_set(probabilities, rule)[np.arange(2200), fresh.targets]
     assert 0.5 < kept.mean() < 0.8
     assert held[kept].mean() == pytest.approx(SET_LEVEL, abs=0.03)
 
@@ -105,9 +103,11 @@ def test_every_picture_is_measured_by_a_rule_that_never_saw_its_group() -> None:
     config = ModelConfig(labels=(NO_CONDITION, "Acne", "Warts"))
     lift = np.repeat(np.linspace(-2, 0, 5), 10)
     logits = np.stack([lift, np.full(50, 1.0), np.full(50, -9.0)], axis=1)
-    groups = np.repeat(np.asarray(list("abcde"), dtype=object), 10)
-    nobody = np.full(50, None, dtype=object)
-    figures = cross_fitted(Answers(logits, np.zeros(50, int), groups, groups, nobody), config, AIMS)
+    groups = [group for group in "abcde" for _ in range(10)]
+    predictions = Predictions.of(
+        config.labels, softmax(logits, 1.0), np.zeros(50), groups=groups, sources=groups, logits=logits
+    )
+    figures = cross_fitted(predictions, config, AIMS)
     assert figures is not None
     assert (figures["n"], figures["folds"], figures["rejected"]) == (50, 5, 0.0)
     sets = figures["prediction_sets"]
@@ -123,8 +123,8 @@ def test_every_picture_is_measured_by_a_rule_that_never_saw_its_group() -> None:
 
 
 def test_a_temperature_that_was_needed_shows_in_the_figures() -> None:
-    answers = drawn(880, skill=2.0)
-    figures = cross_fitted(dataclasses.replace(answers, logits=5 * answers.logits), CONFIG, AIMS)
+    predictions = drawn(880, skill=2.0)
+    figures = cross_fitted(dataclasses.replace(predictions, logits=5 * predictions.logits), CONFIG, AIMS)
     assert figures is not None
     assert figures["ece"]["after"] < 0.06 < 0.15 < figures["ece"]["before"]
     assert [own["n"] for own in figures["ece"]["by_source"].values()] == [294, 293, 293]

@@ -25,6 +25,7 @@ from train.data.splits import load_split
 from train.evaluate.bootstrap import number_groups
 from train.evaluate.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.evaluate.per_class import confusion, malignant_sensitivity, per_class_metrics
+from train.predictions import Predictions
 from train.report.html import write_report
 from train.report.worst_errors import COUNT, SIDE, WorstError, worst_errors
 
@@ -64,25 +65,25 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def figures(probabilities: np.ndarray, labels: np.ndarray, groups: list[str]) -> dict[str, Any]:
+def figures(probabilities: np.ndarray, targets: np.ndarray, groups: list[str]) -> dict[str, Any]:
     """Content of ``metrics.json``: a hostile source, three skin types, Acne in nine groups."""
-    sources = [HOSTILE if row % 2 else "clinic" for row in range(len(labels))]
-    skin_types = [row % 4 or None for row in range(len(labels))]
-    detected = np.arange(len(labels)) % 10 == 0
-    about = (probabilities, labels, groups)
+    sources = [HOSTILE if row % 2 else "clinic" for row in range(len(targets))]
+    skin_types = [row % 4 or None for row in range(len(targets))]
+    detected = np.arange(len(targets)) % 10 == 0
+    predictions = Predictions.of(LABELS, probabilities, targets, groups=groups)
     return {
         "checkpoint": {"id": "tiny", "revision": "sha256:0"},
         "data": "drawn",
         "split": "test",
-        **classification_metrics(probabilities, labels, CONFIG),
+        **classification_metrics(predictions, CONFIG),
         "labels": list(LABELS),
-        "confusion": confusion(probabilities, labels),
-        "per_class": per_class_metrics(*about, CONFIG),
-        "intervals": bootstrap_intervals(*about),
-        "per_source": accuracy_by(sources, *about, detected),
-        "per_skin_type": accuracy_by(skin_types, *about, detected),
-        "malignant_warning": warning_metrics(probabilities, labels, CONFIG),
-        "malignant_sensitivity": malignant_sensitivity(*about, CONFIG),
+        "confusion": confusion(predictions),
+        "per_class": per_class_metrics(predictions),
+        "intervals": bootstrap_intervals(predictions),
+        "per_source": accuracy_by(sources, predictions, detected),
+        "per_skin_type": accuracy_by(skin_types, predictions, detected),
+        "malignant_warning": warning_metrics(predictions, CONFIG),
+        "malignant_sensitivity": malignant_sensitivity(predictions, CONFIG),
         "unreadable": [],
     }
 
@@ -234,13 +235,13 @@ def test_the_worst_errors_are_the_surest_ones_of_each_group(tmp_path: Path) -> N
     rows[6]["image"]["bytes"] = encode(make_picture(700, 350, seed=3), "JPEG")
     write_parquet(tmp_path / "test.parquet", rows)
     data = load_split([str(tmp_path)], "test", labels=LABELS)
-    labels = np.asarray(data["label"])
+    targets = np.asarray(data["label"])
     probabilities = np.full((80, 22), 0.2 / 21)
-    answers = np.where(np.arange(80) < 60, (labels + 1) % 22, labels)
+    answers = np.where(np.arange(80) < 60, (targets + 1) % 22, targets)
     confidence = 0.5 + np.arange(80) / 1000
     confidence[6] = 0.8
     probabilities[np.arange(80), answers] = confidence
-    found = worst_errors(data, probabilities, labels, LABELS)
+    found = worst_errors(data, Predictions.of(LABELS, probabilities, targets, groups=data["group"]))
     assert len(found) == COUNT
     # The last twenty are right; of the two pictures of a group the second is the surer one.
     assert [error.id for error in found[:4]] == ["0-6.jpg", "0-59.jpg", "0-57.jpg", "0-55.jpg"]

@@ -22,6 +22,7 @@ from model.network import SkinDiseaseNet
 from train.__main__ import main
 from train.data.splits import load_split, with_truth
 from train.evaluate.dermoscopy import DERMOSCOPY_LABELS, GROUPS, mapped_metrics
+from train.predictions import Predictions
 
 EIGHT = ("ak", "bcc", "bkl", "df", "mel", "nv", "scc", "vasc")
 
@@ -228,8 +229,8 @@ def test_mapped_figures_sum_a_groups_labels_and_count_answers_beyond_the_groups(
             probability(SkinCancer=0.2, Actinic_Keratosis=0.1),  # turned away
         ]
     )
-    labels = np.array([HAM.index(name) for name in truth])
-    figures = mapped_metrics(probabilities, labels, [None] * 6, config, truth_labels=HAM)
+    predictions = Predictions.of(LABELS, probabilities, [HAM.index(name) for name in truth])
+    figures = mapped_metrics(predictions, config, truth_names=HAM)
     recalls = {name: entry["recall"] for name, entry in figures["per_group"].items()}
     assert recalls == {"actinic keratosis": 0, "skin cancer": 0.5, "mole": 0.5, "benign keratosis": 1}
     assert figures["balanced_accuracy"] == pytest.approx(0.5)

@@ -14,6 +14,7 @@ from train.evaluate.metrics import (
     detection_metrics,
     expected_calibration_error,
 )
+from train.predictions import Predictions
 
 NAMES = ("a", "b", "c", "d", "e")
 CONFIG = ModelConfig(labels=NAMES, min_max_probability=0.45, max_normalized_entropy=0.9)
@@ -28,20 +29,25 @@ WORKED = np.array(
         [0.06, 0.04, 0.80, 0.05, 0.05],  # c, is b: last
     ]
 )
-LABELS = np.array([0, 1, 1, 2, 3, 1])
+TARGETS = np.array([0, 1, 1, 2, 3, 1])
 
 
-def drawn(seed: int, rows: int = 300, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def told(probabilities: np.ndarray, targets: object, groups: list[str] | None = None) -> Predictions:
+    """Of the five classes, as arrays have them."""
+    return Predictions.of(NAMES, probabilities, np.asarray(targets), groups=groups)
+
+
+def drawn(seed: int, rows: int = 300) -> Predictions:
     rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(rows, classes)) * 1.5
-    labels = rng.integers(0, classes, rows)
-    logits[np.arange(rows), labels] += 1
+    logits = rng.normal(size=(rows, 5)) * 1.5
+    targets = rng.integers(0, 5, rows)
+    logits[np.arange(rows), targets] += 1
     probabilities = np.exp(logits)
-    return probabilities / probabilities.sum(axis=1, keepdims=True), labels
+    return told(probabilities / probabilities.sum(axis=1, keepdims=True), targets)
 
 
 def test_a_worked_example() -> None:
-    figures = classification_metrics(WORKED, LABELS, CONFIG)
+    figures = classification_metrics(told(WORKED, TARGETS), CONFIG)
     assert figures["n"] == 6
     assert figures["accuracy"] == pytest.approx(2 / 6)
     assert figures["balanced_accuracy"] == pytest.approx((1 + 1 / 3 + 0 + 0) / 4)
@@ -61,34 +67,33 @@ def test_ece_of_a_worked_example() -> None:
     """Fifteen equal bins: 0.30 and 0.32 share one, 0.60 and 0.65 another, 0.95 is alone."""
     top = np.array([0.30, 0.32, 0.60, 0.65, 0.95])
     probabilities = np.stack([top, *[(1 - top) / 4] * 4], axis=1)
-    labels = np.array([0, 1, 0, 0, 1])
+    targets = np.array([0, 1, 0, 0, 1])
     gaps = [abs(1 - 0.62), abs(2 - 1.25), abs(0 - 0.95)]
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(sum(gaps) / 5)
+    assert expected_calibration_error(told(probabilities, targets)) == pytest.approx(sum(gaps) / 5)
 
 
 def test_ece_is_nothing_where_confidence_is_accuracy_and_counts_certainty() -> None:
     certain = np.eye(5)[[0, 1, 2, 3]]
-    assert expected_calibration_error(certain, np.array([0, 1, 2, 3])) == 0
-    assert expected_calibration_error(certain, np.array([1, 2, 3, 4])) == 1
+    assert expected_calibration_error(told(certain, [0, 1, 2, 3])) == 0
+    assert expected_calibration_error(told(certain, [1, 2, 3, 4])) == 1
     half = np.tile([0.5, 0.3, 0.1, 0.05, 0.05], (4, 1))
-    assert expected_calibration_error(half, np.array([0, 0, 1, 2])) == pytest.approx(0)
+    assert expected_calibration_error(told(half, [0, 0, 1, 2])) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("present", [(0, 1, 2, 3, 4), (0, 2, 3)])
 def test_figures_agree_with_scikit_learn(present: tuple[int, ...]) -> None:
-    probabilities, labels = drawn(1)
-    chosen = np.isin(labels, present)
-    probabilities, labels = probabilities[chosen], labels[chosen]
-    predicted = probabilities.argmax(axis=1)
-    figures = classification_metrics(probabilities, labels, CONFIG)
-    assert figures["accuracy"] == pytest.approx(reference.accuracy_score(labels, predicted))
-    recalls = [(predicted[labels == number] == number).mean() for number in present]
+    predictions = drawn(1)
+    predictions = predictions.take(np.isin(predictions.targets, present))
+    targets, predicted = predictions.targets, predictions.probabilities.argmax(axis=1)
+    figures = classification_metrics(predictions, CONFIG)
+    assert figures["accuracy"] == pytest.approx(reference.accuracy_score(targets, predicted))
+    recalls = [(predicted[targets == number] == number).mean() for number in present]
     assert figures["balanced_accuracy"] == pytest.approx(np.mean(recalls))
     assert figures["macro_f1"] == pytest.approx(
-        reference.f1_score(labels, predicted, labels=list(present), average="macro")
+        reference.f1_score(targets, predicted, labels=list(present), average="macro")
     )
     assert figures["top3_accuracy"] == pytest.approx(
-        reference.top_k_accuracy_score(labels, probabilities, k=3, labels=range(5))
+        reference.top_k_accuracy_score(targets, predictions.probabilities, k=3, labels=range(5))
     )
     assert list(figures["per_class"]) == [NAMES[number] for number in present]
 
@@ -123,43 +128,44 @@ def test_detection_at_its_best_its_worst_and_without_knowledge() -> None:
 
 
 def test_intervals_hold_the_figures_and_are_the_same_each_time() -> None:
-    probabilities, labels = drawn(2)
-    figures = classification_metrics(probabilities, labels, CONFIG)
-    intervals = bootstrap_intervals(probabilities, labels, [None] * len(labels))
+    predictions = drawn(2)
+    figures = classification_metrics(predictions, CONFIG)
+    intervals = bootstrap_intervals(predictions)
     assert set(intervals) == {"accuracy", "balanced_accuracy", "top3_accuracy"}
     for name, (low, high) in intervals.items():
         assert low < figures[name] < high
     # The normal approximation of a share's interval.
     low, high = intervals["accuracy"]
-    wanted = 2 * 1.96 * (figures["accuracy"] * (1 - figures["accuracy"]) / len(labels)) ** 0.5
+    wanted = 2 * 1.96 * (figures["accuracy"] * (1 - figures["accuracy"]) / len(predictions)) ** 0.5
     assert high - low == pytest.approx(wanted, rel=0.15)
-    assert bootstrap_intervals(probabilities, labels, [None] * len(labels)) == intervals
+    assert bootstrap_intervals(predictions) == intervals
 
 
 def test_intervals_draw_whole_groups() -> None:
     """Each picture ten times over, its copies in one group, tells no more than the picture alone."""
-    probabilities, labels = drawn(3, rows=60)
-    alone = bootstrap_intervals(probabilities, labels, [str(row) for row in range(60)])["accuracy"]
-    copies = np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10)
-    grouped = bootstrap_intervals(*copies, [str(row // 10) for row in range(600)])["accuracy"]
-    loose = bootstrap_intervals(*copies, [None] * 600)["accuracy"]
+    few = drawn(3, rows=60)
+    alone = bootstrap_intervals(told(few.probabilities, few.targets))["accuracy"]
+    copies = np.repeat(few.probabilities, 10, axis=0), np.repeat(few.targets, 10)
+    grouped = bootstrap_intervals(told(*copies, [str(row // 10) for row in range(600)]))["accuracy"]
+    loose = bootstrap_intervals(told(*copies))["accuracy"]
     assert grouped[1] - grouped[0] == pytest.approx(alone[1] - alone[0], rel=0.1)
     assert loose[1] - loose[0] < 0.5 * (grouped[1] - grouped[0])
 
 
 def test_accuracy_by_source_counts_each_on_its_own() -> None:
-    probabilities, labels = drawn(3, rows=120)
+    whole = drawn(3, rows=120)
+    targets, predicted = whole.targets, whole.probabilities.argmax(axis=1)
     keys = ["big"] * 80 + ["small"] * 30 + [None] * 10
     groups = [f"g{row // 4}" for row in range(120)]
     detected = np.arange(120) % 8 == 0
-    found = accuracy_by(keys, probabilities, labels, groups, detected)
+    found = accuracy_by(keys, told(whole.probabilities, targets, groups), detected)
     assert set(found) == {"big", "small"}
-    right = probabilities.argmax(axis=1) == labels
+    right = predicted == targets
     assert found["big"]["accuracy"] == pytest.approx(right[:80].mean())
     assert (found["big"]["n"], found["big"]["groups"]) == (80, 20)
     low, high = found["big"]["interval"]
     assert low <= found["big"]["accuracy"] <= high
-    expected = reference.balanced_accuracy_score(labels[80:110], probabilities[80:110].argmax(axis=1))
+    expected = reference.balanced_accuracy_score(targets[80:110], predicted[80:110])
     assert found["small"]["balanced_accuracy"] == pytest.approx(expected)
     assert found["small"]["groups"] == 8
     assert found["small"]["interval"] is None, "eight groups allow no interval"

@@ -5,26 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics as reference
-from test_metrics import CONFIG, LABELS, WORKED, drawn
+from test_metrics import CONFIG, TARGETS, WORKED, drawn, told
 
 from model.config import ModelConfig
 from model.labels import LABELS as NAMES
 from train.evaluate.per_class import confusion, malignant_sensitivity, per_class_metrics
+from train.predictions import Predictions
 
 TWO = ModelConfig(labels=("Eczema", "SkinCancer"))
 
 
-def own_groups(count: int) -> list[str]:
-    return [f"g{row}" for row in range(count)]
-
-
-def two_classes(scores: list[float]) -> np.ndarray:
-    """Probabilities of a model that knows eczema and cancer; the scores are those of cancer."""
-    return np.stack([1 - np.array(scores), scores], axis=1)
+def two_classes(scores: list[float], targets: object, groups: list[str] | None = None) -> Predictions:
+    """Of a model that knows eczema and cancer; the scores are those of cancer."""
+    probabilities = np.stack([1 - np.array(scores), scores], axis=1)
+    return Predictions.of(TWO.labels, probabilities, np.asarray(targets), groups=groups)
 
 
 def test_confusion_counts_true_class_by_answer() -> None:
-    assert confusion(WORKED, LABELS) == [
+    assert confusion(told(WORKED, TARGETS)) == [
         [1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0],
         [1, 0, 0, 0, 0],
@@ -34,7 +32,7 @@ def test_confusion_counts_true_class_by_answer() -> None:
 
 
 def test_a_worked_example() -> None:
-    figures = per_class_metrics(WORKED, LABELS, ["p", "q", "q", "r", "s", None], CONFIG)
+    figures = per_class_metrics(told(WORKED, TARGETS, ["p", "q", "q", "r", "s", "t"]))
     assert list(figures) == ["a", "b", "c", "d"]
     # b: one of three found, named once and rightly; of the nine pairs with another picture, its 0.30, 0.70
     # and 0.04 are the higher one in 2, 3 and 0.
@@ -52,12 +50,12 @@ def test_a_worked_example() -> None:
 
 
 def test_figures_agree_with_scikit_learn_and_lie_in_their_intervals() -> None:
-    probabilities, labels = drawn(4)
-    probabilities = np.round(probabilities, 2)  # many ties
+    exact = drawn(4)
+    probabilities, targets = np.round(exact.probabilities, 2), exact.targets  # many ties
     predicted = probabilities.argmax(axis=1)
-    figures = per_class_metrics(probabilities, labels, own_groups(300), CONFIG)
+    figures = per_class_metrics(told(probabilities, targets))
     for number, name in enumerate(CONFIG.labels):
-        ours, found = labels == number, figures[name]
+        ours, found = targets == number, figures[name]
         assert found["recall"] == pytest.approx(reference.recall_score(ours, predicted == number))
         assert found["precision"] == pytest.approx(reference.precision_score(ours, predicted == number))
         assert found["specificity"] == pytest.approx(reference.recall_score(~ours, predicted != number))
@@ -72,18 +70,17 @@ def test_figures_agree_with_scikit_learn_and_lie_in_their_intervals() -> None:
 
 def test_an_interval_needs_ten_groups_behind_its_own_figure() -> None:
     """Cancer, thirty pictures of thirty people, is named for two pictures only."""
-    labels = np.repeat([0, 1], 30)
-    probabilities = two_classes([0.2] * 29 + [0.9] + [0.3] * 29 + [0.9])
-    figures = per_class_metrics(probabilities, labels, own_groups(60), TWO)["SkinCancer"]
+    about = [0.2] * 29 + [0.9] + [0.3] * 29 + [0.9], np.repeat([0, 1], 30)
+    figures = per_class_metrics(two_classes(*about))["SkinCancer"]
     assert figures["precision"] == 0.5
     assert figures["intervals"]["precision"] is None
     assert figures["intervals"]["recall"][0] == 0 < figures["intervals"]["recall"][1]
     few = [f"g{row % 9}" for row in range(60)]
-    assert per_class_metrics(probabilities, labels, few, TWO)["SkinCancer"]["intervals"] is None
+    assert per_class_metrics(two_classes(*about, few))["SkinCancer"]["intervals"] is None
 
 
 def test_a_class_without_others_has_neither_specificity_nor_auroc() -> None:
-    figures = per_class_metrics(two_classes([0.9] * 12), np.ones(12, int), own_groups(12), TWO)["SkinCancer"]
+    figures = per_class_metrics(two_classes([0.9] * 12, np.ones(12)))["SkinCancer"]
     assert (figures["recall"], figures["specificity"], figures["auroc"]) == (1, None, None)
     assert figures["intervals"]["auroc"] is None
 
@@ -91,9 +88,8 @@ def test_a_class_without_others_has_neither_specificity_nor_auroc() -> None:
 def test_sensitivity_at_a_specificity_is_a_point_of_the_curve() -> None:
     """Of ten others, two may be flagged at 0.8, one at 0.9 and none at 0.95; ties are flagged together."""
     others = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.6, 0.7]
-    probabilities = two_classes([*others, 0.4, 0.5, 0.65, 0.8])
-    labels = np.array([0] * 10 + [1] * 4)
-    figures = malignant_sensitivity(probabilities, labels, own_groups(14), TWO)
+    predictions = two_classes([*others, 0.4, 0.5, 0.65, 0.8], [0] * 10 + [1] * 4)
+    figures = malignant_sensitivity(predictions, TWO)
     assert figures is not None
     assert [(f["specificity"], f["threshold"], f["sensitivity"]) for f in figures] == [
         (0.8, 0.5, 0.75),
@@ -105,20 +101,20 @@ def test_sensitivity_at_a_specificity_is_a_point_of_the_curve() -> None:
 
 def test_sensitivity_agrees_with_scikit_learn_and_lies_in_its_interval() -> None:
     rng = np.random.default_rng(5)
-    labels = rng.integers(0, 2, 200)
-    scores = np.round(rng.beta(2, 3, 200) * 0.6 + 0.15 * labels, 2)
-    figures = malignant_sensitivity(two_classes(list(scores)), labels, own_groups(200), TWO)
-    false_alarms, found, _ = reference.roc_curve(labels, scores, drop_intermediate=False)
+    targets = rng.integers(0, 2, 200)
+    scores = np.round(rng.beta(2, 3, 200) * 0.6 + 0.15 * targets, 2)
+    figures = malignant_sensitivity(two_classes(list(scores), targets), TWO)
+    false_alarms, found, _ = reference.roc_curve(targets, scores, drop_intermediate=False)
     assert figures is not None
     for figure in figures:
         allowed = false_alarms <= 1 - figure["specificity"] + 1e-9
         assert figure["sensitivity"] == pytest.approx(found[allowed].max())
         assert figure["interval"][0] < figure["sensitivity"] < figure["interval"][1]
-        assert (scores[labels == 0] < figure["threshold"]).mean() >= figure["specificity"]
+        assert (scores[targets == 0] < figure["threshold"]).mean() >= figure["specificity"]
 
 
 def test_where_even_the_highest_score_is_not_cancer_nothing_is_found() -> None:
-    figures = malignant_sensitivity(two_classes([0.9, 0.9, 0.9]), np.array([0, 0, 1]), own_groups(3), TWO)
+    figures = malignant_sensitivity(two_classes([0.9, 0.9, 0.9], [0, 0, 1]), TWO)
     assert figures is not None
     assert [figure["sensitivity"] for figure in figures] == [0, 0, 0]
     assert all(0.9 < figure["threshold"] < 0.91 for figure in figures)
@@ -127,5 +123,5 @@ def test_where_even_the_highest_score_is_not_cancer_nothing_is_found() -> None:
 @pytest.mark.parametrize("label", ["Acne", "SkinCancer"])
 def test_cancer_alone_or_none_has_no_sensitivity_at_a_specificity(label: str) -> None:
     config = ModelConfig(labels=NAMES)
-    labels = np.full(5, NAMES.index(label))
-    assert malignant_sensitivity(np.full((5, 22), 1 / 22), labels, [None] * 5, config) is None
+    predictions = Predictions.of(NAMES, np.full((5, 22), 1 / 22), np.full(5, NAMES.index(label)))
+    assert malignant_sensitivity(predictions, config) is None

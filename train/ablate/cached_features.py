@@ -30,6 +30,7 @@ from train.data.loader import Draw, Pictures, epoch_batches
 from train.fit.network import augmentation, create_network
 from train.fit.objective import create_objective, row_weights
 from train.fit.optim import create_optimizer, create_schedule, train_mode
+from train.predictions import Predictions
 from train.run_folder import refuse_diverged
 
 Maps = NDArray[np.float16]
@@ -164,14 +165,14 @@ class MapTrainer:
         refuse_diverged(0.0, config.epochs - 1, self.network)
 
     @torch.no_grad()
-    def logits(self, maps: Maps, chosen: Ints) -> NDArray[np.float64]:
-        """Uncalibrated logits (M, K) of some rows of maps as in use."""
+    def predict(self, maps: Maps, rows: datasets.Dataset, chosen: Ints) -> Predictions:
+        """For some of the rows, whose maps are those of pictures as in use."""
         self.network.eval()
         parts = [np.empty((0, len(self.config.labels)))]
         for start in range(0, len(chosen), 32):
             features = self._features(self.network, maps[chosen[start : start + 32]])
             parts.append(self.network.forward_head(features).double().numpy())
-        return np.concatenate(parts)
+        return Predictions.of_rows(rows.select(chosen), self.model_config, np.concatenate(parts))
 
     def _features(self, network: SkinDiseaseNet, maps: Maps) -> torch.Tensor:
         trained = split(network, self.config.trainable)[1]

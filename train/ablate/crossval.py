@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model.decision.calibration import softmax
 from model.files import atomic_path, write_json
 from train.ablate.cached_features import MapTrainer, cached
 from train.config import TrainConfig
@@ -21,9 +19,8 @@ from train.data.rows import admit_for_run
 from train.data.splits import load_split
 from train.evaluate.metrics import bootstrap_intervals, classification_metrics
 from train.fit.network import create_network
+from train.predictions import Predictions
 from train.run_folder import locked, open_run
-
-Floats = NDArray[np.float64]
 
 
 def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
@@ -60,41 +57,36 @@ def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -
     rows = admit_for_run(folder / "unreadable.json", max_unreadable=config.max_unreadable, train=rows)[
         "train"
     ]
-    labels, groups = np.asarray(rows["label"]), list(rows["group"])
-    divided = group_folds(labels, groups, folds=folds, seed=config.seed)
+    targets = np.asarray(rows["label"])
+    divided = group_folds(targets, list(rows["group"]), folds=folds, seed=config.seed)
     maps = [cached(folder / f"view-{view}", rows, config, view=view) for view in range(views)]
     seen = cached(folder / "as-in-use", rows, config, view=None)
     logits = np.empty((len(rows), len(config.labels)))
-    parts = []
     for fold, (train, held) in enumerate(divided):
-        if absent := set(labels) - set(labels[train]):
-            names = ", ".join(config.labels[label] for label in sorted(absent))
+        if absent := set(targets) - set(targets[train]):
+            names = ", ".join(config.labels[target] for target in sorted(absent))
             print(f"Fold {fold + 1} trains on no picture of {names}: all are of one group.", file=sys.stderr)
         stored = folder / f"fold-{fold}.npy"
         if not stored.is_file():
             trainer = MapTrainer(config, name=f"fold {fold + 1}/{folds}")
             trainer.train(maps, rows, train)
-            values = trainer.logits(seen, held)
+            values = trainer.predict(seen, rows, held).logits
             with atomic_path(stored) as partial:
                 np.save(partial, values)
         logits[held] = np.load(stored)
-        parts.append(_figures(logits[held], labels[held], config))
-    probabilities = softmax(logits, 1.0)
+    model_config = create_network(dataclasses.replace(config, init="random"))[0]
+    predictions = Predictions.of_rows(rows, model_config, logits)
+    parts = [classification_metrics(predictions.take(held), model_config) for _, held in divided]
     result = {
         "data": [shown(Path(name).name) for name in config.data],
         "folds": folds,
         "views": views,
-        **_figures(logits, labels, config),
-        "intervals": bootstrap_intervals(probabilities, labels, groups),
+        **classification_metrics(predictions, model_config),
+        "intervals": bootstrap_intervals(predictions),
         "by_fold": [{name: part[name] for name in ("n", "balanced_accuracy", "macro_f1")} for part in parts],
     }
     path = folder / "crossval.json"
     write_json(path, result)
-    printed = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
-    print(json.dumps(printed, allow_nan=False))
+    short = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
+    print(json.dumps(short, allow_nan=False))
     return path
-
-
-def _figures(logits: Floats, labels: NDArray[np.int64], config: TrainConfig) -> dict:
-    model_config = create_network(dataclasses.replace(config, init="random"))[0]
-    return classification_metrics(softmax(logits, 1.0), labels, model_config)

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.decision.calibration import fit_temperature, softmax
+from model.decision.calibration import fit_temperature
 from model.files import write_json
 from model.labels import NO_CONDITION
 from train.ablate.cached_features import Maps, MapTrainer, cached
@@ -36,10 +36,9 @@ from train.evaluate.metrics import (
     classification_metrics,
     detection_metrics,
     expected_calibration_error,
+    mean_recall,
 )
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from train.predictions import Predictions, members
 
 # What the maps of the frozen part depend on, beside the data.
 _OF_MAPS = ("backbone", "stride_in_1x1", "init", "trainable", "input_size", "crop_mode", "crop_pct")
@@ -143,29 +142,23 @@ class _Bench:
         trainer = MapTrainer(self.recipe, name=self.recipe.head)
         own = np.isin(self.sources["train"], train_sources or self.sources["train"])
         trainer.train(self._views(), self.splits["train"], np.flatnonzero(own))
-        logits = trainer.logits(self._as_in_use("validation"), np.arange(len(self.labels["validation"])))
-        labels, sources = self.labels["validation"], self.sources["validation"]
-        raw = softmax(logits, 1.0)
-        temperature = fit_temperature(logits, labels)
-        scaled = softmax(logits, temperature)
-        named = np.array([label != NO_CONDITION for label in self.recipe.labels])
-        condition = named[labels]
-        away = np.isin(sources, self.plan.not_skin)
-        figures = {"all": classification_metrics(scaled, labels, trainer.model_config)}
-        for source in sorted(set(sources[condition])):
-            own = condition & (sources == source)
-            figures[source] = classification_metrics(scaled[own], labels[own], trainer.model_config)
+        raw = self._predictions(trainer, "validation", np.arange(len(self.splits["validation"])))
+        temperature = fit_temperature(raw.logits, raw.targets)
+        scaled = raw.at_temperature(temperature)
+        skin = scaled.take(scaled.has_condition)
+        away = scaled.take(np.isin(self.sources["validation"], self.plan.not_skin))
+        figures = {"all": classification_metrics(scaled, trainer.model_config)}
+        for source, own in members(skin.sources).items():
+            figures[source] = classification_metrics(skin.take(own), trainer.model_config)
         return {
             "validation": {
                 name: {key: part[key] for key in ("n", "accuracy", "balanced_accuracy", "top3_accuracy")}
                 for name, part in figures.items()
             },
-            "ece": expected_calibration_error(raw, labels),
-            "ece_scaled": expected_calibration_error(scaled, labels),
+            "ece": expected_calibration_error(raw),
+            "ece_scaled": expected_calibration_error(scaled),
             "temperature": temperature,
-            "rejection": detection_metrics(
-                -scaled[condition][:, named].max(axis=1), -scaled[away][:, named].max(axis=1)
-            ),
+            "rejection": detection_metrics(-best_condition(skin), -best_condition(away)),
         }
 
     def leave_out(self, sources: Sequence[str]) -> dict[str, Any]:
@@ -180,16 +173,12 @@ class _Bench:
             for split in ("validation", "test"):
                 own = (self.sources[split] == source) & np.isin(self.labels[split], known)
                 chosen = np.flatnonzero(own)
-                logits = trainer.logits(self._as_in_use(split), chosen)
-                labels, probabilities = self.labels[split][chosen], softmax(logits, 1.0)
-                groups = [self.splits[split]["group"][int(row)] for row in chosen]
+                found = self._predictions(trainer, split, chosen)
                 row[split] = {
-                    "n": len(chosen),
-                    "classes": len(np.unique(labels)),
-                    "balanced_accuracy": classification_metrics(probabilities, labels, trainer.model_config)[
-                        "balanced_accuracy"
-                    ],
-                    "interval": bootstrap_intervals(probabilities, labels, groups)["balanced_accuracy"],
+                    "n": len(found),
+                    "classes": len(np.unique(found.targets)),
+                    "balanced_accuracy": mean_recall(found),
+                    "interval": bootstrap_intervals(found)["balanced_accuracy"],
                 }
             rows.append(row)
         return {
@@ -213,5 +202,13 @@ class _Bench:
             for view in range(self.plan.views)
         ]
 
-    def _as_in_use(self, split: str) -> Maps:
-        return cached(self._folder(_OF_MAPS, split) / split, self.splits[split], self.recipe, view=None)
+    def _predictions(self, trainer: MapTrainer, split: str, chosen: NDArray[np.int64]) -> Predictions:
+        rows = self.splits[split]
+        maps = cached(self._folder(_OF_MAPS, split) / split, rows, self.recipe, view=None)
+        return trainer.predict(maps, rows, chosen)
+
+
+def best_condition(predictions: Predictions) -> NDArray[np.float64]:
+    """The probability of the most probable condition, (N,), 0 to 1."""
+    named = [name != NO_CONDITION for name in predictions.class_names]
+    return predictions.probabilities[:, named].max(axis=1)

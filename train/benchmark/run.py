@@ -15,14 +15,16 @@ from model.decision.malignancy import malignant_labels, malignant_probability
 from model.errors import ConfigError, DataError
 from model.files import write_json
 from model.hub import is_reference
-from train.benchmark.figures import Answers, Figure
+from train.benchmark.figures import Figure, by_tone, figure, figures, share, shares
 from train.benchmark.fitzpatrick import CLASSES, SKIN_TYPES, protocols, read_pictures, write_splits
 from train.data import test_sets
 from train.data.rows import Opened, open_rows
 from train.data.splits import picture_bytes
 from train.evaluate.bootstrap import number_groups, share_interval
-from train.evaluate.measure import judge, open_checkpoint, outputs_of
+from train.evaluate.measure import open_checkpoint, predictions_of
+from train.evaluate.metrics import mean_recall
 from train.evaluate.per_class import separation
+from train.predictions import Predictions, members
 from train.probe import Part, Weights, cached_features, grouped_folds, probe
 from train.report.card_rule import row
 from train.report.tables import with_interval
@@ -106,23 +108,23 @@ def _fitzpatrick17k(task: Task) -> Result:
     table, measured = [], {}
     for name, part in parts.items():
         probed = probe(features, targets, part, what=name)
-        own = Answers.of(probed.probabilities, pictures.labels, pictures.rows, part.test)
+        own = _predictions(probed.probabilities, pictures.labels, pictures.rows, part.test, pictures.classes)
         unseen = pictures.split[part.test] != "train"
         classes = len(np.unique(pictures.labels[part.train]))
         measured[name] = {
             **{kind: len(numbers) for kind, numbers in part._asdict().items()},
             "classes": classes,
             "strength": probed.strength,
-            **own.figures(),
-            "outside_train": own.share(unseen),
-            "by_skin_type": own.shares({str(value): own.skin_types == value for value in range(1, 7)}),
+            **figures(own),
+            "outside_train": share(own, unseen),
+            "by_skin_type": shares(own, members(own.skin_types)),
         }
         what = f"Fitzpatrick17k, {'random' if name == 'random' else f'trained on {name}'}, {classes} classes"
-        table.append(own.figure(what, "accuracy"))
+        table.append(figure(own, what, "accuracy"))
         if name != "random" and measured[name]["outside_train"]:
-            share = measured[name]["outside_train"]
+            part_of = measured[name]["outside_train"]
             what = f"{what}, pictures outside the split train"
-            table.append(Figure(what, share["n"], "accuracy", share["accuracy"], share["interval"]))
+            table.append(Figure(what, part_of["n"], "accuracy", part_of["accuracy"], part_of["interval"]))
     metrics = {
         "pictures": len(pictures.rows),
         "unreadable": pictures.unreadable,
@@ -131,6 +133,20 @@ def _fitzpatrick17k(task: Task) -> Result:
         "protocols": measured,
     }
     return Result(table, metrics)
+
+
+def _predictions(
+    probabilities: Floats, targets: Ints, rows: datasets.Dataset, numbers: Ints, class_names: Sequence[str]
+) -> Predictions:
+    """For some rows of a data set; ``probabilities`` are of these alone, ``targets`` of all."""
+    chosen = rows.select(numbers)
+    return Predictions.of(
+        class_names,
+        probabilities,
+        targets[numbers],
+        groups=chosen["group"],
+        skin_types=chosen["skin_type"],
+    )
 
 
 def _opened(task: Task, data: str, labels: Sequence[str] | None) -> Opened:
@@ -145,24 +161,24 @@ def _opened(task: Task, data: str, labels: Sequence[str] | None) -> Opened:
 
 def _pad_ufes_20(task: Task) -> Result:
     """A probe in five folds by patient, over the six diagnoses."""
-    labels = tuple(test_sets.PAD_LABELS.values())
-    rows, unreadable = _opened(task, _expected(task, "PAD-UFES-20"), labels)
-    numbers = np.asarray(rows["label"], dtype=np.int64)
-    folds = grouped_folds(numbers, number_groups(rows["group"]))
-    probabilities, strengths = _out_of_fold(_features(task, rows), np.eye(len(labels))[numbers], folds)
-    own = Answers.of(probabilities, numbers, rows, np.arange(len(rows)))
-    by_fold = [Answers.of(probabilities[fold.test], numbers, rows, fold.test).balanced for fold in folds]
+    names = tuple(test_sets.PAD_LABELS.values())
+    rows, unreadable = _opened(task, _expected(task, "PAD-UFES-20"), names)
+    targets = np.asarray(rows["label"], dtype=np.int64)
+    folds = grouped_folds(targets, number_groups(rows["group"]))
+    probabilities, strengths = _out_of_fold(_features(task, rows), np.eye(len(names))[targets], folds)
+    own = _predictions(probabilities, targets, rows, np.arange(len(rows)), names)
+    by_fold = [mean_recall(own.take(fold.test)) for fold in folds]
     metrics = {
         "n": len(rows),
         "patients": len(set(rows["group"])),
         "unreadable": len(unreadable),
-        "classes": labels,
+        "classes": names,
         "strengths": strengths,
-        **own.figures(),
+        **figures(own),
         "balanced_accuracy_by_fold": by_fold,
-        "by_skin_type": own.shares(own.by_tone()),
+        "by_skin_type": shares(own, by_tone(own)),
     }
-    return Result([own.figure("PAD-UFES-20, 5 folds by patient", "balanced_accuracy")], metrics)
+    return Result([figure(own, "PAD-UFES-20, 5 folds by patient", "balanced_accuracy")], metrics)
 
 
 def _ddi(task: Task) -> Result:
@@ -180,9 +196,10 @@ def _ddi(task: Task) -> Result:
             hint="Give a checkpoint with such labels, as that of the 22 groups has.",
         )
     rows, unreadable = _opened(task, data, test_sets.DDI_LABELS)
-    scores = malignant_probability(judge(loaded, outputs_of(loaded, rows)).probabilities, loaded.config)
-    malignant = np.asarray(rows["label"]) == test_sets.DDI_LABELS.index("malignant")
-    warned = scores >= loaded.config.malignant_from
+    predictions = predictions_of(loaded, rows)
+    scores = malignant_probability(predictions.probabilities, loaded.config)
+    malignant = predictions.targets == test_sets.DDI_LABELS.index("malignant")
+    warned = predictions.warned(loaded.config)
     tones = test_sets.ddi_tones(Path(data))
     tone_of = np.asarray([tones[name] for name in rows["id"]])
     everything = np.ones(len(rows), dtype=bool)
@@ -223,12 +240,17 @@ def _scin(task: Task) -> Result:
             hint="Give the whole data set.",
         )
     chosen = [cases[name] for name in names[kept]]
-    targets = np.asarray([[case.weights.get(name, 0.0) for name in classes] for case in chosen])
-    labels = np.asarray([classes.index(case.leading) for case in chosen], dtype=np.int64)
-    folds = grouped_folds(labels, np.arange(len(kept)))
-    probabilities, strengths = _out_of_fold(means[kept].astype(np.float32), targets, folds)
-    types = np.asarray([case.skin_type or 0 for case in chosen])
-    own = Answers(probabilities, labels, list(names[kept]), types)
+    weights = np.asarray([[case.weights.get(name, 0.0) for name in classes] for case in chosen])
+    targets = np.asarray([classes.index(case.leading) for case in chosen], dtype=np.int64)
+    folds = grouped_folds(targets, np.arange(len(kept)))
+    probabilities, strengths = _out_of_fold(means[kept].astype(np.float32), weights, folds)
+    own = Predictions.of(
+        classes,
+        probabilities,
+        targets,
+        groups=names[kept],
+        skin_types=[case.skin_type for case in chosen],
+    )
     monk = np.asarray([case.monk or 0 for case in chosen])
     metrics = {
         "cases": len(kept),
@@ -237,13 +259,13 @@ def _scin(task: Task) -> Result:
         "unreadable": len(unreadable),
         "classes": classes,
         "strengths": strengths,
-        **own.figures(),
-        "weighted_accuracy": float(targets[np.arange(len(kept)), probabilities.argmax(axis=1)].mean()),
-        "by_efst": own.shares(own.by_tone()),
-        "by_emst": own.shares({str(tone): monk == tone for tone in range(1, 11)}),
+        **figures(own),
+        "weighted_accuracy": float(weights[np.arange(len(kept)), own.answers].mean()),
+        "by_efst": shares(own, by_tone(own)),
+        "by_emst": shares(own, {str(tone): monk == tone for tone in range(1, 11)}),
     }
     what = f"SCIN, 5 folds by case, {len(classes)} conditions"
-    return Result([own.figure(what, metric) for metric in ("accuracy", "top3_accuracy")], metrics)
+    return Result([figure(own, what, metric) for metric in ("accuracy", "top3_accuracy")], metrics)
 
 
 YARDSTICKS: dict[str, Callable[[Task], Result]] = {

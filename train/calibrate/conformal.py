@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from model.decision.conformal import SET_LEVEL
 from train.extras import require
+from train.predictions import Predictions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,11 +39,8 @@ def has_mapie() -> bool:
     return importlib.util.find_spec("mapie") is not None
 
 
-def fit_set_quantile(probabilities: Floats, labels: Ints) -> float:
-    """The quantile with which sets hold the true label of ``SET_LEVEL`` of the pictures.
-
-    Args:
-        probabilities: calibrated, (N, K). labels: true class numbers, (N,).
+def fit_set_quantile(predictions: Predictions) -> float:
+    """The quantile with which sets hold the true class of ``SET_LEVEL`` of the pictures.
 
     Returns:
         0 to 1; 1, which rules nothing out, where the pictures are too few to tell.
@@ -53,38 +51,41 @@ def fit_set_quantile(probabilities: Floats, labels: Ints) -> float:
     require("mapie", what="Fitting prediction sets")
     from mapie.conformity_scores import LACConformityScore
 
-    if len(labels) * (1 - SET_LEVEL) < 1:
+    if len(predictions) * (1 - SET_LEVEL) < 1:
         return 1.0
     score = LACConformityScore()
-    _sets(score, probabilities, labels, probabilities[:1])  # the quantile comes with the first sets
+    _sets(score, predictions, predictions.probabilities[:1])  # the quantile comes with the first sets
     return float(score.quantiles_[0])
 
 
-def adaptive_sets(probabilities: Floats, labels: Ints, others: Floats) -> NDArray[np.bool_] | None:
+def adaptive_sets(predictions: Predictions, others: Floats) -> NDArray[np.bool_] | None:
     """Adaptive prediction sets (Romano et al. 2020), which the least ambiguous ones are held against.
 
     Args:
-        probabilities, labels: as for ``fit_set_quantile``, N at least 1 / (1 - ``SET_LEVEL``).
+        predictions: of N pictures, N at least 1 / (1 - ``SET_LEVEL``).
         others: calibrated, (M, K), of the pictures that get the sets.
 
     Returns:
-        (M, K); the most probable label is always in. None where the pictures are of two classes or one, for
+        (M, K); the most probable class is always in. None where the pictures are of two classes or one, for
         which MAPIE has no such sets.
     """
-    if len(np.unique(labels)) < 3:
+    if len(np.unique(predictions.targets)) < 3:
         return None
     from mapie.conformity_scores import APSConformityScore
 
-    return _sets(APSConformityScore(), probabilities, labels, others)
+    return _sets(APSConformityScore(), predictions, others)
 
 
-def _sets(score: Any, probabilities: Floats, labels: Ints, others: Floats) -> NDArray[np.bool_]:
+def _sets(score: Any, predictions: Predictions, others: Floats) -> NDArray[np.bool_]:
     from mapie.classification import SplitConformalClassifier
 
     fitted = SplitConformalClassifier(
-        _Known(probabilities.shape[1]), confidence_level=SET_LEVEL, conformity_score=score, random_state=0
+        _Known(len(predictions.class_names)),
+        confidence_level=SET_LEVEL,
+        conformity_score=score,
+        random_state=0,
     )
     with warnings.catch_warnings():  # a split without a picture of some class is no mistake
         warnings.filterwarnings("ignore", message=".*your conformalization dataset has less labels")
-        fitted.conformalize(probabilities, labels)
+        fitted.conformalize(predictions.probabilities, predictions.targets)
         return fitted.predict_set(others)[1][:, :, 0]

@@ -25,7 +25,8 @@ from train.data.loader import draw
 from train.data.splits import picture_bytes
 from train.distributed import is_main
 from train.evaluate.metrics import detection_metrics
-from train.inference import Outputs, predict_outputs
+from train.inference import predict_rows
+from train.predictions import Predictions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,7 +41,7 @@ def fit_detector(
     network: SkinDiseaseNet,
     load_train: Callable[[], datasets.Dataset],
     validation: datasets.Dataset,
-    outputs: Outputs,
+    predictions: Predictions,
     config: ModelConfig,
     *,
     device: torch.device,
@@ -53,32 +54,32 @@ def fit_detector(
     Args:
         network: trained.
         load_train: gives the rows that it was trained on; called only if they are needed.
-        validation: rows that it was not trained on, and ``outputs``, the network's for them.
+        validation: rows that it was not trained on, and ``predictions``, the network's for them.
         config: belongs to the network.
         device: where to compute.
         not_skin: sources of those pictures among the label Unknown_Normal that show no skin.
         pictures: at most so many of ``load_train`` are computed; 0 gives None.
     """
-    with_condition = np.asarray(config.labels)[np.asarray(validation["label"])] != NO_CONDITION
     others = validation.select(np.flatnonzero(_is_not_skin(validation, config, not_skin)))
-    if not pictures or not len(others) or not with_condition.any():
+    if not pictures or not len(others) or not predictions.has_condition.any():
         if is_main():
             print(
                 "No third criterion: no pictures that are not skin, or none are to be used.", file=sys.stderr
             )
         return None
 
-    def compute(rows: datasets.Dataset) -> Outputs:
-        return predict_outputs(network, rows, config, device=device, what="detector", num_workers=num_workers)
+    def compute(rows: datasets.Dataset) -> Predictions:
+        return predict_rows(network, rows, config, device=device, what="detector", num_workers=num_workers)
 
     train = load_train()
     skin = draw(train.select(np.flatnonzero(~_is_not_skin(train, config, not_skin))), pictures)
-    in_pieces = pieces(others)
+    learned = compute(skin)
+    away = Predictions.joined([compute(others), compute(pieces(others))])
     return choose(
-        candidates(compute(skin).features.astype(np.float64), np.asarray(skin["label"])),
-        outputs.features[with_condition],
-        np.concatenate([compute(others).features, compute(in_pieces).features]),
-        np.asarray([*others["source"], *in_pieces["source"]]),
+        candidates(learned.features.astype(np.float64), learned.targets),
+        predictions.features[predictions.has_condition],
+        away.features,
+        away.sources.astype(str),
     )
 
 
@@ -115,11 +116,11 @@ def choose(
     return dataclasses.replace(best, choice={"auroc": table, "left_out": left_out})
 
 
-def candidates(features: Floats, labels: Ints) -> Iterator[Detector]:
+def candidates(features: Floats, targets: Ints) -> Iterator[Detector]:
     """Fitted detectors without a reference, the simplest first.
 
     Args:
-        features: of training pictures of skin, (N, C). labels: their class numbers, (N,).
+        features: of training pictures of skin, (N, C). targets: their class numbers, (N,).
     """
     for normalised in (False, True):
         x = normalise(features) if normalised else features
@@ -129,7 +130,7 @@ def candidates(features: Floats, labels: Ints) -> Iterator[Detector]:
             if neighbour <= len(bank):
                 yield _detector(f"nearest pictures, number {neighbour}{suffix}", bank, normalised, neighbour)
         for by_class in (False, True):
-            yield from _gaussians(x, labels if by_class else np.zeros_like(labels), normalised, suffix)
+            yield from _gaussians(x, targets if by_class else np.zeros_like(targets), normalised, suffix)
 
 
 def _gaussians(x: Floats, classes: Ints, normalised: bool, suffix: str) -> Iterator[Detector]:

@@ -21,14 +21,15 @@ from model.weights import halved
 from train.calibrate.conformal import has_mapie
 from train.calibrate.crossfit import cross_fitted
 from train.calibrate.ood_detector import fit_detector
-from train.calibrate.rule import Aims, Answers, fit_rule
+from train.calibrate.rule import Aims, fit_rule
 from train.config import TrainConfig
 from train.data.pictures import shown
 from train.data.rows import open_rows
 from train.data.test_sets import refuse_learning
 from train.distributed import is_main
 from train.extras import require
-from train.inference import predict_outputs
+from train.inference import predict_rows
+from train.predictions import Predictions
 
 FIGURES = "calibration.json"
 
@@ -62,7 +63,7 @@ def calibrate(
         CheckpointError: a weight is not finite, or too large for float16.
     """
     network.load_state_dict(halved(network))
-    outputs = predict_outputs(
+    predictions = predict_rows(
         network, validation, model_config, device=device, what="calibrate", num_workers=config.num_workers
     )
     if is_main() and not has_mapie():
@@ -75,7 +76,7 @@ def calibrate(
         network,
         lambda: train,
         validation,
-        outputs,
+        predictions,
         model_config,
         device=device,
         not_skin=config.not_skin,
@@ -83,10 +84,9 @@ def calibrate(
         num_workers=config.num_workers,
     )
     aims = Aims(config.keep, config.uncertain_accuracy, config.malignant_sensitivity)
-    answers = Answers.of(validation, outputs, detector)
-    named = _naming(model_config, detector)
-    figures = _figures(answers, named, aims, detector, data=config.data, split="validation")
-    return Calibrated(fit_rule(answers, named, aims), detector, figures)
+    predictions, named = _with_detector(predictions, detector), _naming(model_config, detector)
+    figures = _figures(predictions, named, aims, detector, data=config.data, split="validation")
+    return Calibrated(fit_rule(predictions, named, aims), detector, figures)
 
 
 def recalibrate(
@@ -133,20 +133,20 @@ def recalibrate(
 
     rows = opened(split)
     chosen = trusted_device(device, loaded.network, size=loaded.config.input_size)
-    outputs = predict_outputs(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
+    predictions = predict_rows(loaded.network, rows, loaded.config, device=chosen, what="calibrate")
     detector = fit_detector(
         loaded.network,
         lambda: opened(fit_split),
         rows,
-        outputs,
+        predictions,
         loaded.config,
         device=chosen,
         not_skin=not_skin,
         pictures=detector_pictures,
     )
-    answers, named = Answers.of(rows, outputs, detector), _naming(loaded.config, detector)
-    config = fit_rule(answers, named, aims)
-    figures = _figures(answers, named, aims, detector, data=data, split=split)
+    predictions, named = _with_detector(predictions, detector), _naming(loaded.config, detector)
+    config = fit_rule(predictions, named, aims)
+    figures = _figures(predictions, named, aims, detector, data=data, split=split)
     if detector is not None:
         detector.save(loaded.folder)
     write_text(loaded.folder / CONFIG, config.to_json())
@@ -179,6 +179,11 @@ def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None
     write_json(folder / FIGURES, {**about, **figures})
 
 
+def _with_detector(predictions: Predictions, detector: Detector | None) -> Predictions:
+    unusualness = None if detector is None else detector.unusualness(predictions.features)
+    return dataclasses.replace(predictions, unusualness=unusualness)
+
+
 def _naming(model_config: ModelConfig, detector: Detector | None) -> ModelConfig:
     return dataclasses.replace(model_config, detector="" if detector is None else DETECTOR)
 
@@ -188,7 +193,7 @@ def _short(value: object) -> str:
 
 
 def _figures(
-    answers: Answers,
+    predictions: Predictions,
     model_config: ModelConfig,
     aims: Aims,
     detector: Detector | None,
@@ -197,7 +202,7 @@ def _figures(
     split: str,
 ) -> dict[str, Any] | None:
     """``cross_fitted``, how the detector was chosen, and what both were measured on."""
-    figures = cross_fitted(answers, model_config, aims)
+    figures = cross_fitted(predictions, model_config, aims)
     chosen = None if detector is None else {"name": detector.name, **detector.choice}
     about = {"data": [shown(Path(name).name) for name in data], "split": split}
     return figures and {**about, **figures, "detector": chosen}

@@ -6,19 +6,18 @@ labels. ``docs/datasets.md`` shows this table and gives the reasons; a test keep
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.config import ModelConfig
-from model.decision.rejection import rejection_margin, unknown_margin
+from model.decision.rejection import unknown_margin
 from model.errors import ConfigError
 from model.labels import condition
-from train.evaluate.metrics import bootstrap_intervals
-
-Floats = NDArray[np.float64]
+from train.evaluate.metrics import bootstrap_intervals, mean_recall
+from train.predictions import Predictions
 
 
 class Group(NamedTuple):
@@ -63,13 +62,7 @@ def check_mappable(config: ModelConfig) -> None:
 
 
 def mapped_metrics(
-    probabilities: Floats,
-    labels: NDArray[np.int64],
-    related: Sequence[str | None],
-    config: ModelConfig,
-    *,
-    truth_labels: Sequence[str],
-    unusualness: Floats | None = None,
+    predictions: Predictions, config: ModelConfig, *, truth_names: Sequence[str]
 ) -> dict[str, Any]:
     """Figures of a model of clinical photographs on dermoscopy, over ``GROUPS``.
 
@@ -77,10 +70,10 @@ def mapped_metrics(
     wrong wherever it is the most probable. Rejection is counted but does not change the answer.
 
     Args:
-        probabilities: calibrated, (N, K), of the model. labels: positions in ``truth_labels``, (N,).
-        related: the lesion of each picture, for the intervals; None is one of its own.
+        predictions: of the model, but with targets that are positions in ``truth_names``; the groups are
+            lesions.
         config: of the model; ``check_mappable`` holds.
-        unusualness: of the same pictures, (N,); None without a detector.
+        truth_names: a value of ``DERMOSCOPY_LABELS``.
 
     Returns:
         ``n``; ``balanced_accuracy`` and ``accuracy`` with their ``intervals``; ``forced``, the same with the
@@ -91,26 +84,36 @@ def mapped_metrics(
     position = {name: number for number, name in enumerate(config.labels)}
     columns = [[position[name] for name in group.clinical] for group in GROUPS.values()]
     columns += [[position[name]] for name in config.labels if name not in CLINICAL_LABELS]
-    folded = np.stack([probabilities[:, members].sum(axis=1) for members in columns], axis=1)
+    names = [*GROUPS, *(name for name in config.labels if name not in CLINICAL_LABELS)]
     group_of = {name: number for number, group in enumerate(GROUPS.values()) for name in group.dermoscopy}
-    truth = np.array([group_of[name] for name in truth_labels])[labels]
-    answer = folded.argmax(axis=1)
+    folded = dataclasses.replace(
+        predictions,
+        class_names=tuple(names),
+        probabilities=np.stack(
+            [predictions.probabilities[:, members].sum(axis=1) for members in columns], axis=1
+        ),
+        targets=np.array([group_of[name] for name in truth_names])[predictions.targets],
+    )
+    forced = dataclasses.replace(
+        folded, class_names=tuple(GROUPS), probabilities=folded.probabilities[:, : len(GROUPS)]
+    )
+    truth, answer = folded.targets, folded.answers
     malignant = [
         number for number, group in enumerate(GROUPS.values()) if condition(group.clinical[0]).malignant
     ]
     ill, called_ill = np.isin(truth, malignant), np.isin(answer, malignant)
-    turned_away = rejection_margin(probabilities, config, unusualness) > 0
+    turned_away = predictions.rejected(config)
     return {
-        "n": len(labels),
-        **_accuracies(folded, truth, related),
-        "forced": _accuracies(folded[:, : len(GROUPS)], truth, related),
+        "n": len(predictions),
+        **_accuracies(folded),
+        "forced": _accuracies(forced),
         "malignant": {
             "n": int(ill.sum()),
             "sensitivity": float(called_ill[ill].mean()) if ill.any() else None,
             "specificity": float((~called_ill[~ill]).mean()) if not ill.all() else None,
         },
         "rejected": int(turned_away.sum()),
-        "no_condition": int((~turned_away & (unknown_margin(probabilities, config) > 0)).sum()),
+        "no_condition": int((~turned_away & (unknown_margin(predictions.probabilities, config) > 0)).sum()),
         "no_group": int((answer >= len(GROUPS)).sum()),
         "per_group": {
             name: {
@@ -124,11 +127,10 @@ def mapped_metrics(
     }
 
 
-def _accuracies(folded: Floats, truth: NDArray[np.int64], related: Sequence[str | None]) -> dict[str, Any]:
-    right = folded.argmax(axis=1) == truth
-    intervals = bootstrap_intervals(folded, truth, related)
+def _accuracies(folded: Predictions) -> dict[str, Any]:
+    intervals = bootstrap_intervals(folded)
     return {
-        "balanced_accuracy": float(np.mean([right[truth == number].mean() for number in np.unique(truth)])),
-        "accuracy": float(right.mean()),
+        "balanced_accuracy": mean_recall(folded),
+        "accuracy": float(folded.right.mean()),
         "intervals": {name: intervals[name] for name in ("balanced_accuracy", "accuracy")},
     }

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ModelConfig
-from model.decision.rejection import detection_margin
 from model.errors import DataError
 from model.files import atomic_path, write_json
 from train.data.formats import UNKNOWN
 from train.data.tables import number, read_table, read_truth
+from train.predictions import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -49,18 +49,15 @@ def check_fits(config: ModelConfig, challenge: str) -> None:
         )
 
 
-def columns(
-    probabilities: Floats, config: ModelConfig, challenge: str, unusualness: Floats | None = None
-) -> Floats:
+def columns(predictions: Predictions, config: ModelConfig, challenge: str) -> Floats:
     """Calibrated probabilities (N, K) in the order of a challenge's columns, (N, columns), 0 to 1.
 
     A checkpoint without the label ``unk`` says UNK = 1 of a picture that its rejection rule turns away, else
     0, and leaves the other columns as they are: the challenge takes the largest for the answer.
     """
-    turned_away = detection_margin(probabilities, config, unusualness) > 0
-    of_label = dict(zip(config.labels, probabilities.T, strict=True))
-    of_label.setdefault(UNKNOWN, turned_away.astype(np.float64))
-    return np.stack([of_label[name.lower()] for name in CHALLENGES[challenge]], axis=1)
+    of_class = dict(zip(predictions.class_names, predictions.probabilities.T, strict=True))
+    of_class.setdefault(UNKNOWN, predictions.detected(config).astype(np.float64))
+    return np.stack([of_class[name.lower()] for name in CHALLENGES[challenge]], axis=1)
 
 
 def write_csv(path: Path, header: Sequence[str], names: Iterable[str], values: Floats) -> None:

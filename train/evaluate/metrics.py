@@ -10,92 +10,81 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score, roc_curve
 
 from model.config import ModelConfig
-from model.decision.malignancy import malignant_labels, malignant_probability
-from model.decision.rejection import rejection_margin
+from model.decision.malignancy import malignant_labels
 from train.evaluate.bootstrap import draw_weights, number_groups, ratio, share_interval
+from train.predictions import Predictions, members
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
-def classification_metrics(
-    probabilities: Floats, labels: Ints, config: ModelConfig, unusualness: Floats | None = None
-) -> dict[str, Any]:
-    """Figures of argmax over calibrated probabilities, rejection ignored.
-
-    Args:
-        probabilities: (N, K). labels: true class numbers, (N,). config: names and thresholds.
-        unusualness: of the same pictures, (N,); None without a detector.
+def classification_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
+    """Figures of the most probable class, rejection ignored; ``config`` has the thresholds.
 
     Returns:
         ``n``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present), ``macro_f1`` (the
         same classes), ``top3_accuracy``, ``ece``, ``rejected`` (share) and ``per_class``; all shares 0 to 1.
     """
-    predicted = probabilities.argmax(axis=1)
-    present = np.unique(labels)
+    present = np.unique(predictions.targets)
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=present, zero_division=0.0
+        predictions.targets, predictions.answers, labels=present, zero_division=0.0
     )
     return {
-        "n": len(labels),
-        "accuracy": float((predicted == labels).mean()),
+        "n": len(predictions),
+        "accuracy": float(predictions.right.mean()),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
-        "top3_accuracy": float(_in_top3(probabilities, labels).mean()),
-        "ece": expected_calibration_error(probabilities, labels),
-        "rejected": float((rejection_margin(probabilities, config, unusualness) > 0).mean()),
+        "top3_accuracy": float(in_top3(predictions).mean()),
+        "ece": expected_calibration_error(predictions),
+        "rejected": float(predictions.rejected(config).mean()),
         "per_class": {
-            config.labels[label]: {"n": int(n), "recall": float(r), "precision": float(p)}
-            for label, n, r, p in zip(present, support, recall, precision, strict=True)
+            predictions.class_names[number]: {"n": int(n), "recall": float(r), "precision": float(p)}
+            for number, n, r, p in zip(present, support, recall, precision, strict=True)
         },
     }
 
 
-def expected_calibration_error(probabilities: Floats, labels: Ints, *, bins: int = 15) -> float:
+def expected_calibration_error(predictions: Predictions, *, bins: int = 15) -> float:
     """Mean gap of confidence and accuracy over equal-width bins (Guo et al. 2017, equation 3), 0 to 1."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    confidence = predictions.confidence
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    gaps = np.bincount(bin_of, weights=predictions.right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(predictions))
 
 
 def bootstrap_intervals(
-    probabilities: Floats, labels: Ints, groups: Sequence[str | None], *, resamples: int = 1000, seed: int = 0
+    predictions: Predictions, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, list[float]]:
     """95 % percentile intervals, drawing whole groups with replacement (Efron and Tibshirani 1993).
 
     Args:
-        probabilities: (N, K). labels: true class numbers, (N,).
-        groups: pictures of one series or patient share a name; None is a group of its own.
+        predictions: with the groups.
         resamples: number of draws. seed: of the draws.
 
     Returns:
         ``[low, high]`` for ``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``.
     """
-    weights = draw_weights(number_groups(groups), resamples=resamples, seed=seed)
-    member = labels[:, None] == np.unique(labels)  # (N, classes present)
-    right = probabilities.argmax(axis=1) == labels
+    weights = draw_weights(number_groups(predictions.groups), resamples=resamples, seed=seed)
+    targets, right = predictions.targets, predictions.right
+    member = targets[:, None] == np.unique(targets)  # (N, classes present)
     recall = ratio(weights @ (member & right[:, None]), weights @ member)
     figures = {
         "accuracy": weights @ right / weights.sum(axis=1),
         "balanced_accuracy": np.nanmean(recall, axis=1),
-        "top3_accuracy": weights @ _in_top3(probabilities, labels) / weights.sum(axis=1),
+        "top3_accuracy": weights @ in_top3(predictions) / weights.sum(axis=1),
     }
     return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
 
 
-def warning_metrics(probabilities: Floats, labels: Ints, config: ModelConfig) -> dict[str, int] | None:
+def warning_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, int] | None:
     """How often the advice to see a doctor comes first, by whether the true label may be cancer.
 
     Returns:
         ``malignant`` and ``others`` (pictures of each), ``malignant_warned`` and ``others_warned``;
         None where no label may be cancer.
     """
-    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
     if not malignant_labels(config):
         return None
-    warned = malignant_probability(probabilities, config) >= config.malignant_from
+    ours, warned = predictions.malignant, predictions.warned(config)
     return {
         "malignant": int(ours.sum()),
         "malignant_warned": int((ours & warned).sum()),
@@ -105,17 +94,13 @@ def warning_metrics(probabilities: Floats, labels: Ints, config: ModelConfig) ->
 
 
 def accuracy_by(
-    keys: Sequence[object],
-    probabilities: Floats,
-    labels: Ints,
-    groups: Sequence[str | None],
-    detected: NDArray[np.bool_],
+    keys: Sequence[object] | NDArray[np.object_], predictions: Predictions, detected: NDArray[np.bool_]
 ) -> dict[str, dict[str, Any]]:
     """Figures of the rows that share a key, such as a source or a skin type; rows without one are left out.
 
     Args:
-        keys: one a row, or None.
-        probabilities: (N, K). labels: true class numbers, (N,). groups: as for ``bootstrap_intervals``.
+        keys: one a row, or None, (N,).
+        predictions: of all rows.
         detected: which rows are turned away, rejected or called no condition, (N,).
 
     Returns:
@@ -123,26 +108,16 @@ def accuracy_by(
         ``detected`` (a count), and the 95 % bootstrap intervals ``interval`` of the accuracy and
         ``detected_interval`` of the share detected, both as ``share_interval`` gives them.
     """
-    group_of = number_groups(groups)
-    predicted = probabilities.argmax(axis=1)
-    names = np.array(["" if key is None else str(key) for key in keys])
+    group_of = number_groups(predictions.groups)
     result = {}
-    for key in sorted(set(names) - {""}):
-        rows = names == key
-        right = predicted[rows] == labels[rows]
-        result[str(key)] = {
-            "n": int(rows.sum()),
+    for key, rows in members(keys).items():
+        own = predictions.take(rows)
+        right = own.right
+        result[key] = {
+            "n": len(own),
             "groups": len(np.unique(group_of[rows])),
             "accuracy": float(right.mean()),
-            "balanced_accuracy": float(
-                recall_score(
-                    labels[rows],
-                    predicted[rows],
-                    average="macro",
-                    labels=np.unique(labels[rows]),
-                    zero_division=0.0,
-                )
-            ),
+            "balanced_accuracy": mean_recall(own),
             "detected": int(detected[rows].sum()),
             "interval": share_interval(right, group_of[rows]),
             "detected_interval": share_interval(detected[rows], group_of[rows]),
@@ -150,9 +125,20 @@ def accuracy_by(
     return result
 
 
-def _in_top3(probabilities: Floats, labels: Ints) -> NDArray[np.bool_]:
-    top3 = np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
-    return (top3 == labels[:, None]).any(axis=1)
+def mean_recall(predictions: Predictions) -> float:
+    """Balanced accuracy: the mean recall over the classes that are there, 0 to 1."""
+    targets = predictions.targets
+    return float(
+        recall_score(
+            targets, predictions.answers, average="macro", labels=np.unique(targets), zero_division=0.0
+        )
+    )
+
+
+def in_top3(predictions: Predictions) -> NDArray[np.bool_]:
+    """Where the true class is among the three most probable, (N,)."""
+    top3 = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :3]
+    return (top3 == predictions.targets[:, None]).any(axis=1)
 
 
 def detection_metrics(skin: Floats, other: Floats) -> dict[str, float | None]:

@@ -15,7 +15,6 @@ from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.decision.rejection import (
     detection_margin,
-    dual_margin,
     max_probability,
     normalized_entropy,
     not_skin_evidence,
@@ -29,28 +28,29 @@ from train.data.pictures import shown
 from train.data.rows import open_rows
 from train.data.splits import split_names
 from train.distributed import is_main
-from train.evaluate.measure import Judged, judge, open_checkpoint, outputs_of
+from train.evaluate.measure import open_checkpoint, predictions_of
 from train.evaluate.metrics import detection_metrics
 from train.evaluate.ood_baselines import fit_published
 from train.extras import require
+from train.predictions import Predictions, members
 
 Floats = NDArray[np.float64]
 
 # Every score grows with how much a picture looks out of place.
-SCORES: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
-    "max_probability": lambda judged, config: -max_probability(judged.probabilities),
-    "normalized_entropy": lambda judged, config: normalized_entropy(judged.probabilities),
-    "dual_criterion": lambda judged, config: dual_margin(judged.probabilities, config),
-    "dual_criterion_or_unknown": lambda judged, config: detection_margin(judged.probabilities, config),
+SCORES: dict[str, Callable[[Predictions, ModelConfig], Floats]] = {
+    "max_probability": lambda seen, config: -max_probability(seen.probabilities),
+    "normalized_entropy": lambda seen, config: normalized_entropy(seen.probabilities),
+    "dual_criterion": lambda seen, config: rejection_margin(seen.probabilities, config),
+    "dual_criterion_or_unknown": lambda seen, config: detection_margin(seen.probabilities, config),
 }
-WITH_DETECTOR: dict[str, Callable[[Judged, ModelConfig], Floats]] = {
-    "unusualness": lambda judged, config: np.asarray(judged.unusualness),
-    "all_criteria": lambda judged, config: rejection_margin(judged.probabilities, config, judged.unusualness),
-    "all_criteria_or_unknown": lambda judged, config: detection_margin(
-        judged.probabilities, config, judged.unusualness
+WITH_DETECTOR: dict[str, Callable[[Predictions, ModelConfig], Floats]] = {
+    "unusualness": lambda seen, config: np.asarray(seen.unusualness),
+    "all_criteria": lambda seen, config: rejection_margin(seen.probabilities, config, seen.unusualness),
+    "all_criteria_or_unknown": lambda seen, config: detection_margin(
+        seen.probabilities, config, seen.unusualness
     ),
-    "unusualness_and_unknown": lambda judged, config: not_skin_evidence(
-        judged.probabilities, config, np.asarray(judged.unusualness)
+    "unusualness_and_unknown": lambda seen, config: not_skin_evidence(
+        seen.probabilities, config, np.asarray(seen.unusualness)
     ),
 }
 
@@ -94,22 +94,22 @@ def ood(
         for name in split_names(ood)
     ]
     others = datasets.concatenate_datasets([draw(part, max_pictures) for part in splits])
-    sources = np.asarray([source or shown(Path(ood).name) for source in others["source"]])
-    skin, other = outputs_of(loaded, _with_condition(rows, config)), outputs_of(loaded, others)
-    judged = judge(loaded, skin), judge(loaded, other)
+    sources = members(source or shown(Path(ood).name) for source in others["source"])
+    skin = predictions_of(loaded, _with_condition(rows, config))
+    other = predictions_of(loaded, others)
     named = SCORES if loaded.detector is None else SCORES | WITH_DETECTOR
-    scores = {name: (score(judged[0], config), score(judged[1], config)) for name, score in named.items()}
+    scores = {name: (score(skin, config), score(other, config)) for name, score in named.items()}
     about = {}
     if fit_data is not None:
         fitted, _ = open_rows([fit_data], fit_split, labels=config.labels, max_unreadable=max_unreadable)
         fitted = draw(_with_condition(fitted, config), max_pictures)
-        published = fit_published(outputs_of(loaded, fitted), np.asarray(fitted["label"]))
+        published = fit_published(predictions_of(loaded, fitted))
         scores |= {name: (score(skin), score(other)) for name, score in published.items()}
         about["fitted_on"] = {"data": shown(Path(fit_data).name), "split": fit_split, "n": len(fitted)}
     elif is_main():
         print("Mahalanobis, energy, ViM and KNN need training pictures: add --fit_data.", file=sys.stderr)
     if is_main():
-        result = {**about, **_report(loaded, judged, scores, sources)}
+        result = {**about, **_report(loaded, skin, other, scores, sources)}
         write_json(Path(output) / "ood.json", {"data": shown(Path(data).name), "split": split, **result})
         print(json.dumps({name: result[name] for name in ("skin", "sources", "mean_auroc")}, allow_nan=False))
 
@@ -127,36 +127,26 @@ def _with_condition(rows: datasets.Dataset, config: ModelConfig) -> datasets.Dat
 
 def _report(
     loaded: Checkpoint,
-    judged: tuple[Judged, Judged],
+    skin: Predictions,
+    other: Predictions,
     scores: dict[str, tuple[Floats, Floats]],
-    sources: NDArray[np.str_],
+    sources: dict[str, NDArray[np.bool_]],
 ) -> dict[str, object]:
-    config = loaded.config
-    counts = [
-        {
-            "rejected": rejection_margin(part.probabilities, config, part.unusualness) > 0,
-            "detected": detection_margin(part.probabilities, config, part.unusualness) > 0,
+    def counts(part: Predictions) -> dict[str, int]:
+        return {
+            "n": len(part),
+            "rejected": int(part.rejected(loaded.config).sum()),
+            "detected": int(part.detected(loaded.config).sum()),
         }
-        for part in judged
-    ]
-    of_source = {str(name): sources == name for name in np.unique(sources)}
+
     detectors = {
-        name: {source: detection_metrics(ours, theirs[own]) for source, own in of_source.items()}
+        name: {source: detection_metrics(ours, theirs[own]) for source, own in sources.items()}
         for name, (ours, theirs) in scores.items()
     }
     return {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
-        "skin": {
-            "n": len(judged[0].probabilities),
-            **{name: int(flags.sum()) for name, flags in counts[0].items()},
-        },
-        "sources": {
-            source: {
-                "n": int(own.sum()),
-                **{name: int(flags[own].sum()) for name, flags in counts[1].items()},
-            }
-            for source, own in of_source.items()
-        },
+        "skin": counts(skin),
+        "sources": {source: counts(other.take(own)) for source, own in sources.items()},
         "detectors": detectors,
         "mean_auroc": {
             name: float(np.mean([figures["auroc"] for figures in by_source.values()]))

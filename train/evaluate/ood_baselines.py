@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from train.inference import Outputs
+from train.predictions import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -15,7 +15,7 @@ NEIGHBOURS = 50
 """The library's, and the paper's for ten classes."""
 
 
-def fit_published(training: Outputs, labels: NDArray[np.int64]) -> dict[str, Callable[[Outputs], Floats]]:
+def fit_published(training: Predictions) -> dict[str, Callable[[Predictions], Floats]]:
     """Detectors fitted on training pictures of skin; each gives scores (N,) that grow with strangeness.
 
     ``energy`` (Liu et al. 2020) is of the logits; ``mahalanobis`` (Lee et al. 2018), ``knn`` (Sun et al.
@@ -23,15 +23,14 @@ def fit_published(training: Outputs, labels: NDArray[np.int64]) -> dict[str, Cal
     on those: the least-squares fit of the logits stands in for it; half the channels are its main subspace.
 
     Args:
-        training: of the network.
-        labels: true class numbers, (N,).
+        training: a network's, with features; all targets are known.
     """
     import torch
     from pytorch_ood.api import FeaturesDetector
     from pytorch_ood.detector import KNN, EnergyBased, Mahalanobis, ViM
 
     features = torch.from_numpy(training.features)
-    classes = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+    classes = torch.from_numpy(np.unique(training.targets, return_inverse=True)[1])
     extended = np.column_stack([training.features, np.ones(len(features))])
     layer = torch.from_numpy(np.linalg.lstsq(extended, training.logits)[0]).float()  # (C + 1, K)
     fitted = {
@@ -43,13 +42,13 @@ def fit_published(training: Outputs, labels: NDArray[np.int64]) -> dict[str, Cal
         detector.fit_features(features, classes)
 
     # One function a detector: a lambda in a loop would see the last one only.
-    def of_features(detector: FeaturesDetector) -> Callable[[Outputs], Floats]:
-        def scores(outputs: Outputs) -> Floats:
-            return detector.predict_features(torch.from_numpy(outputs.features)).double().numpy()
+    def of_features(detector: FeaturesDetector) -> Callable[[Predictions], Floats]:
+        def scores(predictions: Predictions) -> Floats:
+            return detector.predict_features(torch.from_numpy(predictions.features)).double().numpy()
 
         return scores
 
     return {
-        "energy": lambda outputs: EnergyBased.score(torch.from_numpy(outputs.logits)).numpy(),
+        "energy": lambda predictions: EnergyBased.score(torch.from_numpy(predictions.logits)).numpy(),
         **{name: of_features(detector) for name, detector in fitted.items()},
     }

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ModelConfig
-from model.decision.malignancy import malignant_labels, malignant_probability
+from model.decision.malignancy import malignant_probability
 from train.evaluate.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
+from train.predictions import Predictions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,45 +20,37 @@ Flags = NDArray[np.bool_]
 SPECIFICITIES = (0.8, 0.9, 0.95)
 
 
-def confusion(probabilities: Floats, labels: Ints) -> list[list[int]]:
+def confusion(predictions: Predictions) -> list[list[int]]:
     """Counts of true class (rows) by most probable class (columns), K by K."""
-    classes = probabilities.shape[1]
-    pairs = labels * classes + probabilities.argmax(axis=1)
+    classes = len(predictions.class_names)
+    pairs = predictions.targets * classes + predictions.answers
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist()
 
 
-def per_class_metrics(
-    probabilities: Floats, labels: Ints, groups: Sequence[str | None], config: ModelConfig
-) -> dict[str, dict[str, Any]]:
+def per_class_metrics(predictions: Predictions) -> dict[str, dict[str, Any]]:
     """Figures of each class that is present, against all others.
 
-    Args:
-        probabilities: calibrated, (N, K). labels: true class numbers, (N,).
-        groups: pictures of one series or patient share a name; None is a group of its own.
-        config: names the classes.
-
     Returns:
-        Label → ``n`` and ``groups`` of its pictures; ``recall`` (sensitivity), ``precision`` (PPV; 0 where
-        the class was never named), ``specificity`` and ``auroc`` of the class's own probability (both None
-        where there is no other class); ``intervals``, the 95 % bootstrap interval of each, or None under ten
-        groups. A figure whose pictures come from under ten groups, such as the precision of a class that
+        Class name → ``n`` and ``groups`` of its pictures; ``recall`` (sensitivity), ``precision`` (PPV; 0
+        where the class was never named), ``specificity`` and ``auroc`` of the class's own probability (both
+        None where there is no other class); ``intervals``, the 95 % bootstrap interval of each, or None under
+        ten groups. A figure whose pictures come from under ten groups, such as the precision of a class that
         was hardly ever named, has none either.
     """
-    group_of = number_groups(groups)
+    group_of = number_groups(predictions.groups)
     weights = _all_and_drawn(group_of)
-    predicted = probabilities.argmax(axis=1)
     result = {}
-    for label in np.unique(labels):
-        ours, named = labels == label, predicted == label
+    for number in np.unique(predictions.targets):
+        ours, named = predictions.targets == number, predictions.answers == number
         values = {
             "recall": ratio(weights @ (ours & named), weights @ ours),
             "precision": ratio(weights @ (ours & named), weights @ named),
             "specificity": ratio(weights @ ~(ours | named), weights @ ~ours),
-            "auroc": _auroc(probabilities[:, label], ours, weights),
+            "auroc": _auroc(predictions.probabilities[:, number], ours, weights),
         }
         rest_on = {"recall": ours, "precision": named, "specificity": ~ours, "auroc": ~ours}
         count = _count(group_of, ours)
-        result[config.labels[label]] = {
+        result[predictions.class_names[number]] = {
             "n": int(ours.sum()),
             "groups": count,
             **{name: None if np.isnan(found[0]) else float(found[0]) for name, found in values.items()},
@@ -72,16 +65,11 @@ def per_class_metrics(
     return result
 
 
-def malignant_sensitivity(
-    probabilities: Floats, labels: Ints, groups: Sequence[str | None], config: ModelConfig
-) -> list[dict[str, Any]] | None:
-    """How many pictures whose label may be cancer are found at fixed specificities.
+def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list[dict[str, Any]] | None:
+    """How many pictures whose class may be cancer are found at fixed specificities.
 
-    The score is the summed probability of those labels. The threshold of each specificity is read off
+    The score is the summed probability of those classes. The threshold of each specificity is read off
     these very pictures, and anew in each resample: these are points of a ROC curve, not a rule to use.
-
-    Args:
-        probabilities, labels, groups, config: as for ``per_class_metrics``.
 
     Returns:
         One ``{"specificity", "threshold", "sensitivity", "interval"}`` for each of ``SPECIFICITIES``: at
@@ -89,12 +77,12 @@ def malignant_sensitivity(
         either kind.
         None instead of the list where no picture, or every one, may be cancer.
     """
-    ours = np.isin(np.asarray(config.labels)[labels], malignant_labels(config))
+    ours = predictions.malignant
     if not ours.any() or ours.all():
         return None
-    group_of = number_groups(groups)
+    group_of = number_groups(predictions.groups)
     enough = min(_count(group_of, ours), _count(group_of, ~ours)) >= MIN_GROUPS
-    scores = malignant_probability(probabilities, config)
+    scores = malignant_probability(predictions.probabilities, config)
     weights = _all_and_drawn(group_of)
     values, at_score = _by_score(scores, weights)
     found, others = _above(at_score(ours)), 1 - _above(at_score(~ours))  # (resamples, thresholds)
@@ -119,7 +107,7 @@ def separation(scores: Floats, ours: Flags, groups: Sequence[str | None]) -> dic
 
     Args:
         scores: (N,), higher for ours. ours: which pictures they are, (N,).
-        groups: as for ``per_class_metrics``.
+        groups: as ``number_groups`` takes them.
 
     Returns:
         ``n``, ``ours`` (their number), ``auroc`` (None where one kind is missing) and its ``interval``, None

@@ -6,12 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import datasets
-import numpy as np
-from numpy.typing import NDArray
-
 from model.config import ModelConfig
-from model.decision.rejection import detection_margin
 from model.files import write_json
 from train.data.pictures import shown
 from train.data.rows import open_rows
@@ -20,14 +15,13 @@ from train.distributed import is_main
 from train.evaluate.curves import curve_metrics
 from train.evaluate.dermoscopy import DERMOSCOPY_LABELS, check_mappable, mapped_metrics
 from train.evaluate.isic import CHALLENGES, check_fits, columns, write_csv
-from train.evaluate.measure import judge, open_checkpoint, outputs_of
+from train.evaluate.measure import open_checkpoint, predictions_of
 from train.evaluate.metrics import accuracy_by, bootstrap_intervals, classification_metrics, warning_metrics
 from train.evaluate.per_class import confusion, malignant_sensitivity, per_class_metrics
 from train.extras import require
+from train.predictions import Predictions
 from train.report.html import write_report
 from train.report.worst_errors import worst_errors
-
-Floats = NDArray[np.float64]
 
 
 def evaluate(
@@ -64,56 +58,43 @@ def evaluate(
     rows, unreadable = open_rows(
         [data], split, labels=of_data, max_unreadable=max_unreadable, manifest=manifest, truth=truth
     )
-    outputs = outputs_of(loaded, rows)
-    probabilities, unusualness = judge(loaded, outputs)
+    predictions = predictions_of(loaded, rows)
     if not is_main():
         return
-    labels = np.asarray(rows["label"], dtype=np.int64)
     about = {
         "checkpoint": {"id": loaded.id, "revision": loaded.revision},
         "data": shown(Path(data).name),
         "split": split,
     }
     if map is not None:
-        mapped = mapped_metrics(
-            probabilities, labels, rows["group"], config, truth_labels=of_data, unusualness=unusualness
-        )
+        mapped = mapped_metrics(predictions, config, truth_names=of_data)
         write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
         print(json.dumps(mapped, allow_nan=False))
         return
     metrics = {
         **about,
-        **_figures(rows, probabilities, unusualness, labels, config),
-        **curve_metrics(
-            outputs.logits, labels, rows["group"], rows["source"], rows["skin_type"], config, unusualness
-        ),
+        **_figures(predictions, config),
+        **curve_metrics(predictions, config),
         "unreadable": unreadable,
     }
     write_json(Path(output) / "metrics.json", metrics)
-    write_report(Path(output), metrics, worst_errors(rows, probabilities, labels, config.labels))
+    write_report(Path(output), metrics, worst_errors(rows, predictions))
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
     print(json.dumps({name: metrics[name] for name in short}, allow_nan=False))
 
 
-def _figures(
-    rows: datasets.Dataset,
-    probabilities: Floats,
-    unusualness: Floats | None,
-    labels: NDArray[np.int64],
-    config: ModelConfig,
-) -> dict[str, Any]:
-    groups = list(rows["group"])
-    detected = detection_margin(probabilities, config, unusualness) > 0
+def _figures(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
+    detected = predictions.detected(config)
     return {
-        **classification_metrics(probabilities, labels, config, unusualness),
-        "labels": list(config.labels),
-        "confusion": confusion(probabilities, labels),
-        "per_class": per_class_metrics(probabilities, labels, groups, config),
-        "intervals": bootstrap_intervals(probabilities, labels, groups),
-        "per_source": accuracy_by(rows["source"], probabilities, labels, groups, detected),
-        "per_skin_type": accuracy_by(rows["skin_type"], probabilities, labels, groups, detected),
-        "malignant_warning": warning_metrics(probabilities, labels, config),
-        "malignant_sensitivity": malignant_sensitivity(probabilities, labels, groups, config),
+        **classification_metrics(predictions, config),
+        "labels": list(predictions.class_names),
+        "confusion": confusion(predictions),
+        "per_class": per_class_metrics(predictions),
+        "intervals": bootstrap_intervals(predictions),
+        "per_source": accuracy_by(predictions.sources, predictions, detected),
+        "per_skin_type": accuracy_by(predictions.skin_types, predictions, detected),
+        "malignant_warning": warning_metrics(predictions, config),
+        "malignant_sensitivity": malignant_sensitivity(predictions, config),
     }
 
 
@@ -143,12 +124,12 @@ def predict(
         [data], split, labels=None, max_unreadable=max_unreadable, labelled=False, manifest=manifest
     )
     names = list(rows["id"]) if format == "csv" else stems(rows)
-    probabilities, unusualness = judge(loaded, outputs_of(loaded, rows))
+    predictions = predictions_of(loaded, rows)
     if not is_main():
         return
     if format == "csv":
-        write_csv(Path(output), ["id", *config.labels], names, probabilities)
+        write_csv(Path(output), ["id", *config.labels], names, predictions.probabilities)
     else:
-        values = columns(probabilities, config, format, unusualness)
+        values = columns(predictions, config, format)
         write_csv(Path(output), ["image", *CHALLENGES[format]], names, values)
     print(f"{len(rows)} rows in {output}")

@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from model import checkpoint
 from model.config import ModelConfig
-from model.decision.calibration import softmax
 from model.errors import ConfigError, DataError
 from model.hub import is_reference
 from model.image.augment import train_decode_side
@@ -37,7 +36,7 @@ from train.fit.mixing import mix
 from train.fit.network import augmentation, create_network, mix_with_initial
 from train.fit.objective import create_objective, row_weights
 from train.fit.optim import create_optimizer, create_schedule, train_mode
-from train.inference import predict_outputs
+from train.inference import predict_rows
 from train.report.card import model_card, training_section
 from train.run_folder import (
     BEST,
@@ -259,7 +258,7 @@ def _validate(
 ) -> dict:
     """Metrics on the validation split, of the network as the main process would save it."""
     broadcast(list(network.buffers()))  # each process has seen other pictures, and has its own statistics
-    outputs = predict_outputs(
+    predictions = predict_rows(
         network,
         validation,
         model_config,
@@ -268,4 +267,4 @@ def _validate(
         num_workers=config.num_workers,
         bf16=accelerator.mixed_precision == "bf16",
     )
-    return classification_metrics(softmax(outputs.logits, 1.0), np.asarray(validation["label"]), model_config)
+    return classification_metrics(predictions, model_config)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
 
 import datasets
 import numpy as np
-from numpy.typing import NDArray
 
 from model.image import read_image
 from train.data.splits import picture_bytes
+from train.predictions import Predictions
 
 COUNT = 24
 SIDE = 160
@@ -37,32 +36,27 @@ class WorstError:
     thumbnail: bytes
 
 
-def worst_errors(
-    rows: datasets.Dataset,
-    probabilities: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    names: Sequence[str],
-) -> list[WorstError]:
+def worst_errors(rows: datasets.Dataset, predictions: Predictions) -> list[WorstError]:
     """The wrong answers of the highest confidence, at most ``COUNT``, one for each group of pictures.
 
     Args:
-        rows: readable, as ``load_split`` gives them. probabilities: calibrated, (N, K).
-        labels: true class numbers, (N,). names: of the classes, in their order.
+        rows: readable, as ``load_split`` gives them.
+        predictions: for these rows.
     """
-    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    answers, targets, names = predictions.answers, predictions.targets, predictions.class_names
+    confidence = predictions.confidence
     surest = np.argsort(-confidence, kind="stable")
-    groups = list(rows["group"])
     chosen: dict[str, int] = {}
-    for row in surest[answers[surest] != labels[surest]].tolist():
-        chosen.setdefault(groups[row] or f"row {row}", row)
+    for row in surest[~predictions.right[surest]].tolist():
+        chosen.setdefault(predictions.groups[row], row)
     return [
         WorstError(
             id=rows[row]["id"],
             source=rows[row]["source"],
-            label=names[labels[row]],
+            label=names[targets[row]],
             answer=names[answers[row]],
             confidence=float(confidence[row]),
-            own=float(probabilities[row, labels[row]]),
+            own=float(predictions.probabilities[row, targets[row]]),
             thumbnail=_thumbnail(picture_bytes(rows[row])),
         )
         for row in list(chosen.values())[:COUNT]

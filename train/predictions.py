@@ -1,0 +1,175 @@
+"""``Predictions``: what a network says of many pictures, beside what is known about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+from numpy.typing import NDArray
+
+from model.config import ModelConfig
+from model.decision.calibration import softmax
+from model.decision.malignancy import malignant_probability
+from model.decision.ood import Detector
+from model.decision.rejection import detected, max_probability, rejected
+from model.labels import NO_CONDITION, condition
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Objects = NDArray[np.object_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions:
+    """One row a picture; ``of`` and ``of_rows`` make one.
+
+    Attributes:
+        class_names: in the order of the K columns.
+        probabilities: (N, K), each row sums to 1.
+        targets: true class numbers, (N,); -1 where the true class is not known.
+        groups: pictures of one series or patient share a name, (N,).
+        sources, skin_types: where a picture is from and its Fitzpatrick type, None where not known, (N,).
+        logits: uncalibrated, (N, K); (N, 0) where the probabilities are not a network's.
+        features: the backbone's last map averaged over its places, (N, C); (N, 0) where they are not kept.
+        unusualness: 0 to 1, (N,), see ``model.decision.ood``; None without a detector.
+    """
+
+    class_names: tuple[str, ...]
+    probabilities: Floats
+    targets: Ints
+    groups: Objects
+    sources: Objects
+    skin_types: Objects
+    logits: Floats
+    features: Features
+    unusualness: Floats | None = None
+
+    @classmethod
+    def of(
+        cls,
+        class_names: Sequence[str],
+        probabilities: Floats,
+        targets: Iterable[int],
+        *,
+        groups: Iterable[str | None] | None = None,
+        sources: Iterable[str | None] | None = None,
+        skin_types: Iterable[int | None] | None = None,
+        logits: Floats | None = None,
+        features: Features | None = None,
+        unusualness: Floats | None = None,
+    ) -> Predictions:
+        """From arrays or lists, as the attributes are; a group of None is a group of its own."""
+        unknown = [None] * len(probabilities)
+        own = [group or f"row {row}" for row, group in enumerate(unknown if groups is None else groups)]
+        return cls(
+            class_names=tuple(class_names),
+            probabilities=probabilities,
+            targets=np.asarray(targets, dtype=np.int64),
+            groups=_objects(own),
+            sources=_objects(unknown if sources is None else sources),
+            skin_types=_objects(unknown if skin_types is None else skin_types),
+            logits=np.empty((len(unknown), 0)) if logits is None else logits,
+            features=np.empty((len(unknown), 0), dtype=np.float32) if features is None else features,
+            unusualness=unusualness,
+        )
+
+    @classmethod
+    def of_rows(
+        cls,
+        rows: datasets.Dataset,
+        config: ModelConfig,
+        logits: Floats,
+        features: Features | None = None,
+        detector: Detector | None = None,
+    ) -> Predictions:
+        """What a network gave for the rows of ``train.data.splits``, in their order."""
+        return cls.of(
+            config.labels,
+            softmax(logits, config.temperature),
+            rows["label"],
+            groups=rows["group"],
+            sources=rows["source"],
+            skin_types=rows["skin_type"],
+            logits=logits,
+            features=features,
+            unusualness=None if detector is None or features is None else detector.unusualness(features),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """The pictures of all parts, in their order; the parts are of one network."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0]._columns()
+        }
+        return dataclasses.replace(parts[0], **columns)
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def take(self, rows: Ints | Bools) -> Predictions:
+        """The pictures at these positions, or where a mask (N,) is true."""
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in self._columns()})
+
+    def at_temperature(self, temperature: float) -> Predictions:
+        """The same with the probabilities that this temperature gives; there must be logits."""
+        return dataclasses.replace(self, probabilities=softmax(self.logits, temperature))
+
+    @property
+    def answers(self) -> Ints:
+        """The number of the most probable class, (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidence(self) -> Floats:
+        """Its probability, (N,), 0 to 1."""
+        return max_probability(self.probabilities)
+
+    @property
+    def right(self) -> Bools:
+        """Where the most probable class is the true one, (N,)."""
+        return self.answers == self.targets
+
+    @property
+    def has_condition(self) -> Bools:
+        """Where the true class is a condition, not ``Unknown_Normal``, (N,)."""
+        return self._of_classes(name != NO_CONDITION for name in self.class_names)
+
+    @property
+    def malignant(self) -> Bools:
+        """Where the true class may be cancer or its precursor, (N,)."""
+        return self._of_classes(condition(name).malignant for name in self.class_names)
+
+    def rejected(self, config: ModelConfig) -> Bools:
+        """Where a criterion of the rejection rule fires, (N,)."""
+        return rejected(self.probabilities, config, self.unusualness)
+
+    def detected(self, config: ModelConfig) -> Bools:
+        """Where the verdict is ``rejected`` or ``no_condition``, (N,)."""
+        return detected(self.probabilities, config, self.unusualness)
+
+    def warned(self, config: ModelConfig) -> Bools:
+        """Where the advice to see a doctor comes first, (N,)."""
+        return malignant_probability(self.probabilities, config) >= config.malignant_from
+
+    def _of_classes(self, chosen: Iterable[bool]) -> Bools:
+        return np.isin(self.targets, np.flatnonzero(list(chosen)))
+
+    def _columns(self) -> list[str]:
+        """The attributes that have a row a picture."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "class_names"]
+        return [name for name in names if getattr(self, name) is not None]
+
+
+def members(keys: Iterable[object]) -> dict[str, Bools]:
+    """Each key as text, in order → the rows (N,) that have it; rows without a key are in none."""
+    texts = np.array(["" if key is None else str(key) for key in keys], dtype=str)
+    return {str(key): texts == key for key in np.unique(texts) if key}
+
+
+def _objects(values: Iterable[object]) -> Objects:
+    return np.array([*values, None], dtype=object)[:-1]  # one-dimensional, whatever the values are
