@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.decision.calibration import softmax
 from model.files import atomic_path, write_json
 from train.ablate.cached_features import MapTrainer, cached
+from train.ablate.heads import ABLATION_HEADS
 from train.config import TrainConfig
 from train.data.folds import group_folds
 from train.data.manifest import verify_sources
@@ -90,11 +91,11 @@ def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -
     }
     path = folder / "crossval.json"
     write_json(path, result)
-    shown = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
-    print(json.dumps(shown, allow_nan=False))
+    short = {name: result[name] for name in ("n", "balanced_accuracy", "macro_f1", "by_fold")}
+    print(json.dumps(short, allow_nan=False))
     return path
 
 
 def _figures(logits: Floats, labels: NDArray[np.int64], config: TrainConfig) -> dict:
-    model_config = create_network(dataclasses.replace(config, init="random"))[0]
+    model_config = create_network(dataclasses.replace(config, init="random"), ABLATION_HEADS)[0]
     return classification_metrics(softmax(logits, 1.0), labels, model_config)

@@ -115,7 +115,7 @@ def admit(
     if unlabelled:
         raise DataError(
             f"{unlabelled} of {len(left)} rows of {what} have no label.",
-            hint="Label or remove them. `python -m train predict` takes pictures without labels, and "
+            hint="Label or remove them. `python -m train predict-split` takes pictures without labels, and "
             "`evaluate` takes their labels from --truth FILE.csv.",
         )
     return Opened(left, bad)
@@ -185,7 +185,7 @@ def fingerprint(rows: datasets.Dataset) -> str:
             if image and data is None:
                 path = Path(image["path"])
                 row["file"] = [path.name, path.stat().st_size if path.is_file() else None]
-            digest.update(json.dumps(row, sort_keys=True).encode())
+            digest.update(json.dumps(row, sort_keys=True, allow_nan=False).encode())
             digest.update(hashlib.sha256(data or b"").digest())
     return digest.hexdigest()
 
