@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
@@ -56,6 +57,11 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def has_torch() -> bool:
+    """Whether PyTorch and timm are installed; a service that has its graph does without them."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "timm"))
+
+
 def default_cache() -> Path:
     """``skindiseasenet/graphs`` in the user's cache folder."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
@@ -63,15 +69,41 @@ def default_cache() -> Path:
 
 
 def graph_name(checkpoint: Checkpoint) -> str:
-    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
-    exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
+    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change.
+
+    Raises:
+        ExportError: PyTorch or timm, which export, are not installed.
+    """
+    try:
+        exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
+    except PackageNotFoundError as error:
+        raise ExportError(
+            f"There is no exported graph of {checkpoint.id}, and {error.name}, which exports one, is not "
+            "installed here.",
+            hint="Export it where PyTorch is, with `python -m model.runtime.export`, and set GRAPH_CACHE.",
+        ) from error
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
-    return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{digest[:8]}.onnx"
+    return f"{_stem(checkpoint)}-{digest[:8]}.onnx"
+
+
+def _stem(checkpoint: Checkpoint) -> str:
+    """How the names of a checkpoint's graphs begin, whatever exported them."""
+    return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{_LAYOUT}"
+
+
+def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path | None:
+    """Where nothing can be exported: a graph of the checkpoint that other versions of PyTorch made."""
+    if has_torch():
+        return None
+    found = sorted(cache.glob(f"{_stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
+    return next(filter(is_whole, found), None)
 
 
 @contextlib.contextmanager
 def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Path]:
     """The graph's file, from the cache or exported into it.
+
+    Where PyTorch is not installed, a graph that any version of it exported is taken.
 
     A graph computes whatever it says, so one is taken only from a folder that nobody but this user and root
     can write to, and only if it is as whole as its digest says; else it is made anew. Of several processes
@@ -87,6 +119,9 @@ def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Pa
         ExportError: the graph cannot be made, or computes something else than PyTorch does.
     """
     cache = default_cache() if cache is None else cache
+    if found := _exported_elsewhere(checkpoint, cache):
+        yield found
+        return
     path = cache / graph_name(checkpoint)
     if distrust(cache) is None and is_whole(path):
         yield path
