@@ -21,7 +21,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -69,19 +69,8 @@ def default_cache() -> Path:
 
 
 def graph_name(checkpoint: Checkpoint) -> str:
-    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change.
-
-    Raises:
-        ExportError: PyTorch or timm, which export, are not installed.
-    """
-    try:
-        exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
-    except PackageNotFoundError as error:
-        raise ExportError(
-            f"There is no exported graph of {checkpoint.id}, and {error.name}, which exports one, is not "
-            "installed here.",
-            hint="Export it where PyTorch is, with `python -m model.runtime.export`, and set GRAPH_CACHE.",
-        ) from error
+    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
+    exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
     return f"{_stem(checkpoint)}-{digest[:8]}.onnx"
 
@@ -91,36 +80,40 @@ def _stem(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{_LAYOUT}"
 
 
-def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path | None:
-    """Where nothing can be exported: a graph of the checkpoint that other versions of PyTorch made."""
-    if has_torch():
-        return None
+def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path:
+    """A graph of the checkpoint, whichever version of PyTorch made it; raises ``ExportError`` without one."""
     found = sorted(cache.glob(f"{_stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
-    return next(filter(is_whole, found), None)
+    if whole := next(filter(is_whole, found), None):
+        return whole
+    raise ExportError(
+        f"{cache} holds no graph of {checkpoint.id} that can be trusted, and PyTorch, which exports one, "
+        "is not installed here.",
+        hint="Export it where PyTorch is, with `python -m model.runtime.export`, and set GRAPH_CACHE.",
+    )
 
 
 @contextlib.contextmanager
 def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Path]:
     """The graph's file, from the cache or exported into it.
 
-    Where PyTorch is not installed, a graph that any version of it exported is taken.
-
     A graph computes whatever it says, so one is taken only from a folder that nobody but this user and root
     can write to, and only if it is as whole as its digest says; else it is made anew. Of several processes
     that start at once one exports and the others wait for it. The export runs in a process of its own, so
     that PyTorch leaves nothing behind in this one. Where the cache cannot be used, the file lies in a
-    temporary folder and is gone when the ``with`` ends.
+    temporary folder and is gone when the ``with`` ends. Where PyTorch is not installed, a graph in the cache
+    that any version of it exported is taken.
 
     Args:
         checkpoint: what to export.
         cache: folder of the graphs; default ``default_cache()``. One that is made belongs to its user alone.
 
     Raises:
-        ExportError: the graph cannot be made, or computes something else than PyTorch does.
+        ExportError: the graph cannot be made, or computes something else than PyTorch does; or there is none,
+            and no PyTorch to make it.
     """
     cache = default_cache() if cache is None else cache
-    if found := _exported_elsewhere(checkpoint, cache):
-        yield found
+    if not has_torch():
+        yield _exported_elsewhere(checkpoint, cache)
         return
     path = cache / graph_name(checkpoint)
     if distrust(cache) is None and is_whole(path):
