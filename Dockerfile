@@ -1,24 +1,27 @@
 # The Flask service with the embedded checkpoint: docs/serving.md says how to run it, or see compose.yaml.
 FROM python:3.12-slim AS build
 
-# Where torch and torchvision come from, as for `make`: a CPU index keeps the image about 5 GB smaller.
+# Where torch and torchvision come from, as for `make`; neither is in the image.
 ARG TORCH_INDEX=""
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
 WORKDIR /srv/app
-COPY requirements.txt constraints.txt ./
-RUN python -m venv /opt/venv \
+COPY requirements.txt requirements-web.txt constraints.txt ./
+# What serves, and apart from it PyTorch, which only exports the graph and stays behind.
+RUN python -m venv /opt/venv && pip install -c constraints.txt -r requirements-web.txt
+RUN python -m venv /opt/torch \
     && if [ -n "$TORCH_INDEX" ]; then \
-        pip install --no-deps -c constraints.txt --index-url "$TORCH_INDEX" $(grep '^torch' requirements.txt); \
+        /opt/torch/bin/pip install --no-deps -c constraints.txt --index-url "$TORCH_INDEX" $(grep '^torch' requirements.txt); \
     fi \
-    && pip install -c constraints.txt -r requirements.txt
+    && /opt/torch/bin/pip install -c constraints.txt -r requirements-web.txt $(grep -E '^(torch|timm|onnx)' requirements.txt)
 
 COPY app app
 COPY model model
 COPY checkpoints checkpoints
 COPY flask_app.py gunicorn.conf.py LICENSE ./
 # The graph that the CPU runs, so that a start does not have to export it.
-RUN python -m model.runtime.export checkpoints/skin22 --output /opt/graphs && python -m compileall -q app model
+RUN /opt/torch/bin/python -m model.runtime.export checkpoints/skin22 --output /opt/graphs \
+    && python -m compileall -q app model
 
 FROM python:3.12-slim
 

@@ -22,10 +22,10 @@ export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz atheris soak lint bench train space clean
+.PHONY: help demo serve test test-fast fuzz atheris soak lint bench train space clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo 'Any of them: TORCH_INDEX=URL takes torch and torchvision from another package index, PYTHON=python3.12 names the Python.'
 
 demo: $(INSTALLED) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
@@ -36,6 +36,9 @@ serve: $(INSTALLED) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PO
 
 test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
 	PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
+
+test-fast: ARGS := -m 'not slow' $(ARGS)
+test-fast: test ## the tests without browsers, servers, launchers and training runs
 
 fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operation)
 	FUZZ=$${FUZZ:-1000} $(BIN)/python -m pytest tests/app/test_schemathesis.py
@@ -60,7 +63,7 @@ bench: $(DEV) ## measure serving against what else one could build; twenty minut
 train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)
 	@$(if $(strip $(DATA)),,echo "usage: make train DATA='DIR ...' [INIT=FILE.safetensors] [OUT=DIR]: DATA names data sets or folders, see train/configs/skin22.yaml" >&2; exit 2)
 	$(BIN)/python -m train fit --config train/configs/skin22.yaml --data $(DATA) \
-		$(if $(INIT),--init $(INIT),--stride_in_1x1 false) $(if $(OUT),--output $(OUT))
+		$(if $(INIT),--init $(INIT),--stride-in-1x1 false) $(if $(OUT),--output $(OUT))
 
 space: $(if $(strip $(REPO)),$(INSTALLED)) ## upload app and checkpoint to the Hugging Face Space REPO=ORG/NAME (CHECKPOINT=...)
 	@$(if $(strip $(REPO)),,echo 'usage: make space REPO=ORG/NAME: REPO names the Space, and `hf auth login` gives the right to write to it' >&2; exit 2)

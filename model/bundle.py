@@ -14,6 +14,7 @@ _CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".txt", ".webman
 _STATIC = (*_CODE, ".ico", ".png", ".webp", ".woff2")
 _ELSEWHERE = (
     "accelerate",
+    "anyio",
     "datasets",
     "flask",
     "flask-limiter",
@@ -22,9 +23,15 @@ _ELSEWHERE = (
     "jsonargparse",
     "markdown-it-py",
     "prometheus-client",
+    "pyarrow",
     "pytest",
+    "redis",
     "scikit-learn",
+    "scipy",
+    "starlette",
     "tensorboard",
+    "uvicorn",
+    "werkzeug",
 )
 """Packages of the front ends and of training, which an endpoint does without."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +48,17 @@ class PoolHead(nn.Module):
         return self.classifier(self.dropout(tokens.mean(dim=1)))
 
 
+class MeanPooling(nn.Module):
+    """The average over the sequence, which gives every token a short path to the classifier."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """(B, N, width) → (B, width)."""
+        return outputs.mean(dim=1)
+
+
 class BiLSTMHead(nn.Module):
     """The paper's head: a two-layer bidirectional LSTM reads the tokens row by row.
 
@@ -57,10 +67,7 @@ class BiLSTMHead(nn.Module):
 
     Args:
         channels, classes, hidden_size, dropout: as for ``create_head``.
-        pooling: what the classifier sees of the outputs: their ``mean`` over the sequence, which gives every
-            token a short path to it; their ``max``; the ``last`` state of either direction; or their mean
-            with learned weights (``attention``, as Yang et al. 2016).
-        serpentine: read every other row backwards, so that neighbours in the sequence touch in the picture.
+        pooling: makes, of the width of the LSTM's outputs, what sums them up for the classifier.
     """
 
     def __init__(
@@ -70,11 +77,9 @@ class BiLSTMHead(nn.Module):
         classes: int,
         hidden_size: int,
         dropout: float,
-        pooling: Literal["mean", "max", "last", "attention"] = "mean",
-        serpentine: bool = False,
+        pooling: Callable[[int], nn.Module] = MeanPooling,
     ) -> None:
         super().__init__()
-        self.pooling, self.serpentine = pooling, serpentine
         self.norm = create_norm(channels)
         several = len(channels) > 1
         width = 2 * hidden_size if several else channels[0]
@@ -83,33 +88,12 @@ class BiLSTMHead(nn.Module):
             width, hidden_size, num_layers=2, bidirectional=True, batch_first=True, dropout=dropout
         )
         self.dropout = nn.Dropout(dropout)
-        if pooling == "attention":
-            self.score = nn.Linear(2 * hidden_size, 1)
+        self.pooling = pooling(2 * hidden_size)
         self.classifier = nn.Linear(2 * hidden_size, classes)
 
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        if self.serpentine:
-            tokens = tokens[:, _serpentine(grid)]
         outputs, _ = self.lstm(self.project(self.norm(tokens)))  # (B, N, C) → (B, N, 2 * hidden)
-        return self.classifier(self.dropout(self._pool(outputs)))
-
-    def _pool(self, outputs: Tensor) -> Tensor:
-        """(B, N, 2 * hidden) → (B, 2 * hidden)."""
-        if self.pooling == "max":
-            return outputs.amax(dim=1)
-        if self.pooling == "last":
-            onwards, back = outputs.chunk(2, dim=2)
-            return torch.cat([onwards[:, -1], back[:, 0]], dim=1)
-        if self.pooling == "attention":
-            return (self.score(outputs).softmax(dim=1) * outputs).sum(dim=1)
-        return outputs.mean(dim=1)
-
-
-def _serpentine(grid: tuple[int, int]) -> Tensor:
-    """The places of a grid (h, w) in the order in which a serpentine visits them, (h * w,)."""
-    order = torch.arange(grid[0] * grid[1]).reshape(grid)
-    order[1::2] = order[1::2].flip(1)
-    return order.flatten()
+        return self.classifier(self.dropout(self.pooling(outputs)))
 
 
 class AttentionHead(nn.Module):
@@ -142,42 +126,6 @@ class AttentionHead(nn.Module):
         return self.classifier(self.final_norm(self.encoder(x)[:, 0]))
 
 
-class ConvLSTMHead(nn.Module):
-    """A bidirectional ConvLSTM (Shi et al. 2015) that scans the map row by row, a row being one time step.
-
-    The gates are one-dimensional convolutions along the row; both scans are averaged over the map.
-    """
-
-    def __init__(self, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = create_norm(channels)
-        self.project = nn.Conv1d(sum(channels), hidden_size, 1)
-        self.down = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
-        self.up = nn.Conv1d(2 * hidden_size, 4 * hidden_size, 3, padding=1)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(2 * hidden_size, classes)
-
-    def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        batch, _, channels = tokens.shape
-        rows = self.norm(tokens).reshape(batch * grid[0], grid[1], channels).transpose(1, 2)
-        rows = self.project(rows).reshape(batch, grid[0], -1, grid[1])  # (B, h, hidden, w)
-        both = torch.cat([_scan(self.down, rows), _scan(self.up, rows.flip(1))], dim=1)
-        return self.classifier(self.dropout(both))
-
-
-def _scan(gates: nn.Conv1d, rows: Tensor) -> Tensor:
-    """One ConvLSTM pass over (B, h, hidden, w); returns its outputs averaged over the map, (B, hidden)."""
-    state = torch.zeros_like(rows[:, 0])
-    memory = torch.zeros_like(state)
-    total = torch.zeros_like(state)
-    for row in rows.unbind(1):
-        i, f, o, g = gates(torch.cat([row, state], dim=1)).chunk(4, dim=1)
-        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
-        state = torch.sigmoid(o) * torch.tanh(memory)
-        total = total + state
-    return total.mean(dim=2) / rows.shape[1]
-
-
 def _grid_positions(grid: tuple[int, int], width: int) -> Tensor:
     """Two-dimensional sine-cosine positions, (1, h * w, width); half of the width a direction."""
     frequencies = 100.0 ** -(torch.arange(width // 4) / (width // 4))  # (width / 4,)
@@ -202,34 +150,35 @@ def apply_head(head: nn.Module, features: Tensor) -> Tensor:
         return head(map_tokens(features.float()), (features.shape[2], features.shape[3]))
 
 
-HEADS: dict[str, Callable[..., nn.Module]] = {
-    "bilstm": BiLSTMHead,
-    "bilstm_max": partial(BiLSTMHead, pooling="max"),
-    "bilstm_last": partial(BiLSTMHead, pooling="last"),
-    "bilstm_attention": partial(BiLSTMHead, pooling="attention"),
-    "bilstm_serpentine": partial(BiLSTMHead, serpentine=True),
-    "attention": AttentionHead,
-    "pool": PoolHead,
-    "convlstm": ConvLSTMHead,
-}
+Head: TypeAlias = Callable[..., nn.Module]
+"""Builds a head from the keyword arguments ``channels``, ``classes``, ``hidden_size`` and ``dropout``."""
+
+HEADS: dict[str, Head] = {"bilstm": BiLSTMHead, "attention": AttentionHead, "pool": PoolHead}
 
 
 def create_head(
-    name: str, *, channels: Sequence[int], classes: int, hidden_size: int, dropout: float
+    name: str,
+    *,
+    channels: Sequence[int],
+    classes: int,
+    hidden_size: int,
+    dropout: float,
+    heads: Mapping[str, Head] = HEADS,
 ) -> nn.Module:
     """Builds a head by name.
 
     Args:
-        name: a key of ``HEADS``.
+        name: a key of ``heads``.
         channels: of the stages whose maps are joined to tokens; their sum is C.
         classes: number of logits.
         hidden_size: width, where the head has one. dropout: 0 to 1.
+        heads: those there are.
 
     Raises:
         ConfigError: the name is unknown; the message lists the valid ones.
     """
-    if name not in HEADS:
+    if name not in heads:
         raise ConfigError(
-            f"There is no head called {name!r}.", hint=f"The heads are: {', '.join(sorted(HEADS))}."
+            f"There is no head called {name!r}.", hint=f"The heads are: {', '.join(sorted(heads))}."
         )
-    return HEADS[name](channels=channels, classes=classes, hidden_size=hidden_size, dropout=dropout)
+    return heads[name](channels=channels, classes=classes, hidden_size=hidden_size, dropout=dropout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from model.config import ModelConfig
 from model.errors import ConfigError
-from model.heads import apply_head, create_head, map_tokens
+from model.heads import HEADS, Head, apply_head, create_head, map_tokens
 
 TORCHVISION_PREFIX = "torchvision/"
 
@@ -24,12 +24,15 @@ class SkinDiseaseNet(nn.Module):
     Args:
         config: names the backbone and the head.
         pretrained: take the backbone's ImageNet weights from timm's Hub repository.
+        heads: the heads that the config may name.
 
     Raises:
         ConfigError: a name in the config is unknown, or the backbone has no spatial map, or too few stages.
     """
 
-    def __init__(self, config: ModelConfig, *, pretrained: bool = False) -> None:
+    def __init__(
+        self, config: ModelConfig, *, pretrained: bool = False, heads: Mapping[str, Head] = HEADS
+    ) -> None:
         super().__init__()
         self.backbone = _create_backbone(config, pretrained=pretrained)
         self.stages = config.stages
@@ -46,6 +49,7 @@ class SkinDiseaseNet(nn.Module):
             classes=len(config.labels),
             hidden_size=config.hidden_size,
             dropout=config.dropout,
+            heads=heads,
         )
 
     def forward_features(self, images: Tensor) -> Tensor:

@@ -47,6 +47,39 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_CACHE_HOME"] = cache.name
 
 
+_SLOW_FIXTURES = {
+    "browsers",
+    "chromium",
+    "flask_address",
+    "gradio_address",
+    "hub_environment",
+    "open_page",
+    "serve",
+}
+_SLOW_FILES = {
+    *("test_changed_folder", "test_doors", "test_gradio", "test_gradio_edge", "test_gradio_mcp"),
+    *("test_gradio_pages", "test_gradio_start", "test_handler", "test_overload", "test_schemathesis"),
+    *("test_score", "test_space", "test_web_flood", "test_web_live"),
+    *(
+        "test_ablation",
+        "test_benchmark",
+        "test_crossval",
+        "test_distributed",
+        "test_fit",
+        "test_ood_detector",
+    ),
+    *("test_push", "test_run_folder"),
+}
+"""Servers, launchers, and whole runs of training."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make test-fast` leaves out."""
+    for item in items:
+        if item.path.stem in _SLOW_FILES or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:
     """A smooth, colourful picture that is neither symmetric nor flat."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)

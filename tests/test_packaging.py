@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENT_FILES = ("requirements.txt", "requirements-dev.txt", "constraints.txt")
+REQUIREMENT_FILES = ("requirements.txt", "requirements-web.txt", "requirements-dev.txt", "constraints.txt")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -63,7 +63,7 @@ def test_make_alone_lists_every_target() -> None:
     alone, asked = make(), make("help")
     assert alone.returncode == 0
     assert alone.stdout == asked.stdout
-    assert set(re.findall(r"^make (\w+)", alone.stdout, re.MULTILINE)) == targets
+    assert set(re.findall(r"^make ([\w-]+)", alone.stdout, re.MULTILINE)) == targets
 
 
 @pytest.mark.parametrize(("target", "variable"), [("train", "DATA"), ("space", "REPO")])
@@ -162,6 +162,11 @@ def test_tests_install_their_tools_once(stub_venv: Path) -> None:
     assert [line.split()[-1] for line in calls(stub_venv)] == ["requirements-dev.txt", "pytest"]
     make("test", cwd=stub_venv)
     assert [line.split()[-1] for line in calls(stub_venv)] == ["pytest"]
+
+
+def test_the_fast_tests_leave_the_slow_ones_out(stub_venv: Path) -> None:
+    make("test-fast", cwd=stub_venv)
+    assert calls(stub_venv)[-1] == "-m pytest -m not slow"
 
 
 def test_a_changed_requirement_installs_again(stub_venv: Path) -> None:

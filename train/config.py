@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Literal
-
-import jsonargparse
 
 from model.labels import LABELS
 
@@ -26,7 +23,7 @@ class TrainConfig:
         labels: class names in the order of the logits.
         seed: of every random draw.
         backbone: a timm model name, or torchvision/NAME.
-        head: bilstm, attention, pool or convlstm; see ``model.heads.HEADS`` for variants of the first.
+        head: bilstm, attention or pool.
         stages: how many of the backbone's last stages the head reads, see ``ModelConfig``.
         hidden_size: width of the head.
         dropout: of the head, 0 to 1.
@@ -150,7 +147,7 @@ class TrainConfig:
     validation_fraction: float = 0.1
     max_unreadable: float = 0.01
     manifest: str = ""
-    not_skin: list[str] = dataclasses.field(default_factory=lambda: ["clothing", "grocery"])
+    not_skin: list[str] = dataclasses.field(default_factory=list)
     detector_pictures: int = 2000
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
@@ -170,13 +167,3 @@ class TrainConfig:
 
 # What may differ between a run and its resumption without changing its result.
 FREE_ON_RESUME = ("resume", "output", "manifest", "num_workers", "save_every")
-
-
-def add_fit_options(parser: jsonargparse.ArgumentParser) -> None:
-    """Adds ``--config FILE`` and one option for each field of ``TrainConfig``."""
-    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
-    parser.add_argument("--data", nargs="+", type=os.fspath, default=[], help="folders or Hub ids (required)")
-    parser.add_argument(
-        "--resume", nargs="?", const=True, default=False, type=bool, help="go on with the run in --output"
-    )
-    parser.add_class_arguments(TrainConfig, skip={"data", "resume"}, sub_configs=False)

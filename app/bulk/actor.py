@@ -1,4 +1,4 @@
-"""What one process of ``python -m app score`` does: a shard of pictures in, a Parquet file out."""
+"""What one process of ``python -m app predict-archive`` does: a shard of pictures in, a Parquet file out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m app score``: an archive of any size to Parquet, by Ray Data, on one machine or on many.
+"""``python -m app predict-archive``: an archive of any size to Parquet, by Ray, here or on many machines.
 
 The archive is cut into shards, and the plan of them is written first. Each shard's result has the shard's
 name and is moved into place when it is whole, so a shard that was begun twice counts once, and a run that was

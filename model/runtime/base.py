@@ -21,7 +21,7 @@ from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
 from model.explain.bilstm_gradient import BiLSTMGradient
 from model.explain.cam import evidence
-from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, import_openvino
+from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, has_torch, import_openvino
 
 Array = NDArray[np.float32]
 
@@ -92,9 +92,10 @@ def open_runtime(
         try:
             return OpenVINORuntime(checkpoint, graph_cache=graph_cache, threads=threads, streams=streams)
         except ExportError as error:
-            if name == "openvino":
+            if name == "openvino" or not has_torch():
                 raise
             logger.warning("%s Computing with PyTorch instead, which is slower.", error.message)
+    _require_torch("The runtime torch")
     from model.runtime.torch import TorchRuntime
 
     return TorchRuntime(checkpoint, device="cpu" if on_cpu else device)
@@ -162,6 +163,7 @@ class OpenVINORuntime:
                 if self._head is None:
                     self._head = BiLSTMGradient(self._head_weights)
             return evidence(features, self._head(features, class_index))
+        _require_torch(f"The heat map of the head {self._config.head}")
         import torch
 
         from model.explain.grad_cam import CheckpointHead, grad_cam
@@ -172,6 +174,14 @@ class OpenVINORuntime:
         return grad_cam(self._head, torch.from_numpy(features), class_index)
 
 
+def _require_torch(what: str) -> None:
+    if not has_torch():
+        raise ConfigError(
+            f"{what} needs PyTorch, which is not installed here.",
+            hint="Install it: pip install -r requirements.txt",
+        )
+
+
 def available_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -179,6 +189,8 @@ def available_cores() -> int:
 
 def _gpu_here() -> bool:
     """Whether ``auto`` would be another device than the CPU; PyTorch is not imported for a plain no."""
+    if not has_torch():
+        return False
     if sys.platform == "linux" and "torch" not in sys.modules:
         nodes = (*Path("/dev").glob("nvidia[0-9]*"), Path("/dev/kfd"), Path("/dev/dxg"), Path("/dev/nvmap"))
         if not any(node.exists() for node in nodes):

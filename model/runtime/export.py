@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -56,6 +57,11 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def has_torch() -> bool:
+    """Whether PyTorch and timm are installed; a service that has its graph does without them."""
+    return all(importlib.util.find_spec(name) is not None for name in ("torch", "timm"))
+
+
 def default_cache() -> Path:
     """``skindiseasenet/graphs`` in the user's cache folder."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
@@ -66,7 +72,24 @@ def graph_name(checkpoint: Checkpoint) -> str:
     """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
     exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
-    return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{digest[:8]}.onnx"
+    return f"{_stem(checkpoint)}-{digest[:8]}.onnx"
+
+
+def _stem(checkpoint: Checkpoint) -> str:
+    """How the names of a checkpoint's graphs begin, whatever exported them."""
+    return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{_LAYOUT}"
+
+
+def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path:
+    """A graph of the checkpoint, whichever version of PyTorch made it; raises ``ExportError`` without one."""
+    found = sorted(cache.glob(f"{_stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
+    if whole := next(filter(is_whole, found), None):
+        return whole
+    raise ExportError(
+        f"{cache} holds no graph of {checkpoint.id} that can be trusted, and PyTorch, which exports one, "
+        "is not installed here.",
+        hint="Export it where PyTorch is, with `python -m model.runtime.export`, and set GRAPH_CACHE.",
+    )
 
 
 @contextlib.contextmanager
@@ -77,16 +100,21 @@ def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Pa
     can write to, and only if it is as whole as its digest says; else it is made anew. Of several processes
     that start at once one exports and the others wait for it. The export runs in a process of its own, so
     that PyTorch leaves nothing behind in this one. Where the cache cannot be used, the file lies in a
-    temporary folder and is gone when the ``with`` ends.
+    temporary folder and is gone when the ``with`` ends. Where PyTorch is not installed, a graph in the cache
+    that any version of it exported is taken.
 
     Args:
         checkpoint: what to export.
         cache: folder of the graphs; default ``default_cache()``. One that is made belongs to its user alone.
 
     Raises:
-        ExportError: the graph cannot be made, or computes something else than PyTorch does.
+        ExportError: the graph cannot be made, or computes something else than PyTorch does; or there is none,
+            and no PyTorch to make it.
     """
     cache = default_cache() if cache is None else cache
+    if not has_torch():
+        yield _exported_elsewhere(checkpoint, cache)
+        return
     path = cache / graph_name(checkpoint)
     if distrust(cache) is None and is_whole(path):
         yield path

@@ -67,6 +67,7 @@ def test_five_pictures_get_one_answer_at_every_door(
         [*words, *map(str, files)], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     command = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer.pop("path") for answer in command] == list(map(str, files))
 
     assert len({json.dumps(comparable(answer)["conditions"]) for answer in flask}) == len(files)
     for number, file in enumerate(files):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -271,6 +273,7 @@ def test_each_photo_gets_one_line(
     )
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in out.splitlines()]
+    assert [row.pop("path") for row in rows] == [str(photo)] * 2
     assert [without_timings(row) for row in rows] == [without_timings(answer(predictor))] * 2
     assert "test-only" in err, "the terms of use are told"
 
@@ -279,18 +282,47 @@ def test_an_unreadable_photo_gets_an_error_line_and_the_others_an_answer(
     tiny_checkpoint: Path, tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.jpg").write_text("text")
-    photos = [tmp_path / "absent.jpg", tmp_path / "text.jpg", tmp_path, photo]
+    (tmp_path / "empty").mkdir()
+    photos = [tmp_path / "absent.jpg", tmp_path / "text.jpg", tmp_path / "empty", photo]
     status = main(["predict", *map(str, photos), "--checkpoint", str(tiny_checkpoint), "--device", "cpu"])
     assert status == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [list(row) for row in rows[:3]] == [["error"]] * 3
+    assert [row["path"] for row in rows] == list(map(str, photos))
+    assert [list(row) for row in rows[:3]] == [["path", "error"]] * 3
     assert all(set(row["error"]) == {"code", "message", "hint"} for row in rows[:3])
     assert [row["error"]["code"] for row in rows[:3]] == [
         "unreadable_file",
         "unsupported_format",
         "unreadable_file",
     ]
-    assert list(rows[3]) == KEYS
+    assert list(rows[3]) == ["path", *KEYS]
+
+
+def test_folders_patterns_and_the_standard_input_name_pictures(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    predictor: Predictor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("folder/b.jpg", "folder/below/a.jpg", "folder/.hidden.jpg", "one[1].jpg", "two.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(PHOTO)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHECKPOINT", str(tiny_checkpoint))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PHOTO)))
+    assert main(["predict", "folder", "one[1].jpg", "t*.jpg", "-", "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row.pop("path") for row in rows] == [
+        "folder/b.jpg",
+        "folder/below/a.jpg",
+        "one[1].jpg",
+        "two.jpg",
+        "-",
+    ]
+    assert [without_timings(row) for row in rows] == [without_timings(answer(predictor))] * 5
+    assert f"checkpoint {tiny_checkpoint.name} " in err, "CHECKPOINT of the environment answers"
 
 
 def test_the_heat_map_is_written_as_png(tiny_checkpoint: Path, tmp_path: Path, photo: Path) -> None:
@@ -307,7 +339,7 @@ def test_a_heat_map_that_cannot_be_written_is_an_error(
     command = ["predict", str(photo), "--checkpoint", str(tiny_checkpoint), "--device", "cpu"]
     assert main([*command, "--heatmap", str(tmp_path / "absent" / "heat.png")]) == 1
     out, err = capsys.readouterr()
-    assert list(json.loads(out)) == KEYS
+    assert list(json.loads(out)) == ["path", *KEYS]
     assert "heat.png" in err.splitlines()[-1]
     with pytest.raises(SystemExit):
         main([*command, str(photo), "--heatmap", str(tmp_path / "heat.png")])

@@ -1,4 +1,4 @@
-"""``python -m app score``: every picture of an archive once, whatever is killed on the way."""
+"""``python -m app predict-archive``: every picture of an archive once, whatever is killed on the way."""
 
 from __future__ import annotations
 

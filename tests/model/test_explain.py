@@ -38,7 +38,7 @@ def network(request: pytest.FixtureRequest) -> SkinDiseaseNet:
     return make_network(request.param)
 
 
-@pytest.fixture(scope="module", params=[("attention", 2e-3, 40), ("convlstm", 1e-2, 60), ("pool", 1e-2, 60)])
+@pytest.fixture(scope="module", params=[("attention", 2e-3, 40), ("pool", 1e-2, 60)])
 def trained(request: pytest.FixtureRequest) -> SkinDiseaseNet:
     """A network whose head has learnt that a place lit up in group ``k`` is class ``k``, none is class 3."""
     head, rate, steps = request.param

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import encode, make_picture
+from conftest import ROOT, encode, make_picture
 
 from app.prediction import Prediction
 from app.predictor import Predictor
@@ -160,3 +162,44 @@ def test_a_graph_cut_off_under_a_running_server_changes_no_answer(made: Checkpoi
         graph.truncate(100)
     after = predictor.predict(PHOTO, heatmap=True)
     assert (after.conditions, after.heatmap) == (before.conditions, before.heatmap)
+
+
+WITHOUT_PYTORCH = """
+import sys
+from pathlib import Path
+sys.modules["torch"] = sys.modules["timm"] = None
+from app.predictor import Predictor
+from model.errors import SkinDiseaseNetError
+checkpoint, cache, photo, runtime = sys.argv[1:]
+try:
+    predictor = Predictor.from_checkpoint(checkpoint, runtime=runtime, graph_cache=Path(cache))
+    print(predictor.predict(Path(photo).read_bytes()).conditions[0].name)
+except SkinDiseaseNetError as error:
+    print(error)
+"""
+
+
+def without_pytorch(checkpoint: Checkpoint, cache: Path, runtime: str = "auto") -> str:
+    """What a process says to which PyTorch looks as if it were not installed."""
+    photo = cache.parent / "photo.jpg"
+    photo.write_bytes(PHOTO)
+    words = [sys.executable, "-c", WITHOUT_PYTORCH, str(checkpoint.folder), str(cache), str(photo), runtime]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip() or done.stderr
+
+
+def test_without_pytorch_the_graph_of_another_version_answers(made: Checkpoint, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    expected = answer(made, cache, "auto").conditions[0].name
+    graph = cache / graph_name(made)
+    other = graph.with_name(graph.name.replace(graph.stem[-8:], "0" * 8))
+    graph.rename(other)
+    digest = Path(f"{graph}.sha256")
+    Path(f"{other}.sha256").write_text(digest.read_text().replace(graph.name, other.name))
+    digest.unlink()
+    assert without_pytorch(made, cache) == expected
+    assert "The runtime torch needs PyTorch" in without_pytorch(made, cache, "torch")
+    cut(other)
+    said = without_pytorch(made, cache)
+    assert "holds no graph of checkpoint that can be trusted" in said
+    assert "python -m model.runtime.export" in said

@@ -318,7 +318,7 @@ def test_the_share_of_the_initial_weights_is_told(measured: dict[str, Path]) -> 
         assert main(command(measured)) == 0
         text = (measured["checkpoint"] / "README.md").read_text()
         assert ("averaged with the initial weights, which have 30%" in text) is told
-        assert ("--init_share 0.3" in text) is told
+        assert ("--init-share 0.3" in text) is told
 
 
 def test_a_missing_file_is_named(measured: dict[str, Path], tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from model.files import atomic_path
 from model.image.augment import eval_transform
 from model.image.preprocess import decode_side
 from model.network import SkinDiseaseNet
+from train.ablate.heads import ABLATION_HEADS
 from train.config import TrainConfig
 from train.data.loader import Draw, Pictures, epoch_batches
 from train.fit.network import augmentation, create_network
@@ -80,7 +81,7 @@ def cached(path: Path, rows: datasets.Dataset, config: TrainConfig, *, view: int
     if file.is_file():
         return np.load(file, mmap_mode="r")
     torch.manual_seed(config.seed)  # a random initialisation is the same one for every view
-    model_config, network = create_network(config)
+    model_config, network = create_network(config, ABLATION_HEADS)
     frozen = split(network, config.trainable)[0].eval().to(memory_format=torch.channels_last)
     if view is None:
         pictures = Pictures(rows, eval_transform(config=model_config), target_side=decode_side(model_config))
@@ -115,7 +116,7 @@ class MapTrainer:
     def __init__(self, config: TrainConfig, *, name: str) -> None:
         torch.manual_seed(config.seed)
         self.config, self.name = config, name
-        self.model_config, self.network = create_network(config)
+        self.model_config, self.network = create_network(config, ABLATION_HEADS)
         self.network.to(memory_format=torch.channels_last)
 
     def train(self, views: Sequence[Maps], rows: datasets.Dataset, chosen: Ints) -> None:
@@ -136,7 +137,7 @@ class MapTrainer:
         if steps == 0:
             raise DataError(
                 f"{len(chosen)} training pictures do not fill one batch of {config.batch_size}.",
-                hint="Lower --batch_size.",
+                hint="Lower --batch-size.",
             )
         schedule = create_schedule(optimizer, config, steps_per_epoch=steps)
         bar = tqdm(total=config.epochs * steps, desc=self.name, unit="step", mininterval=5)

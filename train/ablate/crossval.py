@@ -74,7 +74,7 @@ def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -
             with atomic_path(stored) as partial:
                 np.save(partial, values)
         logits[held] = np.load(stored)
-    model_config = create_network(dataclasses.replace(config, init="random"))[0]
+    model_config = create_network(dataclasses.replace(config, init="random"), ABLATION_HEADS)[0]
     predictions = Predictions.of_rows(rows, model_config, logits)
     parts = [classification_metrics(predictions.take(held), model_config) for _, held in divided]
     result = {

@@ -64,7 +64,8 @@ def fit_detector(
     if not pictures or not len(others) or not predictions.has_condition.any():
         if is_main():
             print(
-                "No third criterion: no pictures that are not skin, or none are to be used.", file=sys.stderr
+                "No third criterion: no picture is of a source in --not-skin, or none are to be used.",
+                file=sys.stderr,
             )
         return None
 

@@ -11,21 +11,28 @@ Nobody has diagnosed it: look at a sheet of each source before training on it.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
-from model import checkpoint
+from model.checkpoint import find, load
+from model.errors import ConfigError, DataError
 from model.explain.grad_cam import grad_cam
+from model.files import atomic_path
 from model.image import read_image
 from model.image.preprocess import preprocess
 from model.labels import NO_CONDITION
+from train.data.rows import open_rows
 from train.data.splits import picture_bytes
 
 Floats = NDArray[np.float32]
@@ -38,6 +45,13 @@ _MOST_RED_SPREAD = 3.5  # standard deviation of Cr, of 255
 _LEAST_SKIN = 0.97
 _LEAST_SKIN_AROUND = 0.3  # of the whole picture
 _SMALLEST = 72  # pixels
+
+_THUMBNAIL, _CAPTION, _COLUMNS = 96, 12, 20  # of a contact sheet: pixels, pixels, pieces a row
+_FEATURES: dict[str, Any] = {
+    "image": datasets.Image(),
+    **dict.fromkeys(("id", "diagnosis", "source", "group"), datasets.Value("string")),
+    "skin_type": datasets.Value("int64"),
+}
 
 
 class Piece(NamedTuple):
@@ -109,15 +123,15 @@ def _mean(summed: NDArray[np.float64], box: tuple[int, int, int, int]) -> float:
     return float(total) / ((right - left) * (bottom - top))
 
 
-def cut_pieces(rows: datasets.Dataset, reference: str, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def cut_pieces(rows: datasets.Dataset, reference: str, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One row a piece, of the label ``Unknown_Normal``; its source is ``pieces_`` and the picture's.
 
     Args:
-        rows: as ``load_split`` gives them.
+        rows: as ``open_rows`` gives them.
         reference: a checkpoint of the same labels, whose Grad-CAM shows where the condition is.
         labels: class names in the order of the logits.
     """
-    loaded = checkpoint.load(reference)
+    loaded = load(reference)
     for record in tqdm(rows, desc="pieces", unit="picture"):
         if labels[record["label"]] == NO_CONDITION:
             continue
@@ -137,8 +151,89 @@ def cut_pieces(rows: datasets.Dataset, reference: str, labels: tuple[str, ...]) 
         yield {
             "image": {"bytes": stored.getvalue(), "path": None},
             "label": labels.index(NO_CONDITION),
+            "id": f"piece of {record['id']}",
             "diagnosis": "healthy skin",
             "source": f"pieces_{record['source']}",
             "skin_type": record["skin_type"],
             "group": record["group"],
         }
+
+
+def write_pieces(
+    *, data: Sequence[str], checkpoint: str, output: str, split: str = "train", max_unreadable: float = 0.01
+) -> None:
+    """Writes ``OUTPUT/SPLIT.parquet``, a data set like any other, and ``OUTPUT/sheets`` to look at.
+
+    Each sheet, ``SPLIT-SOURCE-NUMBER.jpg``, shows up to 400 pieces of one source with their row numbers, from
+    0, in the data set.
+
+    Args:
+        data, split, max_unreadable: as for ``open_rows``; the classes are those of the checkpoint.
+        checkpoint: as ``cut_pieces`` takes it.
+        output: a folder, made if needed.
+
+    Raises:
+        DataError: the data cannot be used, or no picture has a piece of healthy skin.
+        CheckpointError, ConfigError: the checkpoint cannot be used, or has no label ``Unknown_Normal``.
+    """
+    labels = find(checkpoint).config.labels
+    if NO_CONDITION not in labels:
+        raise ConfigError(
+            f"{checkpoint} has no label {NO_CONDITION}, which pieces of healthy skin are given.",
+            hint="Use a checkpoint of the 22 clinical groups.",
+        )
+    rows = open_rows(data, split, labels=labels, max_unreadable=max_unreadable).rows
+    folder = Path(output)
+    sheets: dict[str, _Sheets] = {}
+    schema = _FEATURES | {"label": datasets.ClassLabel(names=list(labels))}
+    count = 0
+    with (
+        atomic_path(folder / f"{split}.parquet") as partial,
+        pq.ParquetWriter(partial, datasets.Features(schema).arrow_schema) as writer,
+    ):
+        for count, row in enumerate(cut_pieces(rows, checkpoint, labels), 1):
+            writer.write_table(pa.Table.from_pylist([row], schema=writer.schema))
+            name = f"{split}-{re.sub(r'[^A-Za-z0-9_-]+', '-', row['source'])}"
+            sheets.setdefault(row["source"], _Sheets(folder / "sheets", name)).add(row, count - 1)
+        if not count:
+            raise DataError(
+                f"None of the {len(rows)} pictures has a piece of healthy skin that is large enough.",
+                hint="Pictures of whole limbs have some; close-ups of a condition have none.",
+            )
+    for sheet in sheets.values():
+        sheet.save()
+    print(
+        f"{count} pieces in {folder / f'{split}.parquet'}. Look at {folder / 'sheets'} before you use them."
+    )
+
+
+class _Sheets:
+    """The contact sheets of one source: thumbnails in rows, a new sheet once one is full."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._number = 1
+        self._thumbnails: list[Image.Image] = []
+
+    def add(self, row: dict[str, Any], number: int) -> None:
+        """Puts a piece on the sheet under its row number."""
+        with Image.open(io.BytesIO(row["image"]["bytes"])) as piece:
+            thumbnail = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL + _CAPTION), "white")
+            thumbnail.paste(piece.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL)))
+        ImageDraw.Draw(thumbnail).text((2, _THUMBNAIL), str(number), fill="black")
+        self._thumbnails.append(thumbnail)
+        if len(self._thumbnails) == _COLUMNS * _COLUMNS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the sheet, if there is anything on it, and begins the next."""
+        if not self._thumbnails:
+            return
+        width, height = self._thumbnails[0].size
+        columns = min(_COLUMNS, len(self._thumbnails))
+        sheet = Image.new("RGB", (columns * width, -(-len(self._thumbnails) // columns) * height), "white")
+        for place, thumbnail in enumerate(self._thumbnails):
+            sheet.paste(thumbnail, (place % columns * width, place // columns * height))
+        with atomic_path(self._folder / f"{self._name}-{self._number}.jpg") as partial:
+            sheet.save(partial, "JPEG", quality=90)
+        self._number, self._thumbnails = self._number + 1, []

@@ -115,7 +115,7 @@ def admit(
     if unlabelled:
         raise DataError(
             f"{unlabelled} of {len(left)} rows of {what} have no label.",
-            hint="Label or remove them. `python -m train predict` takes pictures without labels, and "
+            hint="Label or remove them. `python -m train predict-split` takes pictures without labels, and "
             "`evaluate` takes their labels from --truth FILE.csv.",
         )
     return Opened(left, bad)

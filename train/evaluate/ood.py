@@ -85,7 +85,7 @@ def ood(
         ConfigError: ``fit_data`` is given, and pytorch-ood is not installed.
     """
     if fit_data is not None:
-        require("pytorch_ood", what="--fit_data")
+        require("pytorch_ood", what="--fit-data")
     loaded = open_checkpoint(checkpoint, device)
     config = loaded.config
     rows, _ = open_rows([data], split, labels=config.labels, max_unreadable=max_unreadable, manifest=manifest)
@@ -107,7 +107,7 @@ def ood(
         scores |= {name: (score(skin), score(other)) for name, score in published.items()}
         about["fitted_on"] = {"data": shown(Path(fit_data).name), "split": fit_split, "n": len(fitted)}
     elif is_main():
-        print("Mahalanobis, energy, ViM and KNN need training pictures: add --fit_data.", file=sys.stderr)
+        print("Mahalanobis, energy, ViM and KNN need training pictures: add --fit-data.", file=sys.stderr)
     if is_main():
         result = {**about, **_report(loaded, skin, other, scores, sources)}
         write_json(Path(output) / "ood.json", {"data": shown(Path(data).name), "split": split, **result})

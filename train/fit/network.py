@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from timm.layers import DropPath
@@ -11,6 +12,7 @@ from torch import nn
 from model import checkpoint
 from model.config import ModelConfig
 from model.errors import ConfigError
+from model.heads import HEADS, Head
 from model.hub import is_reference
 from model.image.augment import Transform, train_transform
 from model.network import SkinDiseaseNet
@@ -18,8 +20,14 @@ from train.config import TrainConfig
 from train.fit.optim import freeze
 
 
-def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
+def create_network(
+    config: TrainConfig, heads: Mapping[str, Head] = HEADS
+) -> tuple[ModelConfig, SkinDiseaseNet]:
     """The network of a recipe with its initial weights, frozen as the recipe says.
+
+    Args:
+        config: the recipe.
+        heads: the heads that it may name.
 
     Raises:
         ConfigError, CheckpointError: an option or the initial weights are wrong.
@@ -30,7 +38,7 @@ def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
     if config.init == "timm" and config.stride_in_1x1:
         raise ConfigError(
             "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
-            hint="Add --stride_in_1x1 false, or give weights with the original strides as --init FILE.",
+            hint="Add --stride-in-1x1 false, or give weights with the original strides as --init FILE.",
         )
     whole = Path(config.init).is_dir() or is_reference(config.init)
     if config.init_share and not whole:
@@ -38,7 +46,7 @@ def create_network(config: TrainConfig) -> tuple[ModelConfig, SkinDiseaseNet]:
             f"init_share is {config.init_share:g}, but {config.init} is no checkpoint.",
             hint="Give a checkpoint as --init, whose weights the trained ones can be mixed with.",
         )
-    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm")
+    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm", heads=heads)
     if whole:
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):

@@ -215,7 +215,10 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
     for name, value in {**options, **places}.items():
         if name not in ("output", "resume") and value != defaults[name]:
             values = value if isinstance(value, list) else [value]
-            words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
+            words += [
+                f"--{name.replace('_', '-')}",
+                *(str(v).lower() if isinstance(v, bool) else str(v) for v in values),
+            ]
     minutes = sum(entry["seconds"] for entry in history) / 60
     best = max(history, key=lambda entry: entry["balanced_accuracy"], default=None)
     lines = [TRAINING, "", "```", shlex.join(words), "```", "", f"Seed {options['seed']}."]

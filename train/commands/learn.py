@@ -1,0 +1,101 @@
+"""Commands that train, compare recipes and calibrate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from train.commands.types import Device
+from train.config import TrainConfig
+
+
+def fit(**options: Any) -> None:
+    """Train a network and write its checkpoint."""
+    config = TrainConfig(**options)
+    from train.fit.run import fit
+
+    fit(config)
+
+
+def crossval(*, folds: int = 5, views: int = 2, **options: Any) -> None:
+    """Cross-validate a recipe on cached features of its frozen stages.
+
+    Args:
+        folds: number of folds.
+        views: augmented views of each picture.
+    """
+    config = TrainConfig(**options)
+    from train.ablate.crossval import cross_validate
+
+    cross_validate(config, folds=folds, views=views)
+
+
+def ablate(
+    *, plan: str, data: list[str], init: str, output: str, maps: str, report: str, only: str = ""
+) -> None:
+    """Compare recipes under one small budget, by a plan.
+
+    Args:
+        plan: YAML file, such as train/ablations.yaml.
+        data: folders or Hub ids.
+        init: initial weights, as for fit.
+        output: folder for the figures of the rows.
+        maps: folder for cached features, some gigabytes.
+        report: Markdown file for the table.
+        only: regular expression: train just the rows whose "TITLE/ROW" match.
+    """
+    from train.ablate.run import ablate as compare
+
+    compare(plan=plan, data=data, init=init, output=output, maps=maps, report=report, only=only)
+
+
+def calibrate(
+    *,
+    checkpoint: str,
+    data: list[str],
+    split: str = "validation",
+    fit_split: str = "train",
+    output: str | None = None,
+    not_skin: Sequence[str] = (),
+    detector_pictures: int = TrainConfig.detector_pictures,
+    keep: float = TrainConfig.keep,
+    uncertain_accuracy: float = TrainConfig.uncertain_accuracy,
+    malignant_sensitivity: float = TrainConfig.malignant_sensitivity,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+    manifest: str = "",
+) -> None:
+    """Fit a checkpoint's temperature, thresholds and prediction sets anew.
+
+    Args:
+        checkpoint: folder; its config.json and detector are written, its weights stay.
+        data: folders or Hub ids.
+        split: labelled pictures that the weights were not trained on.
+        fit_split: split that the weights were trained on, for the detector.
+        output: folder for calibration.json.
+        not_skin: sources of pictures that show no skin, as for fit; none: no detector.
+        detector_pictures: at most so many training pictures of skin are computed for the detector.
+        keep: share of pictures with a condition that is neither rejected nor called no condition.
+        uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
+        malignant_sensitivity: share of pictures that may be cancer for which the advice comes first.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+        manifest: hash manifest that the pictures must match.
+    """
+    from train.calibrate.run import recalibrate
+
+    recalibrate(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        fit_split=fit_split,
+        output=output,
+        not_skin=not_skin,
+        detector_pictures=detector_pictures,
+        keep=keep,
+        uncertain_accuracy=uncertain_accuracy,
+        malignant_sensitivity=malignant_sensitivity,
+        device=device,
+        max_unreadable=max_unreadable,
+        manifest=manifest,
+    )

@@ -1,0 +1,220 @@
+"""Commands that measure a checkpoint and write down what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from train.commands.types import Challenge, Device
+
+
+def evaluate(
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    output: str,
+    truth: str | None = None,
+    map: Challenge | None = None,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+    manifest: str = "",
+) -> None:
+    """Measure a checkpoint on a labelled split.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        data: folder or Hub id.
+        split: name of the split.
+        output: folder for metrics.json, report.html and figures.
+        truth: ground truth in CSV, for pictures without labels.
+        map: measure a model of the 22 clinical groups on dermoscopy with these labels.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+        manifest: hash manifest that the pictures must match.
+    """
+    from train.evaluate.run import evaluate as measure
+
+    measure(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        output=output,
+        truth=truth,
+        map=map,
+        device=device,
+        max_unreadable=max_unreadable,
+        manifest=manifest,
+    )
+
+
+def predict_split(
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    output: str,
+    format: Literal["csv"] | Challenge = "csv",
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+    manifest: str = "",
+) -> None:
+    """Write calibrated probabilities for every picture of a split.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        data: folder or Hub id.
+        split: name of the split.
+        output: CSV file.
+        format: csv, or the submission of an ISIC challenge.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+        manifest: hash manifest that the pictures must match.
+    """
+    from train.evaluate.run import predict
+
+    predict(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        output=output,
+        format=format,
+        device=device,
+        max_unreadable=max_unreadable,
+        manifest=manifest,
+    )
+
+
+def score(*, submission: str, truth: str, output: str | None = None) -> None:
+    """Score a submission as the ISIC challenges do.
+
+    Args:
+        submission: CSV file that predict-split wrote.
+        truth: the challenge's ground truth, CSV.
+        output: JSON file for the figures.
+    """
+    from train.evaluate.isic import score as grade
+
+    grade(submission=submission, truth=truth, output=output)
+
+
+def ood(
+    *,
+    checkpoint: str,
+    data: str,
+    split: str,
+    ood: str,
+    output: str,
+    fit_data: str | None = None,
+    fit_split: str = "train",
+    max_pictures: int = 3000,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+    manifest: str = "",
+) -> None:
+    """Measure how well pictures that are not skin are rejected.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        data: folder or Hub id, with pictures of skin.
+        split: name of its split.
+        ood: folder with pictures that are not skin.
+        output: folder for ood.json.
+        fit_data: training data, to fit published detectors on for comparison (extra "eval").
+        fit_split: its split.
+        max_pictures: cap on --fit-data and on each split of --ood.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+        manifest: hash manifest that the pictures of --data must match.
+    """
+    from train.evaluate.ood import ood as measure
+
+    measure(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        ood=ood,
+        output=output,
+        fit_data=fit_data,
+        fit_split=fit_split,
+        max_pictures=max_pictures,
+        device=device,
+        max_unreadable=max_unreadable,
+        manifest=manifest,
+    )
+
+
+def benchmark(
+    name: Literal["fitzpatrick17k", "pad_ufes_20", "ddi", "scin"],
+    *,
+    data: str,
+    checkpoint: str,
+    output: str,
+    backbone: str = "resnet50",
+    stride_in_1x1: bool = False,
+    splits: str | None = None,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+) -> None:
+    """Measure with a benchmark that others have used too.
+
+    docs/benchmarks.md describes them.
+
+    Args:
+        name: which one.
+        data: folder or Hub id of its pictures.
+        checkpoint: checkpoint; for a linear probe also weights as for fit --init.
+        output: folder for metrics.json.
+        backbone: as for fit; a checkpoint knows it itself.
+        stride_in_1x1: as for fit; a checkpoint knows it itself.
+        splits: folder for the parts of fitzpatrick17k, to train on.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+    """
+    from train.benchmark.run import benchmark as measure
+
+    measure(
+        name=name,
+        data=data,
+        checkpoint=checkpoint,
+        output=output,
+        backbone=backbone,
+        stride_in_1x1=stride_in_1x1,
+        splits=splits,
+        device=device,
+        max_unreadable=max_unreadable,
+    )
+
+
+def card(
+    *,
+    checkpoint: str,
+    notes: str,
+    run: str | None = None,
+    metrics: Sequence[str] = (),
+    ood: str | None = None,
+    calibration: str | None = None,
+    sources: str | None = None,
+) -> None:
+    """Write a checkpoint's model card from measured figures.
+
+    Args:
+        checkpoint: checkpoint folder.
+        notes: Markdown file on data and terms.
+        run: folder of the training run that made it; without it the card's own section on training stays.
+        metrics: metrics.json files of this checkpoint.
+        ood: ood.json file of this checkpoint.
+        calibration: calibration.json file of this checkpoint.
+        sources: JSON file on training without each source in turn.
+    """
+    from train.report.card import write_card
+
+    write_card(
+        checkpoint=checkpoint,
+        notes=notes,
+        run=run,
+        metrics=metrics,
+        ood=ood,
+        calibration=calibration,
+        sources=sources,
+    )
