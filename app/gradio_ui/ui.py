@@ -16,7 +16,7 @@ import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
 
-from app.gradio_ui.api import Turns, add_api
+from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
 from app.gradio_ui.pages import (
@@ -33,6 +33,7 @@ from app.gradio_ui.views import at_most, look_page, several_page
 from app.pages.examples import load_examples
 from app.prediction import Prediction
 from app.predictor import Predictor
+from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
 from app.settings import Settings
@@ -61,14 +62,14 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
         ConfigError: the examples cannot be used, or the audit log cannot be written.
     """
     examples = load_examples(settings.examples)
-    turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
+    queue = Queue(running=settings.max_running, waiting=settings.max_waiting)
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
     def look(data: bytes, *, heatmap: bool) -> Prediction:
         started, verdicts = time.perf_counter(), []
         try:
-            with turns.take():
+            with queue.turn():
                 answer = lent(data, heatmap=heatmap)
             verdicts.append(answer.verdict)
             return answer
