@@ -33,7 +33,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Front:
-    """A front end: how it is started, its pages, and the headline of its answers."""
+    """A front end: how it is started, its pages, the headline of its answers, and whether it knows keys."""
 
     name: str
     program: str
@@ -41,10 +41,11 @@ class Front:
     several: str
     pages: tuple[str, ...]
     headline: str
+    keys: bool
 
 
 FRONTS = (
-    Front("gradio", "space_app.py", "/", "/several", ("/several", "/learn", "/about"), ".sdn-headline"),
+    Front("gradio", "space_app.py", "/", "/several", ("/several", "/learn", "/about"), "#verdict", False),
     Front(
         "flask",
         "flask_app.py",
@@ -52,6 +53,7 @@ FRONTS = (
         "/batch",
         ("/batch", "/learn", "/about", "/docs"),
         "#answer #verdict",
+        True,
     ),
 )
 
@@ -142,7 +144,8 @@ def main(chromium: str = "/usr/bin/chromium") -> None:
         subprocess.run(add, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         asked = {"ACCESS": "keys", "KEYS_FILE": str(keys), "SECRET_KEY": secrets.token_hex(32)}
         for front in FRONTS:
-            for environment, take in (({}, photograph), (asked, photograph_sign_in)):
+            takes = (({}, photograph), (asked, photograph_sign_in)) if front.keys else (({}, photograph),)
+            for environment, take in takes:
                 port = free_port()
                 server = {"port": port, "log": Path(folder) / "log", "ready": front.ready}
                 environment = {"PORT": str(port), **environment}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,38 +29,6 @@ _PICTURE = {
         },
     ]
 }
-
-
-class Turns:
-    """A bound on the predictions of this process: a few run, some wait, the rest are told to come back.
-
-    Args:
-        running: predictions at the same time, 1 or more.
-        waiting: that wait for their turn, 0 or more.
-    """
-
-    def __init__(self, *, running: int, waiting: int) -> None:
-        self._room = threading.BoundedSemaphore(running + waiting)
-        self._running = threading.BoundedSemaphore(running)
-
-    @contextlib.contextmanager
-    def take(self) -> Iterator[None]:
-        """Waits for a turn.
-
-        Raises:
-            SkinDiseaseNetError: as many run and wait as may.
-        """
-        if not self._room.acquire(blocking=False):
-            raise SkinDiseaseNetError(
-                "More pictures are waiting than this server can look at soon.",
-                hint="Try again in a moment.",
-                code="overloaded",
-            )
-        try:
-            with self._running:
-                yield
-        finally:
-            self._room.release()
 
 
 def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:

@@ -9,12 +9,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.gradio_ui.uploads import MAX_TOTAL
+from app.pages.batch import MAX_BATCH_BYTES
 from model.image import MAX_BYTES
 
 MAX_BODY = MAX_BYTES * 4 // 3 + 64 * 1024
 """Bytes of a request other than an upload: a picture as a base64 data URI and a little around it."""
-MAX_UPLOAD = MAX_TOTAL + 64 * 1024
+MAX_UPLOAD = MAX_BATCH_BYTES + 64 * 1024
 """Bytes of an upload: its pictures and what separates them."""
 MAX_IN_FLIGHT = 128_000_000
 """Bytes of all bodies together that are being received or answered."""

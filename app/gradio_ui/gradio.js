@@ -5,7 +5,7 @@
   let trouble = sessionStorage.getItem("sdn-trouble");
   sessionStorage.removeItem("sdn-trouble");
   const show = () => {
-    for (const word of document.querySelectorAll(".sdn-trouble")) word.hidden = word.id !== trouble;
+    for (const word of document.querySelectorAll(".trouble")) word.hidden = word.id !== trouble;
   };
   const say = (id) => {
     trouble = id;
@@ -16,11 +16,11 @@
   // A camera that is denied or missing: Gradio's request for it fails unheard.
   const cameraErrors = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
   window.addEventListener("unhandledrejection", (event) => {
-    if (cameraErrors.includes(event.reason?.name)) say("sdn-camera");
+    if (cameraErrors.includes(event.reason?.name)) say("camera");
   });
 
   // A picture that did not get through.
-  const troubles = { 408: "sdn-unreachable", 413: "sdn-too-large", 503: "sdn-busy" };
+  const troubles = { 408: "unreachable", 413: "too-large", 503: "busy" };
   const plainFetch = window.fetch;
   window.fetch = async (...request) => {
     const address = String(request[0]?.url ?? request[0]);
@@ -28,12 +28,12 @@
     if (!asked) return plainFetch(...request);
     const lost = (error) => {
       if (error.name === "AbortError") return; // Gradio itself no longer waits
-      say("sdn-unreachable");
+      say("unreachable");
       if (asked !== "upload") sessionStorage.setItem("sdn-trouble", trouble);
     };
     try {
       const response = await plainFetch(...request);
-      say(response.ok ? null : (troubles[response.status] ?? "sdn-broken"));
+      say(response.ok ? null : (troubles[response.status] ?? "broken"));
       if (asked === "queue/data") response.clone().body?.pipeTo(new WritableStream()).catch(lost);
       return response;
     } catch (error) {
@@ -41,15 +41,6 @@
       throw error;
     }
   };
-
-  document.addEventListener("input", (event) => {
-    const heat = event.target.closest?.(".sdn-heat");
-    if (!heat) return;
-    const range = heat.querySelector("input[type=range]");
-    const on = heat.querySelector("input[type=checkbox]").checked;
-    heat.querySelector(".sdn-layer").style.opacity = on ? range.value / 100 : 0;
-    range.disabled = !on;
-  });
 
   // The browser looked for the place that the address names before there was one.
   let sought = location.hash;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,18 @@ import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
 
-from app.gradio_ui.api import Turns, add_api
+from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
-from app.gradio_ui.pages import (
-    PAGES,
-    TITLE,
-    footer_html,
-    header_html,
-    learn_html,
-    model_html,
-    model_lead,
-)
+from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, title, top
 from app.gradio_ui.uploads import MAX_AGE, Uploads
-from app.gradio_ui.views import at_most, look_page, several_page
+from app.gradio_ui.views import look_page, several_page
+from app.pages import render, wording
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from app.pages.examples import load_examples
 from app.prediction import Prediction
 from app.predictor import Predictor
+from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
 from app.settings import Settings
@@ -45,7 +41,7 @@ except ImportError:
     spaces = None
 
 CSS = Path(__file__).with_name("gradio.css")
-SCRIPT = Path(__file__).with_name("gradio.js")
+TITLE = "SkinDiseaseNet"
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 
 
@@ -61,14 +57,14 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
         ConfigError: the examples cannot be used, or the audit log cannot be written.
     """
     examples = load_examples(settings.examples)
-    turns = Turns(running=settings.max_running, waiting=settings.max_waiting)
+    queue = Queue(running=settings.max_running, waiting=settings.max_waiting)
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
     def look(data: bytes, *, heatmap: bool) -> Prediction:
         started, verdicts = time.perf_counter(), []
         try:
-            with turns.take():
+            with queue.turn():
                 answer = lent(data, heatmap=heatmap)
             verdicts.append(answer.verdict)
             return answer
@@ -83,46 +79,29 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
 
     labels = predictor.config.labels
 
-    def frame(number: int, heading: str, lead: str) -> None:
+    @contextlib.contextmanager
+    def frame(current: str) -> Iterator[None]:
         gr.Navbar(visible=False)
-        gr.HTML(header_html(PAGES[number][0], heading=heading, lead=lead), elem_id="sdn-header")
-
-    def foot() -> None:
-        gr.HTML(footer_html(predictor), elem_id="sdn-footer")
+        part(top(current))
+        yield
+        part(render.bottom(predictor.id, terms=predictor.terms, about=ABOUT), elem_id="sdn-footer")
 
     # Nothing of ours lies in Gradio's cache; what Gradio itself may put there goes as soon as an upload does.
     kept = (round(MAX_AGE), round(MAX_AGE))
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo:
-        frame(
-            0,
-            "A second look at a patch of skin",
-            f"Choose a photo. A neural network compares it with {len(labels)} groups of pictures and says "
-            "what it resembles, and how sure it is.",
-        )
+    with (
+        gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo,
+        frame(""),
+    ):
+        part(title(wording.LOOK_TITLE, wording.look_lead(len(labels))), elem_id="sdn-title")
         look_page(look, uploads, examples, labels)
         add_api(look, uploads)
-        foot()
-    with demo.route("Several pictures", "several", show_in_navbar=False):
-        frame(
-            1,
-            "Several pictures at once",
-            f"Choose {at_most()}. Each gets its own row, and the table can be saved as CSV or JSON.",
-        )
+    with demo.route("Several pictures", SEVERAL, show_in_navbar=False), frame(SEVERAL):
+        part(title(wording.SEVERAL_TITLE, wording.several_lead(MAX_BATCH, MAX_BATCH_BYTES)))
         several_page(look, uploads, labels)
-        foot()
-    with demo.route("Learn", "learn", show_in_navbar=False):
-        frame(
-            2,
-            "Learn",
-            f"The {len(labels)} groups that this model tells apart: what each one is, what it looks like, "
-            "what it is mistaken for, and how soon to have it seen.",
-        )
-        gr.HTML(learn_html(labels), elem_id="sdn-learn")
-        foot()
-    with demo.route("About this model", "about", show_in_navbar=False):
-        frame(3, "About this model", model_lead(predictor))
-        gr.HTML(model_html(predictor), elem_id="sdn-about")
-        foot()
+    with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
+        part(render.learn(labels, address=LEARN))
+    with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
+        part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
     # Waiting is bounded as a whole, running by the events' shared concurrency_id.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
@@ -184,8 +163,7 @@ def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
         "allowed_paths": [],
         "footer_links": ["api"],
         "css_paths": CSS,
-        # In the head it runs before the page is drawn: nothing can happen on the page that it misses.
-        "head": f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        "head": head_html(),
         # A session's last answer stays in memory, the picture in it: keep one, not Gradio's 10,000.
         "state_session_capacity": 1,
         "theme": gr.themes.Base(

@@ -23,12 +23,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.batch import MAX_BATCH
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from model.errors import ImageError, SkinDiseaseNetError
 from model.image import MAX_BYTES
 
-MAX_TOTAL = 60_000_000
-"""Bytes that one upload of several pictures may have."""
 MAX_KEPT = 240_000_000
 """Bytes of all uploads together that wait to be looked at."""
 MAX_AGE = 60.0
@@ -40,7 +38,7 @@ _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
 class _InMemory(MultiPartParser):
-    spool_max_size = MAX_TOTAL
+    spool_max_size = MAX_BATCH_BYTES
 
 
 class Uploads:

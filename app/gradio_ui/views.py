@@ -7,13 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.batch import MAX_BATCH, predict_all
 from app.gradio_ui.api import uploads_only
-from app.gradio_ui.batch import table_html
-from app.gradio_ui.pages import examples_html, known_html, notice_html
-from app.gradio_ui.result import error_html, result_html
-from app.gradio_ui.uploads import MAX_TOTAL, Uploads
-from app.pages import wording
+from app.gradio_ui.frame import LEARN, answered, part, tips
+from app.gradio_ui.uploads import Uploads
+from app.heatmap import preview
+from app.pages import render, wording
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, predict_all
 from app.pages.examples import Example
 from app.prediction import Prediction
 from model.errors import SkinDiseaseNetError
@@ -21,46 +20,14 @@ from model.image import SUFFIXES
 
 Look = Callable[..., Prediction]
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
-# What gradio.js shows when something did not get through.
-_TROUBLE = "".join(
-    f'<p id="sdn-{name}" class="sdn-trouble" role="alert" hidden><strong>{title}</strong> {advice}</p>'
-    for name, title, advice in (
-        (
-            "unreachable",
-            "The server could not be reached.",
-            "Check the connection and try again. A very large file can be the cause too: "
-            "then try a smaller copy.",
-        ),
-        (
-            "broken",
-            "The server could not answer just now.",
-            "It may be starting again. Wait a moment and try again.",
-        ),
-        (
-            "busy",
-            "The server is busy just now.",
-            "Nothing is wrong with your picture. Please try again in a moment.",
-        ),
-        (
-            "too-large",
-            "That is too much at once.",
-            "Save a smaller copy, or send fewer pictures, and try again.",
-        ),
-        (
-            "camera",
-            "The camera cannot be used.",
-            "Allow it for this page in your browser, or upload a photo instead.",
-        ),
-    )
-)
 # The page scrolls to its top, where the picture is; a screen reader goes on at the verdict.
 _TO_RESULT = """() => {
-    const headline = [...document.querySelectorAll(".sdn-headline")].find((one) => one.offsetParent);
+    const headline = document.getElementById("verdict");
     if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
 }"""
 _PRESS = """element.addEventListener("click", (event) => {
-    const pressed = event.target.closest("[data-example]");
-    if (pressed) trigger("click", {number: Number(pressed.dataset.example)});
+    const pressed = event.target.closest("button[name=example]");
+    if (pressed) trigger("click", {number: Number(pressed.value)});
 });"""
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -96,11 +63,12 @@ def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels:
             return _refused(error)
 
     def _refused(error: SkinDiseaseNetError) -> list[Any]:
-        return [None, error_html(error) + notice_html(), *_SHOWN]
+        return [None, answered(render.problem(error)), *_SHOWN]
 
     def _answered(data: bytes) -> list[Any]:
-        prediction = look(data, heatmap=True)
-        return [None, result_html(prediction, data), *_SHOWN]
+        prediction, picture = look(data, heatmap=True), preview(data)
+        answer = render.answer(prediction, picture=picture, learn=LEARN)
+        return [None, answered(answer, picture=picture), *_SHOWN]
 
     def start_again() -> list[Any]:
         return [None, "", gr.update(visible=True), gr.update(visible=False)]
@@ -118,12 +86,13 @@ def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels:
             webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
             elem_id="sdn-input",
         )
-        gr.HTML(f"{_TROUBLE}<p>{wording.BETTER_PHOTO}</p>{notice_html()}", elem_id="sdn-tips")
+        part(tips(one=True))
         if examples:
-            tried = gr.HTML(examples_html(examples), js_on_load=_PRESS, elem_id="sdn-examples")
-        gr.HTML(known_html(labels), elem_id="sdn-known")
+            pictures = [preview(example.data, side=render.EXAMPLE_SIDE) for example in examples]
+            tried = part(render.examples(examples, pictures=pictures), js_on_load=_PRESS)
+        part(render.known(labels, learn=LEARN))
     with gr.Column(visible=False, elem_id="sdn-answer") as answer:
-        result = gr.HTML(elem_id="sdn-result")
+        result = part()
         again = gr.Button("Look at another photo", variant="primary", elem_id="sdn-again")
     state = [photo, result, start, answer]
     asked = {"outputs": state, "show_progress_on": photo, "concurrency_id": "look", **_PRIVATE}
@@ -155,18 +124,18 @@ def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
             pictures = uploads.received_all(files)
             outcomes = predict_all(look_at_one, pictures)
         except SkinDiseaseNetError as error:
-            return [None, error_html(error)]
-        return [None, table_html(outcomes, pictures, labels=labels)]
+            return [None, render.problem(error)]
+        return [None, render.table(outcomes, pictures, labels=labels)]
 
     files = gr.File(
         file_count="multiple",
         file_types=["image", *SUFFIXES],
-        label=f"Photos, {at_most()}",
+        label=f"Photos, {wording.at_most(MAX_BATCH, MAX_BATCH_BYTES)}",
         height=180,
         elem_id="sdn-files",
     )
-    gr.HTML(f"{_TROUBLE}{notice_html()}", elem_id="sdn-tips")
-    table = gr.HTML(elem_id="sdn-result")
+    part(tips(one=False))
+    table = part()
     uploads_only(files)
     files.upload(
         show,
@@ -177,8 +146,3 @@ def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
         concurrency_id="look",
         **_PRIVATE,
     ).then(None, js=_TO_RESULT, **_PRIVATE)
-
-
-def at_most() -> str:
-    """How many pictures may be sent at once."""
-    return f"at most {MAX_BATCH} pictures and {MAX_TOTAL // 1_000_000} MB at a time"

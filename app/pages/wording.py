@@ -15,6 +15,10 @@ NOTICE = (
     "If your skin worries you, please show it to a doctor, whatever you read here."
 )
 
+LOOK_TITLE = "A second look at a patch of skin"
+
+SEVERAL_TITLE = "Several pictures at once"
+
 BETTER_PHOTO = (
     "Take the photo in daylight, hold the camera still and about a hand's width away, "
     "and let the spot fill the middle of the picture."
@@ -67,6 +71,44 @@ CRITERIA = {
     "not_skin": "Not skin: the signs that the picture shows no skin, its unlikeness and the odds of "
     "“No condition to name”, come to {value}; at most {threshold} is allowed.",
 }
+
+
+TROUBLE = {
+    "unreachable": (
+        "The server could not be reached",
+        "Check the connection and try again. A very large file can be the cause too: "
+        "then try a smaller copy.",
+    ),
+    "broken": (
+        "The server could not answer just now",
+        "It may be starting again. Wait a moment and try again.",
+    ),
+    "busy": (
+        "The server is busy just now",
+        "Nothing is wrong with your picture. Please try again in a moment.",
+    ),
+}
+"""What a page's script says where no answer came back: a headline, and what to do."""
+
+
+def look_lead(labels: int) -> str:
+    """What the page for one picture does; ``labels``: how many the model knows."""
+    return (
+        f"Choose a photo. A neural network compares it with {labels} groups of pictures and says what it "
+        "resembles, and how sure it is."
+    )
+
+
+def several_lead(pictures: int, size: int) -> str:
+    """What the page for several pictures does; the arguments are those of ``at_most``."""
+    return (
+        f"Choose {at_most(pictures, size)}. Each gets its own row, and the table can be saved as CSV or JSON."
+    )
+
+
+def at_most(pictures: int, size: int) -> str:
+    """How much may be sent at once: so many pictures, and so many bytes in all."""
+    return f"at most {pictures} pictures and {size // 1_000_000}\u00a0MB at a time"
 
 
 def percent(share: float) -> str:

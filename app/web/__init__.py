@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, Response, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 
+from app.pages import render
 from app.pages.examples import load_examples
 from app.predictor import Predictor
 from app.settings import Settings
@@ -36,6 +37,15 @@ class _StrictJSON(DefaultJSONProvider):
         return super().dumps(obj, allow_nan=False, **options)
 
 
+class _App(Flask):
+    """Has what both front ends share among its static files: style sheets and a script."""
+
+    def send_static_file(self, filename: str) -> Response:
+        if filename in (*render.STYLES, render.SCRIPT):
+            return send_from_directory(render.FOLDER, filename)
+        return super().send_static_file(filename)
+
+
 def create_app(settings: Settings, predictor: Predictor) -> Flask:
     """Builds the WSGI app.
 
@@ -46,7 +56,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     Raises:
         ConfigError: a file that the settings name cannot be used, or what they ask for needs another setting.
     """
-    app = Flask(__name__)
+    app = _App(__name__)
     app.request_class = InMemoryRequest
     # As many bytes as the pictures that may be looked at or wait, if each is as large as can be.
     app.extensions["budget"] = Budget(

@@ -1,18 +1,15 @@
-"""A bound on the predictions of a worker: a few run, some wait, the rest are told to come back."""
+"""The predictor as the requests of a worker share it: in turns, and each answer is noted."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from flask import g
 
 from app.prediction import Prediction
 from app.predictor import Predictor
+from app.queue import Queue
 from app.web import metrics
-from app.web.errors import overloaded
 
 
 class BoundedPredictor:
@@ -26,8 +23,12 @@ class BoundedPredictor:
 
     def __init__(self, predictor: Predictor, *, running: int, waiting: int) -> None:
         self._predictor = predictor
-        self._room = threading.BoundedSemaphore(running + waiting)
-        self._running = threading.BoundedSemaphore(running)
+        self._queue = Queue(
+            running=running,
+            waiting=waiting,
+            while_waiting=metrics.WAITING.track_inprogress,
+            while_running=metrics.RUNNING.track_inprogress,
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._predictor, name)
@@ -36,25 +37,10 @@ class BoundedPredictor:
         """As ``Predictor.predict``.
 
         Raises:
-            RequestError: 503, as many run and wait as may.
+            OverloadedError: as many run and wait as may.
         """
-        with self._turn():
+        with self._queue.turn():
             prediction = self._predictor.predict(data, **options)
         metrics.observe(prediction)
         g.setdefault("verdicts", []).append(prediction.verdict)
         return prediction
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._room.acquire(blocking=False):
-            raise overloaded("More pictures are waiting than this server can look at soon.")
-        try:
-            with metrics.WAITING.track_inprogress():
-                self._running.acquire()
-            try:
-                with metrics.RUNNING.track_inprogress():
-                    yield
-            finally:
-                self._running.release()
-        finally:
-            self._room.release()

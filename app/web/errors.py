@@ -16,6 +16,7 @@ from werkzeug.exceptions import (
     RequestTimeout,
 )
 
+from app.queue import OverloadedError
 from app.web.answer import PAGES, render_problem
 from model.errors import CheckpointError, ComputationError, ConfigError, SkinDiseaseNetError
 
@@ -118,6 +119,8 @@ def wants_json() -> bool:
 
 
 def _expected(error: SkinDiseaseNetError) -> Response:
+    if isinstance(error, OverloadedError):
+        error = overloaded(error.message)
     if isinstance(error, RequestError):
         response = _answer(error, error.status)
         response.headers.update(error.headers)

@@ -1,29 +1,22 @@
-"""The pages for people. One template renders an answer, with and without JavaScript."""
+"""The pages for people, with and without JavaScript."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
-from markupsafe import Markup
 
-from app.batch import MAX_BATCH, predict_all
 from app.heatmap import preview, preview_jpeg
-from app.pages import wording
-from app.pages.about import about_html
+from app.pages import render, wording
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, predict_all
 from app.pages.examples import Example
 from app.predictor import Predictor
-from app.web.answer import render_answer, render_table
+from app.web.answer import render_part
 from app.web.errors import RequestError
 from app.web.openapi import build_document
-from app.web.upload import MAX_BATCH_BYTES, read_form_picture, read_form_pictures
+from app.web.upload import read_form_picture, read_form_pictures
 from model.image import ACCEPT
-from model.labels import URGENCY, condition
-
-EXAMPLE_SIDE = 400
-"""The longer side of an example as the page shows it, pixels; what is looked at is the example itself."""
 
 NAVIGATION = (
     ("pages.index", "Look"),
@@ -43,26 +36,25 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     """
     pages = Blueprint("pages", __name__)
     document = build_document()
-    conditions = [condition(name) for name in predictor.config.labels]
-    card = Markup(about_html(predictor.card))
-    thumbnails = [preview_jpeg(shown.data, side=EXAMPLE_SIDE) for shown in examples]
-    anchors = {name: re.sub(r"[^\w-]", "-", name) for name in predictor.config.labels}
+    labels = predictor.config.labels
+    about_model = render.about(predictor.card, model_id=predictor.id, revision=predictor.revision)
+    thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
 
     @pages.app_context_processor
     def common() -> dict[str, Any]:
+        addresses = [(url_for(endpoint), name) for endpoint, name in NAVIGATION]
+        here = request.script_root + request.path
         return {
+            "render": render,
             "wording": wording,
-            "urgency": URGENCY,
-            "navigation": NAVIGATION,
-            "examples": examples,
+            "navigation": [(address, name, address == here) for address, name in addresses],
             "model_id": predictor.id,
-            "model_revision": predictor.revision,
             "model_terms": predictor.terms,
-            "conditions": conditions,
-            "anchors": anchors,
-            "learn_about": lambda name: url_for("pages.learn", _anchor=anchors[name]),
+            "labels": labels,
+            "examples": examples,
+            "example_pictures": [url_for("pages.example", number=number) for number in range(len(examples))],
             "max_batch": MAX_BATCH,
-            "max_megabytes": MAX_BATCH_BYTES // 1_000_000,
+            "max_bytes": MAX_BATCH_BYTES,
             "accept": ACCEPT,
         }
 
@@ -73,8 +65,11 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     @pages.post("/")
     def answer() -> Response:
         data = chosen.data if (chosen := _chosen_example()) else read_form_picture(request)
-        prediction = predictor.predict(data, heatmap=True)
-        return render_answer(prediction, picture=preview(data))
+        prediction, picture = predictor.predict(data, heatmap=True), preview(data)
+        part = render.answer(
+            prediction, picture=picture, learn=url_for("pages.learn"), start=url_for("pages.index")
+        )
+        return render_part(part, prediction=prediction, picture=picture)
 
     @pages.get("/examples/<int:number>")
     def example(number: int) -> Response:
@@ -89,9 +84,8 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     @pages.post("/batch")
     def batch_answer() -> Response:
         pictures = read_form_pictures(request)
-        return render_table(
-            predict_all(predictor.predict, pictures), pictures, labels=predictor.config.labels
-        )
+        outcomes = predict_all(predictor.predict, pictures)
+        return render_part(render.table(outcomes, pictures, labels=labels))
 
     def _chosen_example() -> Example | None:
         """The example whose button was pressed, if it was one."""
@@ -108,11 +102,12 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
 
     @pages.get("/learn")
     def learn() -> str:
-        return render_template("learn.html")
+        body = render.learn(labels, address=url_for("pages.learn"))
+        return render_template("reading.html", title="Learn", body=body)
 
     @pages.get("/about")
     def about() -> str:
-        return render_template("about.html", card=card)
+        return render_template("reading.html", title="About this model", body=about_model)
 
     @pages.get("/docs")
     def docs() -> str:

@@ -9,14 +9,13 @@ from typing import cast
 from flask import Request
 from werkzeug.datastructures import FileStorage
 
+from app.pages.batch import MAX_BATCH_BYTES
 from app.web.errors import RequestError
 from model.image import MAX_BYTES
 
 # Room for the boundaries and part headers around a picture of the largest size that is accepted.
 MAX_BODY = MAX_BYTES + 64 * 1024
 
-MAX_BATCH_BYTES = 60_000_000
-"""All pictures that are sent together, bytes."""
 MAX_BATCH_BODY = MAX_BATCH_BYTES + 64 * 1024
 
 RAW_TYPES = "image/* or application/octet-stream"

@@ -10,7 +10,7 @@ import json
 import pytest
 from conftest import encode, make_picture
 
-from app.batch import MAX_BATCH, Outcome, csv_text, json_text, predict_all, rows
+from app.pages.batch import MAX_BATCH, Outcome, csv_text, json_text, predict_all, rows
 from app.pages.wording import headline
 from app.predictor import Predictor
 from model.decision.malignancy import Malignancy

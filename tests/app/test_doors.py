@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from conftest import ROOT, encode, make_picture
@@ -73,6 +74,59 @@ def test_five_pictures_get_one_answer_at_every_door(
     for number, file in enumerate(files):
         assert comparable(gradio[number]) == comparable(flask[number]), file.name
         assert comparable({**flask[number], "heatmap": None}) == comparable(command[number]), file.name
+
+
+def flask_pages(address: str, files: list[Path]) -> list[str]:
+    """What the Flask pages show of one picture, of several, and to read."""
+    with httpx.Client(base_url=address, timeout=60) as http:
+        sent = [("image", file.read_bytes()) for file in files]
+        answered = [http.post("/?fragment=1", files=sent[:1]), http.post("/batch?fragment=1", files=sent)]
+        return [page.text for page in (*answered, http.get("/learn"), http.get("/about"))]
+
+
+def gradio_pages(address: str, files: list[Path]) -> list[str]:
+    """The same of the Gradio pages, asked as their own script does."""
+    with httpx.Client(base_url=address, timeout=60) as http:
+        config = http.get("/config").json()
+        shown = []
+        for event, count in (("input", 1), ("upload", len(files))):
+            number = next(
+                one["id"] for one in config["dependencies"] if event in [name for _, name in one["targets"]]
+            )
+            sent = [("files", file.read_bytes()) for file in files[:count]]
+            uploads = [
+                {"path": path, "meta": {"_type": "gradio.FileData"}}
+                for path in http.post("/gradio_api/upload", files=sent).json()
+            ]
+            data = uploads[0] if count == 1 else uploads
+            asked = {"data": [data], "fn_index": number, "session_hash": event}
+            http.post("/gradio_api/queue/join", json=asked)
+            events = http.get("/gradio_api/queue/data", params={"session_hash": event}).text
+            (done,) = [line for line in events.splitlines() if "process_completed" in line]
+            shown.append(json.loads(done.removeprefix("data: "))["output"]["data"][1])
+    texts = [str(one["props"].get("value")) for one in config["components"] if one["type"] == "html"]
+    return [*shown, *[text for text in texts if 'class="book"' in text or 'class="card-text"' in text]]
+
+
+def reading(page: str) -> tuple[str, list[str]]:
+    """The words of a page, without how long the answer took, and its links to the Learn page."""
+    words = re.sub(r"<[^>]+>", " ", re.sub(r"Answered in.*", "", page)).split()
+    return " ".join(words), re.findall(r'href="/?(learn#[^"]*)"', page)
+
+
+def test_the_pages_of_both_front_ends_say_the_same(
+    flask_address: str, gradio_address: str, tmp_path: Path
+) -> None:
+    files = [*five_files(tmp_path), tmp_path / "broken.jpg"]
+    files[-1].write_bytes(b"no picture")
+    flask, gradio = flask_pages(flask_address, files), gradio_pages(gradio_address, files)
+    assert len(flask) == len(gradio) == 4
+    for ours, theirs in zip(flask, gradio, strict=True):
+        (words, links), (their_words, their_links) = reading(ours), reading(theirs)
+        assert links == their_links
+        part, whole = sorted((words, their_words), key=len)  # one of them may have its frame around it
+        assert len(part) > 150
+        assert part in whole
 
 
 @pytest.mark.parametrize("script", ["space_app.py", "flask_app.py"])

@@ -138,7 +138,7 @@ def test_each_picture_leaves_an_audit_line(served: Served, predictor: Predictor)
     before = len(served.audited())
     Client(served.address, verbose=False).predict(URI, api_name="/predict")
     use_tool(served, {"image": URI}, {"image": "data:image/png;base64,bm8="})
-    assert "sdn-headline" in look_on_the_page(served)
+    assert "data-verdict" in look_on_the_page(served)
     lines = served.audited()[before:]
     verdict = predictor.predict(PHOTO).verdict
     assert [line["verdicts"] for line in lines] == [[verdict], [verdict], [], [verdict]]

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 PHOTO = {"name": "Jane-Doe.jpg", "mimeType": "image/jpeg", "buffer": encode(make_picture(320, 240))}
 NO_PHOTO = {**PHOTO, "buffer": b"no picture"}
 CHOOSER = "#sdn-input input[type=file]"
-HEADLINE = ".sdn-headline"
+HEADLINE = "#verdict"
 # Of Gradio's own components, which cannot be mended from outside: rule -> where.
 NOT_OURS: dict[str, tuple[str, ...]] = {}
 
@@ -75,7 +75,7 @@ def test_several_pictures_become_a_table_that_can_be_saved(
     chooser.set_input_files([PHOTO, NO_PHOTO, PHOTO])  # type: ignore[list-item]
     page.locator(HEADLINE).wait_for()
     assert page.locator(HEADLINE).inner_text() == "3 pictures"
-    rows = page.locator(".sdn-several tbody tr")
+    rows = page.locator(".batch tbody tr")
     assert [rows.nth(number).get_attribute("data-verdict") for number in range(3)] == [
         "condition",
         "error",
@@ -92,12 +92,12 @@ def test_several_pictures_become_a_table_that_can_be_saved(
     assert "Jane-Doe" not in page.content()
 
     chooser.set_input_files([NO_PHOTO] * 13)  # type: ignore[list-item]
-    page.locator(".sdn-trouble:not([hidden])").wait_for()
+    page.locator(".trouble:not([hidden])").wait_for()
 
 
 def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab: Callable[..., Page]) -> None:
     page = open_tab(gradio_address + "/learn#Vitiligo")
-    assert page.locator(".sdn-book article").count() == len(LABELS)
+    assert page.locator(".book article").count() == len(LABELS)
     page.wait_for_function("document.activeElement.id === 'Vitiligo'")
     page.wait_for_function("document.querySelector('#Vitiligo').getBoundingClientRect().top < 60")
     for heading in ("What it is", "What it looks like", "How soon to have it seen"):
@@ -106,7 +106,7 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
     page.wait_for_function("document.querySelector('#Psoriasis').getBoundingClientRect().top < 60")
     page.get_by_role("link", name="About", exact=True).click()
     page.get_by_role("heading", level=1, name="About this model").wait_for()
-    assert page.locator(".sdn-card-text").get_by_role("heading", name="Tiny").is_visible()
+    assert page.locator(".card-text").get_by_role("heading", name="Tiny").is_visible()
     assert page.get_by_role("link", name="About", exact=True).get_attribute("aria-current") == "page"
 
 
@@ -116,7 +116,7 @@ def test_an_example_is_looked_at_by_keyboard(gradio_address: str, open_tab: Call
     page.get_by_role("button", name="The drawn spot, too dark").focus()
     page.keyboard.press("Enter")
     page.locator(HEADLINE).wait_for()
-    assert "The photo is dark" in page.locator(".sdn-quality").inner_text()
+    assert "The photo is dark" in page.locator(".quality").inner_text()
     assert page.get_by_role("button", name="Look at another photo").is_visible()
 
 
@@ -157,10 +157,10 @@ def test_a_cut_line_and_a_full_queue_are_said_and_the_next_try_works(
     page = open_tab(gradio_address)
     upload, join = "**/gradio_api/upload?**", "**/gradio_api/queue/join?**"
     troubles = (
-        (upload, None, "#sdn-unreachable"),
-        (upload, 413, "#sdn-too-large"),
-        (upload, 500, "#sdn-broken"),
-        (join, 503, "#sdn-busy"),
+        (upload, None, "#unreachable"),
+        (upload, 413, "#too-large"),
+        (upload, 500, "#broken"),
+        (join, 503, "#busy"),
     )
     for address, status, trouble in troubles:
         page.route(address, partial(answer_with, status))
@@ -172,11 +172,11 @@ def test_a_cut_line_and_a_full_queue_are_said_and_the_next_try_works(
         page.route(address, partial(answer_with, None))
         with page.expect_event("load"):
             page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-        page.locator("#sdn-unreachable").wait_for()
+        page.locator("#unreachable").wait_for()
         page.unroute(address)
     page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
     page.locator(HEADLINE).wait_for()
-    assert page.locator(".sdn-trouble:visible").count() == 0
+    assert page.locator(".trouble:visible").count() == 0
 
 
 def throttle(page: Page, upload: int) -> None:
@@ -203,8 +203,8 @@ def test_a_server_that_starts_anew_during_an_upload_is_said_and_the_next_try_wor
         with page.expect_request("**/gradio_api/upload?**"):
             page.locator(CHOOSER).set_input_files(large)  # type: ignore[arg-type]
         page.wait_for_timeout(500)
-        assert page.locator(".sdn-trouble:visible").count() == 0
-    page.locator("#sdn-unreachable").wait_for()
+        assert page.locator(".trouble:visible").count() == 0
+    page.locator("#unreachable").wait_for()
     throttle(page, -1)
     with running(command, log=tmp_path / "second.log", **options):
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]

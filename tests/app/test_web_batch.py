@@ -11,7 +11,7 @@ import pytest
 from browsing import NO_PICTURE, PHOTO, Open, shown, upload
 from conftest import encode, make_picture
 
-from app.batch import MAX_BATCH
+from app.pages.batch import MAX_BATCH
 from model.labels import LABELS
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,6 @@ import torch
 from conftest import encode, make_picture
 from flask.testing import FlaskClient
 
-from app.gradio_ui.result import result_html
 from app.pages import wording
 from app.pages.examples import load_examples
 from app.predictor import Predictor
@@ -49,6 +48,14 @@ def test_every_page_leads_to_every_other(client: FlaskClient) -> None:
         (links,) = re.findall(r'<nav class="pages".*?</nav>', page, re.DOTALL)
         assert re.findall(r'href="([^"]+)"', links) == pages
         assert re.findall(r'href="([^"]+)" aria-current="page"', links) == [path]
+
+
+def test_the_style_sheets_and_scripts_of_a_page_are_there(client: FlaskClient) -> None:
+    asked = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text)
+    assert {address.rpartition(".")[2] for address in asked} == {"css", "js", "svg"}
+    for address in asked:
+        with client.get(address) as file:
+            assert (address, file.status_code) == (address, 200)
 
 
 def check_learn(page: str, labels: tuple[str, ...]) -> None:
@@ -91,15 +98,14 @@ def test_an_answer_leads_to_its_entry(client: FlaskClient, predictor: Predictor)
 
 
 @pytest.mark.parametrize("rejected", [False, True])
-def test_both_front_ends_say_what_cannot_be_ruled_out(tiny_checkpoint: Path, rejected: bool) -> None:
+def test_a_page_says_what_cannot_be_ruled_out(tiny_checkpoint: Path, rejected: bool) -> None:
     loaded = checkpoint.load(tiny_checkpoint)
     config = dataclasses.replace(loaded.config, set_quantile=0.94, min_max_probability=float(rejected))
     served = Predictor(dataclasses.replace(loaded, config=config), runtime=TorchRuntime(loaded))
     answer = served.predict(JPEG)
     page = create_app(Settings(port=8000), served).test_client().post("/", **files(JPEG)).text
-    for html in (page, result_html(answer, JPEG)):
-        assert (wording.SET_TITLE in html) is not rejected
-        assert rejected or escape(str(wording.set_sentence(answer))) in html
+    assert (wording.SET_TITLE in page) is not rejected
+    assert rejected or escape(str(wording.set_sentence(answer))) in page
 
 
 def test_about_is_the_card(client: FlaskClient, predictor: Predictor) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 CHOOSER = "#sdn-input input[type=file]"
-HEADLINE = ".sdn-headline"
+HEADLINE = "#verdict"
 SLOW = 120_000
 WIDE_CARD = f"""---
 license: other
@@ -101,30 +101,30 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     assert visible(page, wording.NOTICE) == 1
     choose(page, photo)
 
-    assert page.locator(".sdn-result").get_attribute("data-verdict") == "condition"
+    assert page.locator(".verdict").get_attribute("data-verdict") == "condition"
     assert page.locator(HEADLINE).inner_text().startswith("This looks most like")
     page.wait_for_function(f"document.activeElement === document.querySelector('{HEADLINE}')")
     assert page.get_by_text(wording.VERDICT_TAGS["condition"]).is_visible()
     assert visible(page, wording.NOTICE) == 1
     order = (
-        ".sdn-photo",
-        ".sdn-result .sdn-notice",
+        ".preview",
+        ".side .notice",
         HEADLINE,
-        ".sdn-ranking",
-        ".sdn-heat",
+        ".card > .ranking",
+        ".overlay",
     )
     tops = [page.locator(selector).bounding_box()["y"] for selector in order]  # type: ignore[index]
     assert tops == sorted(tops)
-    assert page.locator(".sdn-ranking > ol li").count() == 5
-    assert page.locator(".sdn-ranking li").count() == 22
-    assert page.locator(".sdn-soon").is_visible()
+    assert page.locator(".card > .ranking li").count() == 5
+    assert page.locator(".ranking li").count() == 22
+    assert page.locator(".how-soon").is_visible()
     assert page.get_by_text("Answered in").is_visible()
     assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
-    assert picture(page, ".sdn-photo img").size == (320, 240)
+    assert picture(page, ".preview img").size == (320, 240)
 
-    layer = page.locator(".sdn-layer")
-    assert picture(page, ".sdn-layer").size == (320, 240)
-    assert page.evaluate("getComputedStyle(document.querySelector('.sdn-layer')).opacity") == "1"
+    layer = page.locator("#heat")
+    assert picture(page, "#heat").size == (320, 240)
+    assert page.evaluate("getComputedStyle(document.querySelector('#heat')).opacity") == "1"
     page.get_by_label("Strength").fill("30")
     assert layer.evaluate("layer => layer.style.opacity") == "0.3"
     page.get_by_label("Heat map").uncheck()
@@ -143,13 +143,13 @@ def test_a_rejected_photo_is_explained(
     page = open_page(address)
     choose(page, photo)
     assert page.locator(HEADLINE).inner_text() == wording.HEADLINES["rejected"]
-    assert page.locator(".sdn-fired").count() == 2
-    text = page.locator(".sdn-verdict").inner_text().replace("\xa0", " ")
+    assert page.locator(".fired").count() == 2
+    text = page.locator(".verdict").inner_text().replace("\xa0", " ")
     assert "at least 100% is needed" in text
     assert "Not met" in text
     assert page.get_by_text("hold the camera still").last.is_visible()
-    assert not page.locator(".sdn-ranking li").first.is_visible()
-    assert page.locator(".sdn-layer").count() == 0
+    assert not page.locator(".ranking li").first.is_visible()
+    assert page.locator("#heat").count() == 0
     assert left(cache) == []
 
 
@@ -163,15 +163,15 @@ def test_several_pictures_leave_nothing_on_disk(
     page.set_default_timeout(SLOW)
     page.locator("#sdn-files input[type=file]").set_input_files([photo, broken, photo])
     page.locator(HEADLINE).wait_for()
-    assert page.locator(".sdn-several tbody tr").count() == 3
+    assert page.locator(".batch tbody tr").count() == 3
     assert left(cache) == []
 
 
 def test_a_wide_card_fits_a_phone(strict: tuple[str, Path], open_page: Callable[..., Page]) -> None:
     page = open_page(strict[0] + "/about", viewport={"width": 360, "height": 740})
-    page.locator(".sdn-card-text").wait_for(timeout=SLOW)
+    page.locator(".card-text").wait_for(timeout=SLOW)
     assert page.locator(".card-table").evaluate("table => table.scrollWidth") > 360
-    for part in ("main", "#sdn-header", ".sdn-card-text"):
+    for part in ("main", ".top", ".about", ".card-text"):
         assert page.locator(part).bounding_box()["width"] <= 360  # type: ignore[index]
 
 
@@ -217,7 +217,7 @@ def test_the_camera_is_not_mirrored(
     page.wait_for_function("(document.querySelector('#sdn-input video') || {}).videoWidth > 0")
     page.get_by_role("button", name="capture photo").click()
     page.locator(HEADLINE).wait_for()
-    seen = picture(page, ".sdn-photo img")
+    seen = picture(page, ".preview img")
     assert seen.size == (640, 480)
     left_red, _, left_blue = seen.getpixel((80, 240))
     right_red, _, right_blue = seen.getpixel((560, 240))

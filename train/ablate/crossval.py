@@ -11,6 +11,7 @@ import numpy as np
 
 from model.files import atomic_path, write_json
 from train.ablate.cached_features import MapTrainer, cached
+from train.ablate.heads import ABLATION_HEADS
 from train.config import TrainConfig
 from train.data.folds import group_folds
 from train.data.manifest import verify_sources

@@ -37,10 +37,12 @@ export async function ask(body, words) {
 
 // Not an answer of this app but, say, the sign-in page, or a proxy's word about a server that is down.
 function showTrouble(response) {
-  show(response.redirected ? "signed-out" : (TROUBLE[response.status] ?? "broken"));
+  const trouble = response.redirected ? "signed-out" : (TROUBLE[response.status] ?? "broken");
+  show(trouble);
   const seconds = Number(response.headers.get("Retry-After"));
-  const wait = answer.querySelector("[data-wait]");
-  if (wait && seconds > 0) wait.textContent = seconds === 1 ? "in a second" : `in ${seconds} seconds`;
+  if (trouble !== "busy" || !(seconds > 0)) return;
+  const advice = answer.querySelector("p:not(.tag)");
+  advice.textContent = advice.textContent.replace("a moment", seconds === 1 ? "a second" : `${seconds} seconds`);
 }
 
 // Puts a template of the page where the answer would stand.

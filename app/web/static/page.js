@@ -7,7 +7,6 @@ import { setUpCamera } from "./camera.js";
 const find = (id) => document.getElementById(id);
 const form = find("picker");
 const input = find("image");
-const answer = find("answer");
 const preview = find("preview");
 
 document.documentElement.classList.add("js");
@@ -76,14 +75,6 @@ if (!input.multiple) {
     showPicture(event.submitter.querySelector("img").src);
     ask(body, "Looking at the example …");
     window.scrollTo({ top: 0 });
-  });
-
-  answer.addEventListener("input", () => {
-    const heat = find("heat");
-    if (!heat) return;
-    const strength = find("heat-strength");
-    strength.disabled = !find("heat-on").checked;
-    heat.style.opacity = strength.disabled ? 0 : strength.value / 100;
   });
 
   setUpCamera((photo) => send([photo]));

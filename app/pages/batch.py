@@ -15,6 +15,9 @@ from model.errors import ConfigError, ImageError
 MAX_BATCH = 12
 """Pictures in one go."""
 
+MAX_BATCH_BYTES = 60_000_000
+"""All of them together, bytes."""
+
 Outcome = Prediction | ImageError
 """What became of one picture."""
 
