@@ -141,7 +141,7 @@ def write_splits(folder: Path, pictures: Pictures, parts: dict[str, Part]) -> No
         own = folder / protocol
         own.mkdir(parents=True, exist_ok=True)
         names = [pictures.classes[label] for label in np.unique(pictures.labels[part.train])]
-        write_text(own / "labels.yaml", f"labels: {json.dumps(names)}\n")
+        write_text(own / "labels.yaml", f"labels: {json.dumps(names, allow_nan=False)}\n")
         for name, numbers in zip(PARTS, part, strict=True):
             known = [row for row in numbers if pictures.classes[pictures.labels[row]] in names]
             _write(own / f"{name}.parquet", pictures, known, names)

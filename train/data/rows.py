@@ -185,7 +185,7 @@ def fingerprint(rows: datasets.Dataset) -> str:
             if image and data is None:
                 path = Path(image["path"])
                 row["file"] = [path.name, path.stat().st_size if path.is_file() else None]
-            digest.update(json.dumps(row, sort_keys=True).encode())
+            digest.update(json.dumps(row, sort_keys=True, allow_nan=False).encode())
             digest.update(hashlib.sha256(data or b"").digest())
     return digest.hexdigest()
 
