@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_without_its_package_a_heic_is_named_and_all_else_is_read() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/helpers'}"},
+        env={"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "helpers")))},
         capture_output=True,
         text=True,
     )
