@@ -40,7 +40,10 @@ def predict(
     if heatmap and len(paths) != 1:
         print(f"error: --heatmap takes one picture, and {len(paths)} were named.", file=sys.stderr)
         raise SystemExit(2)
-    predictor = Predictor.from_checkpoint(_checkpoint(checkpoint), device=device)
+    cache = os.environ.get("GRAPH_CACHE")
+    predictor = Predictor.from_checkpoint(
+        _checkpoint(checkpoint), device=device, graph_cache=Path(cache) if cache else None
+    )
     print(predictor.describe(), file=sys.stderr)
     failed = False
     for path in paths:

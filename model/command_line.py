@@ -48,7 +48,7 @@ class _Parser(jsonargparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lists: dict[str, bool] = {}  # option → whether a single word is a list too
         self._needed: set[str] = set()
-        super().__init__(*args, formatter_class=_Formatter, **kwargs)
+        super().__init__(*args, formatter_class=_Formatter, print_config="--print-config", **kwargs)
 
     def add_argument(self, *names: str, **kwargs: Any) -> Any:
         """As the parent's; what the function calls ``max_unreadable`` becomes ``--max-unreadable``."""
@@ -64,7 +64,7 @@ class _Parser(jsonargparse.ArgumentParser):
             kwargs |= {"nargs": "?", "const": True}
         shown = tuple(name.replace("_", "-") for name in names if not name.endswith("+"))
         action = super().add_argument(*shown, **kwargs)
-        if names[0] == "--print_config":
+        if names[0] == "--print-config":
             action.help = "print these options as YAML, with the values they have now, and stop"
         for name in (*names, *shown):
             self._option_string_actions[name] = action

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 import skindiseasenet
@@ -168,3 +169,15 @@ def test_help_needs_no_library_of_training() -> None:
         "assert not {'torch', 'datasets', 'gradio', 'flask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("recipe", ["skin22", "skin22_second"])
+def test_the_recipes_of_the_embedded_checkpoint_name_what_is_not_skin(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        train(["fit", "--config", str(ROOT / "train" / "configs" / f"{recipe}.yaml"), "--print-config"])
+    assert stop.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["not_skin"] == ["clothing", "grocery"]
+    assert TrainConfig().not_skin == [], "a data set's own sources are no default"
