@@ -22,7 +22,7 @@ _TEMPLATES = render.environment(_HERE / "templates")
 # Gradio has rules of its own for headings, lists, tables: they are taken back inside the parts of a page. The
 # rules of `app.pages` are nested, which gives them the rank to stand above both.
 _STYLE = """{colours}
-.sdn.sdn .html-container :not(svg, svg *) {{ all: revert; }}
+.sdn .html-container :not(svg, svg *) {{ all: revert; }}
 .sdn.sdn.sdn {{
 {style}
 }}"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -144,6 +145,14 @@ def test_nothing_keeps_anyone_out(scheme: Any, gradio_address: str, open_tab: Ca
         page.goto(f"{gradio_address}/{path}")
         page.locator("#sdn-footer").wait_for()
         assert violations(page) == {}, path
+
+
+def test_a_page_is_dark_where_its_address_says_so(gradio_address: str, open_tab: Callable[..., Page]) -> None:
+    """The Hub's pages name their own theme when they frame a Space, whatever the system's is."""
+    page = open_tab(gradio_address + "/?__theme=dark", color_scheme="light")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", paper))) < 60
+    assert violations(page) == {}
 
 
 def answer_with(status: int | None, route: Any) -> None:
