@@ -212,11 +212,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = chosen[chosen.command]
     try:
         if chosen.command == "fit":
-            from train.fit.run import fit
+            from train.finish import fit_checkpoint
 
             values = options.as_dict()
             values.pop("config", None)
-            fit(TrainConfig(**values))
+            fit_checkpoint(TrainConfig(**values))
         elif chosen.command == "crossval":
             from train.ablate.crossval import cross_validate
 

@@ -48,6 +48,10 @@ class Progress:
     best_epoch: int = -1
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
+    def next_epoch(self) -> None:
+        """Begins the epoch after the one in hand."""
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+
     def exhausted(self, config: TrainConfig) -> bool:
         """Whether all epochs are done, or too many in a row have brought nothing better."""
         return self.epoch >= config.epochs or (
