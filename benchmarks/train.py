@@ -1,6 +1,6 @@
 """How fast ``fit`` trains, against timm's own training step: ``python -m benchmarks.train --data DIR``.
 
-One run on one machine. ``fit`` itself and timm's step (its loader, transform, optimizer, loss and clipping,
+One run on one machine. ``fit``'s epoch and timm's step (its loader, transform, optimizer, loss and clipping,
 put together as its train.py does) take turns on the same network, pictures, batch size, augmentation and
 number of loader workers; ratios are taken within a round. Then timm's step once in each precision and layout.
 """
@@ -113,9 +113,6 @@ class Clock:
             yield batch
             self.times.append((asked, came, time.perf_counter()))
 
-    def set_postfix(self, **shown: object) -> None:
-        """As tqdm has it."""
-
     def figures(self, batch: int) -> dict[str, float]:
         """Pictures a second, and the share of the time that was spent waiting for them."""
         counted = self.times[WARM:]
@@ -148,20 +145,23 @@ def recipe(options: argparse.Namespace, output: str) -> Any:
 
 
 def run_fit(options: argparse.Namespace) -> dict[str, float]:
-    """``fit`` as it is; only its progress bar is exchanged for a clock."""
-    from unittest import mock
+    """An epoch as ``fit`` trains it."""
+    import torch
 
-    from train.fit import run as loop
+    from train.data.splits import load_split
+    from train.fit.network import create_network
+    from train.fit.run import create_accelerator
+    from train.fit.trainer import Trainer
 
-    clocks: list[Clock] = []
-
-    def clock(batches: Any, **shown: object) -> Clock:
-        clocks.append(Clock(batches))
-        return clocks[-1]
-
-    with tempfile.TemporaryDirectory() as output, mock.patch.object(loop, "tqdm", clock):
-        loop.fit(recipe(options, output))
-    return clocks[0].figures(options.batch)
+    config = recipe(options, "")
+    torch.manual_seed(config.seed)
+    model_config, network = create_network(config)
+    rows = load_split(config.data, "train", labels=config.labels)
+    accelerator = create_accelerator(config, network)
+    trainer = Trainer(config, model_config, network, rows, accelerator=accelerator)
+    clock = Clock(trainer.pictures())
+    trainer.train_epoch(clock)
+    return clock.figures(options.batch)
 
 
 class Pictures:

@@ -19,7 +19,7 @@ from model import hub
 from model.config import ModelConfig
 from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
-from model.text import decoded, printable, read_json
+from model.text import decoded, parse_json, printable
 from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
 
 # PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
@@ -195,7 +195,7 @@ def _config_file(folder: Path) -> bytes:
 
 def _parse_config(path: Path, data: bytes) -> ModelConfig:
     try:
-        values = read_json(data)
+        values = parse_json(data)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
         return ModelConfig.from_dict(values)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Small files: written whole or not at all, read with errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, DataError
+from model.text import decoded, parse_json
 
 _PARTIAL = ".partial-"
 
@@ -63,6 +64,45 @@ def write_json(path: Path, content: Any) -> None:
             hint="Look for numbers that are not finite in the checkpoint and in the data.",
         ) from error
     write_text(path, text + "\n")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that fits into memory, in any encoding that ``model.text.decoded`` knows.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    return decoded(_read_bytes(path))
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """The JSON object that a file holds, with at least these keys.
+
+    Raises:
+        DataError: the file cannot be read, holds no JSON object, or lacks a key.
+    """
+    data = _read_bytes(path)
+    try:
+        values = parse_json(data)
+        if not isinstance(values, dict):
+            raise ValueError(f"it holds a {type(values).__name__}, not an object")
+    except ValueError as error:
+        raise DataError(
+            f"{path} is not JSON as expected ({error}).",
+            hint="Write it again with the command that makes it.",
+        ) from error
+    if missing := [key for key in keys if key not in values]:
+        raise DataError(
+            f"{path} has no {', '.join(missing)}.", hint="Write it again with the command that makes it."
+        )
+    return values
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).", hint="Check the path.") from error
 
 
 def remove_unfinished(folder: Path) -> None:

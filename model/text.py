@@ -30,7 +30,7 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def read_json(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
     """What a JSON file holds; UTF-8, with or without a byte order mark.
 
     Raises:

@@ -27,6 +27,11 @@ def is_main() -> bool:
     return PartialState().is_main_process
 
 
+def wait_for_everyone() -> None:
+    """Returns once every process has come this far."""
+    PartialState().wait_for_everyone()
+
+
 def own_rows(count: int) -> range:
     """The rows, out of ``count``, that fall to this process: every n-th, so that the shares are alike."""
     state = PartialState()

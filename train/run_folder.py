@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.errors import ConfigError
-from model.files import atomic_path, remove_unfinished, write_json, write_text
+from model.errors import ConfigError, DataError
+from model.files import atomic_path, read_json, remove_unfinished, write_json, write_text
 from train.config import FREE_ON_RESUME, TrainConfig
 
 STATE, BEST, LOG, CONFIG = "state.pt", "best.pt", "epochs.jsonl", "train_config.json"
@@ -47,6 +47,10 @@ class Progress:
     best: float = -1.0
     best_epoch: int = -1
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def next_epoch(self) -> None:
+        """Begins the epoch after the one in hand."""
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
 
     def exhausted(self, config: TrainConfig) -> bool:
         """Whether all epochs are done, or too many in a row have brought nothing better."""
@@ -166,7 +170,7 @@ def open_run(config: TrainConfig) -> Path:
             f"{folder} already holds a run.",
             hint="Add --resume to go on with it, or choose another --output.",
         )
-    before = read_json(stored)
+    before = read_stored(stored)
     changed = [
         f"{name} was {before.get(name)!r} and is {value!r}"
         for name, value in options.items()
@@ -193,18 +197,15 @@ def of_this_run(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_stored(path: Path) -> dict[str, Any]:
     """Reads a JSON object of a run's folder; raises ``ConfigError`` if it is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError(f"it is a {type(values).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except DataError as error:
         raise ConfigError(
-            f"{path} is empty, cut off or no JSON object ({error}).",
+            error.message,
             hint="The run cannot go on: put a copy of the file back, or start anew in another --output.",
         ) from error
-    return values
 
 
 def refuse_diverged(loss: float, epoch: int, *networks: nn.Module) -> None:

@@ -25,7 +25,7 @@ from app.bulk.actor import PARTIAL, Scorer, is_scored, result, sent
 from app.bulk.archive import Archive, Place, Shard
 from model.checkpoint import find
 from model.errors import ConfigError, SkinDiseaseNetError
-from model.text import printable, read_json
+from model.text import parse_json, printable
 
 PLAN = "_plan.json"
 # Raised when the columns of the results change.
@@ -229,7 +229,7 @@ def _read_plan(stored: Place) -> dict[str, Any] | None:
         return None
     with stored.filesystem.open_input_stream(stored.path) as file:
         try:
-            plan = read_json(file.read())
+            plan = parse_json(file.read())
         except ValueError:
             return None
     return plan if isinstance(plan, dict) else None

@@ -9,13 +9,13 @@ import hmac
 import os
 import re
 import secrets
-import tempfile
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
 from model.errors import ConfigError
+from model.files import atomic_path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -151,26 +151,18 @@ def _parse(text: str, path: Path) -> tuple[Key, ...]:
 
 def _write(path: Path, keys: Iterable[Key]) -> None:
     """Replaces the file in one step, with its mode and owner: a reader sees all of it or nothing."""
-    text = _HEADER + "".join(f"{key.name} {key.digest} {key.created}\n" for key in keys)
-    try:
-        before = path.stat() if path.exists() else None
-        descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if before:
-                os.chmod(written, before.st_mode & 0o777)
-                with contextlib.suppress(PermissionError):
-                    os.chown(written, before.st_uid, before.st_gid)
-            os.replace(written, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(written)
-            raise
-    except OSError as error:
+    if not path.parent.is_dir():
         raise ConfigError(
-            f"The keys file {path} cannot be written ({error.strerror}).",
-            hint="Check the folder and its rights.",
-        ) from error
+            f"The keys file {path} cannot be written (there is no folder {path.parent}).",
+            hint="Make the folder, or choose another one.",
+        )
+    before = path.stat() if path.exists() else None
+    with atomic_path(path) as written:
+        written.touch(mode=before.st_mode & 0o777 if before else 0o600)
+        written.write_text(
+            _HEADER + "".join(f"{key.name} {key.digest} {key.created}\n" for key in keys), encoding="utf-8"
+        )
+        if before:
+            written.chmod(before.st_mode & 0o777)
+            with contextlib.suppress(PermissionError):
+                os.chown(written, before.st_uid, before.st_gid)

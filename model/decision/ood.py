@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from model.errors import CheckpointError
 from model.files import atomic_path
-from model.text import read_json
+from model.text import parse_json
 from model.weights import parse_weights, read_bytes
 
 DETECTOR = "detector.safetensors"
@@ -118,9 +118,9 @@ def parse_detector(data: bytes, path: Path) -> Detector:
     """As ``load_detector``, of the file's content; the path names it in errors."""
     try:
         tensors = parse_weights(data, path)
-        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
         parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
-        parts |= {name: read_json(header["__metadata__"][name].encode()) for name in _VALUES}
+        parts |= {name: parse_json(header["__metadata__"][name].encode()) for name in _VALUES}
         detector = Detector(**parts)
     except CheckpointError as error:
         raise _unreadable(path, error.message) from error

@@ -28,7 +28,7 @@ from train.__main__ import main
 from train.benchmark.fitzpatrick import protocols, read_pictures
 from train.benchmark.run import YARDSTICKS
 from train.data.splits import load_split
-from train.evaluate.measure import judge, open_checkpoint, outputs_of
+from train.evaluate.measure import open_checkpoint, predictions_of
 from train.probe import Part, probe
 
 
@@ -216,7 +216,7 @@ def test_ddi_tells_malignant_from_benign_by_skin_tone(tmp_path: Path, tiny_check
     }
     loaded = open_checkpoint(str(tiny_checkpoint), "cpu")
     rows = load_split([str(tmp_path / "data")], "test", labels=("benign", "malignant"))
-    scores = malignant_probability(judge(loaded, outputs_of(loaded, rows)).probabilities, loaded.config)
+    scores = malignant_probability(predictions_of(loaded, rows).probabilities, loaded.config)
     dark, ill = np.arange(72) >= 48, np.asarray(rows["label"]) == 1
     pairs = np.sign(scores[dark & ill][:, None] - scores[dark & ~ill][None])
     assert by_tone["V-VI"]["auroc"] == pytest.approx((1 + pairs.mean()) / 2)

@@ -21,7 +21,7 @@ from test_fit import SIX, command, options, same, weights
 
 from train.__main__ import main
 from train.config import TrainConfig
-from train.fit.run import fit
+from train.finish import fit_checkpoint as fit
 from train.run_folder import STATE, read
 
 # 25 validation pictures: an odd number cannot be shared out evenly.

@@ -23,7 +23,7 @@ from model.errors import CheckpointError, ConfigError, DataError
 from model.labels import LABELS
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
-from train.fit.run import fit
+from train.finish import fit_checkpoint as fit
 from train.run_folder import STATE, read
 
 SIX = list(LABELS[:6])

@@ -16,7 +16,7 @@ from browsing import PHONE, Open, faults
 from conftest import encode, make_picture
 from datasets_made import make_rows, write_parquet
 from PIL import Image
-from test_metrics import drawn
+from test_metrics import drawn_arrays
 
 from model.config import ModelConfig
 from model.labels import LABELS
@@ -118,11 +118,11 @@ CURVES = {
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
-    probabilities, labels = drawn(6, rows=440, classes=22)
-    acne = np.cumsum(labels == 0)
-    groups = [f"acne {acne[row] % 9}" if labels[row] == 0 else f"g{row}" for row in range(440)]
-    assert len(np.unique(number_groups(groups)[labels == 0])) == 9
-    return figures(probabilities, labels, groups)
+    probabilities, targets = drawn_arrays(6, rows=440, classes=22)
+    acne = np.cumsum(targets == 0)
+    groups = [f"acne {acne[row] % 9}" if targets[row] == 0 else f"g{row}" for row in range(440)]
+    assert len(np.unique(number_groups(groups)[targets == 0])) == 9
+    return figures(probabilities, targets, groups)
 
 
 @pytest.fixture(scope="module")

@@ -37,13 +37,18 @@ def told(probabilities: np.ndarray, targets: object, groups: list[str] | None = 
     return Predictions.of(NAMES, probabilities, np.asarray(targets), groups=groups)
 
 
-def drawn(seed: int, rows: int = 300) -> Predictions:
+def drawn_arrays(seed: int, *, rows: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (rows, classes) that lean towards the targets, and the targets (rows,)."""
     rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(rows, 5)) * 1.5
-    targets = rng.integers(0, 5, rows)
+    logits = rng.normal(size=(rows, classes)) * 1.5
+    targets = rng.integers(0, classes, rows)
     logits[np.arange(rows), targets] += 1
     probabilities = np.exp(logits)
-    return told(probabilities / probabilities.sum(axis=1, keepdims=True), targets)
+    return probabilities / probabilities.sum(axis=1, keepdims=True), targets
+
+
+def drawn(seed: int, rows: int = 300) -> Predictions:
+    return told(*drawn_arrays(seed, rows=rows, classes=5))
 
 
 def test_a_worked_example() -> None:

@@ -163,7 +163,7 @@ def calibrated(tiny_checkpoint: Path, data: Path, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("calibrated") / "tiny"
     shutil.copytree(tiny_checkpoint, folder)
     words = ["calibrate", f"--checkpoint={folder}", f"--data={data}", "--device=cpu"]
-    assert main([*words, f"--output={folder.parent}"]) == 0
+    assert main([*words, "--not-skin", "clothing", "grocery", f"--output={folder.parent}"]) == 0
     return folder
 
 
@@ -238,7 +238,7 @@ def test_without_pictures_for_it_calibrate_takes_the_detector_away(
     copy = tmp_path / "copy"
     shutil.copytree(calibrated, copy)
     words = ["calibrate", f"--checkpoint={copy}", f"--data={data}", "--device=cpu", "--detector_pictures=0"]
-    assert main(words) == 0
+    assert main([*words, "--not-skin", "clothing", "grocery"]) == 0
     assert "No third criterion" in capsys.readouterr().err
     config = load_config(copy)
     assert (config.detector, config.max_unusualness, config.max_not_skin) == ("", 1.0, 1.0)

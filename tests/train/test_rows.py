@@ -23,7 +23,7 @@ from train.__main__ import main
 from train.audit.run import audit
 from train.data.rows import fingerprint, open_rows
 from train.data.splits import load_split
-from train.fit.run import fit
+from train.finish import fit_checkpoint as fit
 
 FOUR = [*LABELS[:3], "Unknown_Normal"]
 SPLITS = ("train", "validation", "test")

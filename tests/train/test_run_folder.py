@@ -21,7 +21,7 @@ from test_fit import SIX, command, options
 from model.errors import ConfigError, DataError
 from train.__main__ import main
 from train.config import TrainConfig
-from train.fit.run import fit
+from train.finish import fit_checkpoint as fit
 from train.run_folder import BEST, CONFIG, STATE, locked, read, refuse_diverged, write_atomically
 
 HOLDER = (

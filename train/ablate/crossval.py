@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.files import atomic_path, write_json
-from train.ablate.cached_features import MapTrainer, cached
-from train.ablate.heads import ABLATION_HEADS
+from train.ablate.cached_features import cached, predict_maps, train_on_maps
 from train.config import TrainConfig
 from train.data.folds import group_folds
 from train.data.manifest import verify_sources
@@ -19,7 +18,7 @@ from train.data.pictures import shown
 from train.data.rows import admit_for_run
 from train.data.splits import load_split
 from train.evaluate.metrics import bootstrap_intervals, classification_metrics
-from train.fit.network import create_network
+from train.fit.network import model_config
 from train.predictions import Predictions
 from train.run_folder import locked, open_run
 
@@ -69,20 +68,19 @@ def _cross_validate(config: TrainConfig, folder: Path, folds: int, views: int) -
             print(f"Fold {fold + 1} trains on no picture of {names}: all are of one group.", file=sys.stderr)
         stored = folder / f"fold-{fold}.npy"
         if not stored.is_file():
-            trainer = MapTrainer(config, name=f"fold {fold + 1}/{folds}")
-            trainer.train(maps, rows, train)
-            values = trainer.predict(seen, rows, held).logits
+            network = train_on_maps(config, maps, rows, train, name=f"fold {fold + 1}/{folds}")
+            values = predict_maps(network, config, seen, rows, held).logits
             with atomic_path(stored) as partial:
                 np.save(partial, values)
         logits[held] = np.load(stored)
-    model_config = create_network(dataclasses.replace(config, init="random"), ABLATION_HEADS)[0]
-    predictions = Predictions.of_rows(rows, model_config, logits)
-    parts = [classification_metrics(predictions.take(held), model_config) for _, held in divided]
+    uncalibrated = model_config(config)
+    predictions = Predictions.of_rows(rows, uncalibrated, logits)
+    parts = [classification_metrics(predictions.take(held), uncalibrated) for _, held in divided]
     result = {
         "data": [shown(Path(name).name) for name in config.data],
         "folds": folds,
         "views": views,
-        **classification_metrics(predictions, model_config),
+        **classification_metrics(predictions, uncalibrated),
         "intervals": bootstrap_intervals(predictions),
         "by_fold": [{name: part[name] for name in ("n", "balanced_accuracy", "macro_f1")} for part in parts],
     }

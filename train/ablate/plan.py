@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from model.errors import ConfigError
+from model.files import read_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,10 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """Reads a plan; raises ``ConfigError`` if it is none."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
         sections = tuple(Section(**section) for section in values.pop("sections"))
         return Plan(**values, sections=sections)
-    except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(f"{path} is no plan ({error}).", hint="See train/ablations.yaml.") from error
 
 

@@ -26,7 +26,8 @@ from tqdm import tqdm
 from model.decision.calibration import fit_temperature
 from model.files import write_json
 from model.labels import NO_CONDITION
-from train.ablate.cached_features import Maps, MapTrainer, cached
+from model.network import SkinDiseaseNet
+from train.ablate.cached_features import Maps, cached, predict_maps, train_on_maps
 from train.ablate.plan import Plan, figures_path, read_plan
 from train.ablate.table import write_table
 from train.config import TrainConfig
@@ -38,6 +39,7 @@ from train.evaluate.metrics import (
     expected_calibration_error,
     mean_recall,
 )
+from train.fit.network import model_config
 from train.predictions import Predictions, members
 
 # What the maps of the frozen part depend on, beside the data.
@@ -139,17 +141,16 @@ class _Bench:
 
     def validation(self, train_sources: Sequence[str] | None) -> dict[str, Any]:
         """Figures on the validation split after training on some sources (None: all)."""
-        trainer = MapTrainer(self.recipe, name=self.recipe.head)
         own = np.isin(self.sources["train"], train_sources or self.sources["train"])
-        trainer.train(self._views(), self.splits["train"], np.flatnonzero(own))
-        raw = self._predictions(trainer, "validation", np.arange(len(self.splits["validation"])))
+        network = self._trained(np.flatnonzero(own), name=self.recipe.head)
+        raw = self._predictions(network, "validation", np.arange(len(self.splits["validation"])))
         temperature = fit_temperature(raw.logits, raw.targets)
         scaled = raw.at_temperature(temperature)
         skin = scaled.take(scaled.has_condition)
         away = scaled.take(np.isin(self.sources["validation"], self.plan.not_skin))
-        figures = {"all": classification_metrics(scaled, trainer.model_config)}
+        figures = {"all": classification_metrics(scaled, model_config(self.recipe))}
         for source, own in members(skin.sources).items():
-            figures[source] = classification_metrics(skin.take(own), trainer.model_config)
+            figures[source] = classification_metrics(skin.take(own), model_config(self.recipe))
         return {
             "validation": {
                 name: {key: part[key] for key in ("n", "accuracy", "balanced_accuracy", "top3_accuracy")}
@@ -166,14 +167,13 @@ class _Bench:
         rows = []
         for source in sources:
             train = np.flatnonzero(self.sources["train"] != source)
-            trainer = MapTrainer(self.recipe, name=f"without {source}")
-            trainer.train(self._views(), self.splits["train"], train)
+            network = self._trained(train, name=f"without {source}")
             known = np.unique(self.labels["train"][train])
             row: dict[str, Any] = {"source": source}
             for split in ("validation", "test"):
                 own = (self.sources[split] == source) & np.isin(self.labels[split], known)
                 chosen = np.flatnonzero(own)
-                found = self._predictions(trainer, split, chosen)
+                found = self._predictions(network, split, chosen)
                 row[split] = {
                     "n": len(found),
                     "classes": len(np.unique(found.targets)),
@@ -202,10 +202,13 @@ class _Bench:
             for view in range(self.plan.views)
         ]
 
-    def _predictions(self, trainer: MapTrainer, split: str, chosen: NDArray[np.int64]) -> Predictions:
+    def _trained(self, chosen: NDArray[np.int64], *, name: str) -> SkinDiseaseNet:
+        return train_on_maps(self.recipe, self._views(), self.splits["train"], chosen, name=name)
+
+    def _predictions(self, network: SkinDiseaseNet, split: str, chosen: NDArray[np.int64]) -> Predictions:
         rows = self.splits[split]
         maps = cached(self._folder(_OF_MAPS, split) / split, rows, self.recipe, view=None)
-        return trainer.predict(maps, rows, chosen)
+        return predict_maps(network, self.recipe, maps, rows, chosen)
 
 
 def best_condition(predictions: Predictions) -> NDArray[np.float64]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.files import write_text
+from model.files import read_json, write_text
 from train.ablate.plan import Plan, Section, figures_path
+from train.report.tables import markdown_table
 
 Figures = dict[str, Any]
 
@@ -29,7 +29,7 @@ def write_table(plan: Plan, output: Path, report: Path) -> None:
 
 def _table(section: Section, output: Path) -> str:
     measured = {
-        name: [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
+        name: [read_json(path) for path in paths if path.is_file()]
         for name in section.rows
         for paths in [[figures_path(output, section, name, seed) for seed in section.seeds]]
     }
@@ -38,15 +38,16 @@ def _table(section: Section, output: Path) -> str:
         return "Not measured yet."
     first = next(iter(done.values()))[0]
     columns = _left_out_columns(first) if section.leave_out else _validation_columns(first)
-    lines = [_row(["Recipe", *columns, "Runs", "Minutes a run"]), _row(["---"] * (len(columns) + 3))]
+    rows = []
     for name, runs in done.items():
         cells = [_cell([_value(run, path) for run in runs]) for path in columns.values()]
         minutes = sum(run["minutes"] for run in runs) / len(runs)
-        lines.append(_row([name, *cells, str(len(runs)), f"{minutes:.0f}"]))
+        rows.append([name, *cells, len(runs), f"{minutes:.0f}"])
     budgets = list(dict.fromkeys(run["budget"] for runs in done.values() for run in runs))
     machines = list(dict.fromkeys(run["machine"] for runs in done.values() for run in runs))
     missing = [name for name in section.rows if name not in done]
-    lines += ["", f"Budget: {'; '.join(budgets)}. Machine: {'; '.join(machines)}."]
+    lines = [markdown_table(["Recipe", *columns, "Runs", "Minutes a run"], rows), ""]
+    lines.append(f"Budget: {'; '.join(budgets)}. Machine: {'; '.join(machines)}.")
     if missing:
         lines.append(f"Not measured yet: {', '.join(missing)}.")
     return "\n".join(lines)
@@ -91,7 +92,3 @@ def _cell(found: Sequence[float | None]) -> str:
         return "–"
     mean = sum(values) / len(values)
     return f"{mean:.3f}" if len(values) == 1 else f"{mean:.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from model.files import write_text
+from train.report.tables import markdown_table
 
 TEXTS = {
     "unreadable": "pictures that cannot be read",
@@ -148,7 +149,7 @@ def _pair(pair: dict[str, Any]) -> str:
 
 
 def _totals(counts: dict[str, int]) -> str:
-    return _table(["Number", "What"], [[count, TEXTS[kind]] for kind, count in counts.items()])
+    return markdown_table(["Number", "What"], [[count, TEXTS[kind]] for kind, count in counts.items()])
 
 
 def _counted(title: str, counts: Sequence[dict[str, Any]], *keys: str) -> str:
@@ -158,11 +159,6 @@ def _counted(title: str, counts: Sequence[dict[str, Any]], *keys: str) -> str:
     for entry in counts:
         name = ": ".join(filter(None, (entry[key] for key in keys))) or "none"
         sums.setdefault(name, Counter()).update(entry["splits"])
-    return _table(
+    return markdown_table(
         [title, *splits], [[name, *(sums[name][split] for split in splits)] for name in sorted(sums)]
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -26,8 +26,7 @@ from train.evaluate.metrics import mean_recall
 from train.evaluate.per_class import separation
 from train.predictions import Predictions, members
 from train.probe import Part, Weights, cached_features, grouped_folds, probe
-from train.report.card_rule import row
-from train.report.tables import with_interval
+from train.report.tables import markdown_table, with_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,11 +89,11 @@ def benchmark(
     table, metrics = YARDSTICKS[name](Task(data, folder, weights, max_unreadable, splits))
     about = {"benchmark": name, "data": Path(data).name, "weights": Path(checkpoint).name}
     write_json(folder / "metrics.json", {**about, "table": [line._asdict() for line in table], **metrics})
-    print(row(("Yardstick", "Weights", "n", "Measure", "Value")))
-    print(row(["---"] * 5))
-    for line in table:
-        value = with_interval(line.value, line.interval, digits=3)
-        print(row((line.what, about["weights"], line.n, line.metric, value)))
+    rows = [
+        (line.what, about["weights"], line.n, line.metric, with_interval(line.value, line.interval, digits=3))
+        for line in table
+    ]
+    print(markdown_table(("Yardstick", "Weights", "n", "Measure", "Value"), rows))
 
 
 def _fitzpatrick17k(task: Task) -> Result:

@@ -12,9 +12,9 @@ from train.config import TrainConfig
 def fit(**options: Any) -> None:
     """Train a network and write its checkpoint."""
     config = TrainConfig(**options)
-    from train.fit.run import fit
+    from train.finish import fit_checkpoint
 
-    fit(config)
+    fit_checkpoint(config)
 
 
 def crossval(*, folds: int = 5, views: int = 2, **options: Any) -> None:

@@ -21,7 +21,7 @@ from model.image import read_image
 from train.data.manifest import verify_sources
 from train.data.splits import NO_LABEL, load_split, picture_bytes, with_truth
 from train.distributed import gather_rows, is_main, on_main, own_rows
-from train.run_folder import read_json
+from train.run_folder import read_stored
 
 _SHOWN = 10
 
@@ -149,7 +149,7 @@ def admit_for_run(
 
 
 def _read_listing(listing: Path, splits: Mapping[str, datasets.Dataset]) -> dict[str, Any]:
-    stored = read_json(listing)
+    stored = read_stored(listing)
     try:
         before = {name: str(stored["rows"][name]) for name in splits}
         bad = {

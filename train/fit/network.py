@@ -20,6 +20,17 @@ from train.config import TrainConfig
 from train.fit.optim import freeze
 
 
+def model_config(config: TrainConfig) -> ModelConfig:
+    """The configuration of a recipe's network, before anything is calibrated; nothing is built.
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+    shared = {field.name for field in dataclasses.fields(ModelConfig)}
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
+    return ModelConfig.from_dict(values)
+
+
 def create_network(
     config: TrainConfig, heads: Mapping[str, Head] = HEADS
 ) -> tuple[ModelConfig, SkinDiseaseNet]:
@@ -32,9 +43,7 @@ def create_network(
     Raises:
         ConfigError, CheckpointError: an option or the initial weights are wrong.
     """
-    shared = {field.name for field in dataclasses.fields(ModelConfig)}
-    values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
-    model_config = ModelConfig.from_dict(values)
+    built = model_config(config)
     if config.init == "timm" and config.stride_in_1x1:
         raise ConfigError(
             "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
@@ -46,7 +55,7 @@ def create_network(
             f"init_share is {config.init_share:g}, but {config.init} is no checkpoint.",
             hint="Give a checkpoint as --init, whose weights the trained ones can be mixed with.",
         )
-    network = SkinDiseaseNet(model_config, pretrained=config.init == "timm", heads=heads)
+    network = SkinDiseaseNet(built, pretrained=config.init == "timm", heads=heads)
     if whole:
         checkpoint.load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):
@@ -54,7 +63,7 @@ def create_network(
     if config.drop_path:
         add_drop_path(network.backbone, config.drop_path)
     freeze(network, config.trainable)
-    return model_config, network
+    return built, network
 
 
 def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import datasets
 import numpy as np
 import torch
@@ -25,22 +27,27 @@ class Learner(nn.Module):
     Args:
         network: what is trained.
         diagnoses: number of diagnoses that the auxiliary layer tells apart; 0 for none.
-        compiled: compile the backbone, once for each size of picture.
+        features: from a batch to the map that the head reads; default the network's, from pictures.
+        compiled: compile that, once for each size of picture.
     """
 
-    def __init__(self, network: SkinDiseaseNet, *, diagnoses: int, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        network: SkinDiseaseNet,
+        *,
+        diagnoses: int,
+        features: Callable[[Tensor], Tensor] | None = None,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
-        features = network.forward_features
+        features = features or network.forward_features
         self._features = torch.compile(features, dynamic=False) if compiled else features
         self.network = network
         self.diagnosis = nn.Linear(sum(network.channels), diagnoses) if diagnoses else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Normalised RGB (B, 3, H, W) → logits of the classes and, if there are any, of the diagnoses."""
-        return self.heads(self._features(images))
-
-    def heads(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As ``forward``, from the map that the head reads (B, C, h, w)."""
+        features = self._features(images)  # (B, C, h, w)
         logits = self.network.forward_head(features)
         if self.diagnosis is None:
             return logits, None
@@ -52,39 +59,42 @@ class Objective(nn.Module):
     """The loss of a batch, by the numbers of its rows.
 
     Args:
-        labels: class number a row, (N,).
+        targets: class number a row, (N,).
         diagnoses: diagnosis number a row, (N,); None without the auxiliary layer.
         config: weights, smoothing and adjustment.
     """
 
     adjustment: Tensor
-    labels: Tensor
+    targets: Tensor
     diagnoses: Tensor
 
-    def __init__(self, labels: Ints, diagnoses: Ints | None, config: TrainConfig) -> None:
+    def __init__(self, targets: Ints, diagnoses: Ints | None, config: TrainConfig) -> None:
         super().__init__()
         classes = len(config.labels)
-        weights = class_weights(labels, classes=classes, power=config.class_weight_power)
+        weights = class_weights(targets, classes=classes, power=config.class_weight_power)
         self.classification = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing)
-        drawn = np.maximum(np.bincount(labels, minlength=classes), 1) ** (1 - config.sampler_power)
+        drawn = np.maximum(np.bincount(targets, minlength=classes), 1) ** (1 - config.sampler_power)
         adjustment = torch.from_numpy(config.logit_adjustment * np.log(drawn / drawn.sum()))
         self.weight = config.diagnosis_weight
         self.naming = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
         self.register_buffer("adjustment", adjustment.float())
-        self.register_buffer("labels", torch.from_numpy(labels))
+        self.register_buffer("targets", torch.from_numpy(targets))
         self.register_buffer("diagnoses", None if diagnoses is None else torch.from_numpy(diagnoses))
 
     def forward(self, outputs: tuple[Tensor, Tensor | None], rows: Tensor) -> Tensor:
         """What a ``Learner`` says of these rows (B,) → the loss, a number."""
         logits, named = outputs
-        loss = self.classification(logits.float() + self.adjustment, self.labels[rows])
+        loss = self.classification(logits.float() + self.adjustment, self.targets[rows])
         if named is not None:
             loss = loss + self.weight * self.naming(named, self.diagnoses[rows])
         return loss
 
 
 def create_objective(
-    network: SkinDiseaseNet, rows: datasets.Dataset, config: TrainConfig
+    network: SkinDiseaseNet,
+    rows: datasets.Dataset,
+    config: TrainConfig,
+    features: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Learner, Objective]:
     """The learner and the loss for a network and the rows that it is trained on.
 
@@ -92,13 +102,15 @@ def create_objective(
         network: what is trained.
         rows: with the columns ``label`` and ``diagnosis``.
         config: ``diagnosis_weight`` above 0 adds the auxiliary layer.
+        features: as for ``Learner``.
     """
-    labels = np.asarray(rows["label"])
-    if config.diagnosis_weight == 0:
-        return Learner(network, diagnoses=0, compiled=config.compile), Objective(labels, None, config)
-    named = diagnosis_labels(rows["diagnosis"], labels.tolist(), minimum=_FEWEST)
-    learner = Learner(network, diagnoses=len(named.classes), compiled=config.compile)
-    return learner, Objective(labels, named.numbers, config)
+    targets, named = np.asarray(rows["label"]), None
+    if config.diagnosis_weight:
+        named = diagnosis_labels(rows["diagnosis"], targets.tolist(), minimum=_FEWEST)
+    learner = Learner(
+        network, diagnoses=len(named.classes) if named else 0, features=features, compiled=config.compile
+    )
+    return learner, Objective(targets, named.numbers if named else None, config)
 
 
 def row_weights(rows: datasets.Dataset, config: TrainConfig) -> Tensor:

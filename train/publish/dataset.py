@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from model import hub
 from model.errors import DataError, ImageError
+from model.files import read_text, write_text
 from train.data import manifest
 from train.data.splits import NO_LABEL, class_names, load_split, picture_bytes, split_names
+from train.report.tables import markdown_table
 
 SHARD_BYTES = 256_000_000
 """A new shard begins once the pictures of one reach this size."""
@@ -56,7 +58,7 @@ def push_data(*, data: str, repo_id: str, notes: str, public: bool = False) -> h
         lines = [line for split in splits for line in _write_split(data, split, names, folder)]
         manifest.write(folder / manifest.FILE, lines)
         manifest.verify(folder / manifest.FILE, {split: _stored(folder, split, names) for split in splits})
-        (folder / "README.md").write_text(_card(given, repo_id, lines, names), encoding="utf-8")
+        write_text(folder / "README.md", _card(given, repo_id, lines, names))
         files: dict[str, Path | bytes] = {
             file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()
         }
@@ -142,11 +144,9 @@ def _read_notes(path: Path) -> DatasetCard:
         "Start it with the lines `---`, `license: cc-by-4.0` (or `other`, with `license_name: ...`), `---`; "
         "then state under `## Sources` where the pictures come from, and their terms."
     )
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
         card = DatasetCard(text, ignore_metadata_errors=False)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).", hint="Check the path.") from error
     except (ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path} has no front matter that can be read.", hint=example) from error
     if not card.data.get("license"):
@@ -172,8 +172,7 @@ def _card(notes: DatasetCard, repo_id: str, lines: Sequence[manifest.Entry], nam
     }
     title = front.get("pretty_name") or repo_id.partition("/")[2]
     counts = Counter((line.label, line.split) for line in lines)
-    table = [["Class", *splits], ["---"] * (len(splits) + 1)]
-    table += [
+    table = [
         [label or "no label", *(str(counts[label, split]) for split in splits)]
         for label in (*names, "")
         if any(counts[label, split] for split in splits)
@@ -184,7 +183,7 @@ def _card(notes: DatasetCard, repo_id: str, lines: Sequence[manifest.Entry], nam
         f"# {title}",
         notes.text.strip(),
         "## Pictures",
-        "\n".join(f"| {' | '.join(row)} |" for row in table),
+        markdown_table(["Class", *splits], table),
         "## Files",
         "`data/` holds parquet shards with the columns `image` (the file as it was), "
         f"{'`label`, ' if names else ''}`id`, `source`, `group` (related pictures, as of one lesion, "

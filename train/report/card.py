@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
 from model.errors import DataError
-from model.files import write_text
+from model.files import read_json, read_text, write_text
 from model.hub import is_reference
 from model.image.preprocess import resized_side
 from train.config import TrainConfig
@@ -65,18 +65,18 @@ def write_card(
     if run is None:
         training = _present_section(folder / CARD, TRAINING)
     else:
-        options |= json.loads(_read_text(Path(run) / CONFIG))
-        history = [json.loads(line) for line in _read_text(Path(run) / LOG).splitlines()]
+        options |= read_json(Path(run) / CONFIG)
+        history = [json.loads(line) for line in read_text(Path(run) / LOG).splitlines()]
         training = training_section(options, history)
     text = model_card(
         load_config(folder),
         options=options,
         training=training,
-        notes=_read_text(Path(notes)),
+        notes=read_text(Path(notes)),
         metrics=measured,
         ood=detection,
         calibration=crossfit,
-        sources=_read_json(Path(sources), "rows", "mean", "budget") if sources else None,
+        sources=read_json(Path(sources), "rows", "mean", "budget") if sources else None,
     )
     write_text(folder / CARD, text)
     print(f"The card is in {folder / CARD}.")
@@ -127,16 +127,9 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).", hint="Check the path.") from error
-
-
 def _present_section(path: Path, heading: str) -> str:
     """The section under a heading of a card, up to the next of the same level."""
-    text = _read_text(path)
+    text = read_text(path)
     if f"\n{heading}\n" not in text:
         raise DataError(
             f"{path} has no section {heading!r} to keep.",
@@ -146,22 +139,8 @@ def _present_section(path: Path, heading: str) -> str:
     return f"{heading}\n{body.rstrip()}"
 
 
-def _read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """An object with at least these keys."""
-    try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not JSON ({error}).", hint="Write it again.") from error
-    missing = [key for key in keys if key not in content]
-    if missing:
-        raise DataError(
-            f"{path} has no {', '.join(missing)}.", hint="Write it again with the command that makes it."
-        )
-    return content
-
-
 def _read_figures(path: Path, revision: str) -> dict[str, Any]:
-    figures = _read_json(path, "checkpoint")
+    figures = read_json(path, "checkpoint")
     measured = figures["checkpoint"]["revision"]
     if measured != revision:
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from train.report.card_rule import row
+from train.report.tables import markdown_table
 
 SCORES = {
     "max_probability": "largest probability (MSP)",
@@ -39,12 +39,12 @@ def ood_section(ood: Mapping[str, Any]) -> str:
         + ", ".join(f"{own['detected']} of {own['n']} from {name}" for name, own in sources.items())
         + ", which should be most.",
         "",
-        row(["AUROC / FPR at 95 % of skin accepted", *sources, "Mean AUROC"]),
-        row(["---"] * (len(sources) + 2)),
     ]
+    rows = []
     for score, by_source in ood["detectors"].items():
         cells = [f"{own['auroc']:.3f} / {own['fpr95']:.3f}" for own in by_source.values()]
-        lines.append(row([SCORES[score], *cells, f"{ood['mean_auroc'][score]:.3f}"]))
+        rows.append([SCORES[score], *cells, f"{ood['mean_auroc'][score]:.3f}"])
+    lines.append(markdown_table(["AUROC / FPR at 95 % of skin accepted", *sources, "Mean AUROC"], rows))
     if fitted := ood.get("fitted_on"):
         lines += [
             "",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from model.config import ModelConfig
 from model.decision.conformal import SET_LEVEL
 from model.decision.malignancy import malignant_labels
 from model.labels import NO_CONDITION
-
-PIPE = r"\|"  # a source may have one in its name
+from train.report.tables import markdown_table
 
 
 def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict[str, Any] | None) -> str:
@@ -25,11 +23,6 @@ def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict
     if calibration:
         parts.append(_cross_fitted(calibration))
     return "\n\n".join(parts)
-
-
-def row(cells: Sequence[object]) -> str:
-    """One row of a Markdown table."""
-    return f"| {' | '.join(str(cell).replace('|', PIPE) for cell in cells)} |"
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
@@ -122,20 +115,25 @@ def _coverage(sets: dict[str, Any]) -> str:
 def _by_source(errors: dict[str, Any], sets: dict[str, Any] | None) -> list[str]:
     if not errors:
         return []
-    lines = ["", "Calibration errors of few pictures are large by chance alone.", ""]
-    lines.append(row(["Source", "Pictures", "Error before", "Error after", "Sets", "Coverage", "Mean size"]))
-    lines.append(row(["---"] * 7))
-    for source, own in errors.items():
-        cells = [source, own["n"], f"{own['before']:.3f}", f"{own['after']:.3f}"]
-        lines.append(row([*cells, *_set_cells((sets or {}).get("per_source", {}).get(source))]))
-    return lines
+    of_sets = (sets or {}).get("per_source", {})
+    rows = [
+        [source, own["n"], f"{own['before']:.3f}", f"{own['after']:.3f}", *_set_cells(of_sets.get(source))]
+        for source, own in errors.items()
+    ]
+    header = ["Source", "Pictures", "Error before", "Error after", "Sets", "Coverage", "Mean size"]
+    return [
+        "",
+        "Calibration errors of few pictures are large by chance alone.",
+        "",
+        markdown_table(header, rows),
+    ]
 
 
 def _by_skin_type(sets: dict[str, Any] | None) -> list[str]:
     if not sets or not sets["per_skin_type"]:
         return []
-    lines = ["", row(["Fitzpatrick skin type", "Sets", "Coverage", "Mean size"]), row(["---"] * 4)]
-    return [*lines, *(row([name, *_set_cells(own)]) for name, own in sets["per_skin_type"].items())]
+    rows = [[name, *_set_cells(own)] for name, own in sets["per_skin_type"].items()]
+    return ["", markdown_table(["Fitzpatrick skin type", "Sets", "Coverage", "Mean size"], rows)]
 
 
 def _set_cells(own: dict[str, Any] | None) -> list[str]:

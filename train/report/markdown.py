@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from train.report import tables as report_tables
-from train.report.card_rule import row
-from train.report.tables import SUBGROUPS, Table, with_interval
+from train.report.tables import SUBGROUPS, Table, markdown_table, with_interval
 
 
 def figures_section(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -71,8 +70,7 @@ def sources_section(sources: Mapping[str, Any]) -> str:
 
 def _table(table: Table) -> list[str]:
     """The caption and the table, as two paragraphs."""
-    rule = ["---"] * len(table.header)
-    return [table.caption, "\n".join(row(cells) for cells in (table.header, rule, *table.rows))]
+    return [table.caption, markdown_table(table.header, table.rows)]
 
 
 def _cancer(measured: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ FIGURES = {
 SUBGROUPS = {"per_source": "Source", "per_skin_type": "Fitzpatrick skin type"}
 
 Metrics = Mapping[str, Any]
+PIPE = r"\|"  # a source may have one in its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,12 @@ class Table:
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """The lines of a Markdown table; an upright stroke in a cell is escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', PIPE) for cell in line)} |" for line in lines)
 
 
 def with_interval(value: float, interval: Sequence[float] | None, digits: int = 2) -> str:
