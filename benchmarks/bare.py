@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint import find
-from model.runtime.export import import_openvino
+from model.runtime.engine import import_openvino
 
 Forward = Callable[[np.ndarray], object]
 

@@ -21,7 +21,8 @@ from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
 from model.explain.bilstm_gradient import BiLSTMGradient
 from model.explain.cam import evidence
-from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, has_torch, import_openvino
+from model.runtime.engine import openvino_core
+from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, has_torch
 
 Array = NDArray[np.float32]
 
@@ -122,7 +123,7 @@ class OpenVINORuntime:
         streams = max(1, min(streams, threads))
         with graph_file(checkpoint, graph_cache) as path:
             try:
-                core = import_openvino().Core()
+                core = openvino_core()
                 graph = core.read_model(path)
                 graph.reshape({IMAGES: [1, 3, side, side]})
                 options = {

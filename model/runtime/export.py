@@ -23,13 +23,13 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.errors import ExportError, SkinDiseaseNetError
+from model.runtime.engine import openvino_core
 from model.runtime.graph_store import distrust, is_whole, keep
 
 IMAGES, LOGITS, FEATURES = "images", "logits", "features"
@@ -40,21 +40,6 @@ _LAYOUT = 1  # raised when the same checkpoint and libraries must give another g
 _OPSET = 17
 
 logger = logging.getLogger(__name__)
-
-
-def import_openvino() -> ModuleType:
-    """OpenVINO without its telemetry.
-
-    Otherwise its import alone reports to Google Analytics, under an id that it keeps in the home folder.
-    Where the package ``openvino_telemetry`` cannot be imported it goes without.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
-
-    return openvino
 
 
 def has_torch() -> bool:
@@ -250,7 +235,7 @@ def _compare(checkpoint: Checkpoint, file: Path) -> None:
     import torch
 
     side, temperature = checkpoint.config.input_size, checkpoint.config.temperature
-    compiled = import_openvino().Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = softmax(checkpoint.network(images).numpy(), temperature)

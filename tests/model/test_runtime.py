@@ -110,6 +110,27 @@ def test_a_server_on_the_cpu_does_without_pytorch_even_for_a_heat_map(tiny_check
     assert done.stdout.rstrip().endswith("[]")
 
 
+def test_a_signal_after_models_have_gone_ends_no_process(tiny_checkpoint: Path) -> None:
+    """The second model outlives the first, as when a checkpoint is read anew (goes wrong with AMX)."""
+    program = """
+import gc, signal, subprocess, sys
+from model.checkpoint import find
+from model.runtime.base import OpenVINORuntime
+checkpoint = find(sys.argv[1])
+first, second = OpenVINORuntime(checkpoint), OpenVINORuntime(checkpoint)
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGCHLD, lambda *_: print("noticed"))
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tiny_checkpoint)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "noticed"), done.stderr
+
+
 def test_numpy_leaves_the_other_cores_to_the_network() -> None:
     code = (
         "import app.web, app.gradio_ui.ui, threadpoolctl\n"
