@@ -52,20 +52,27 @@ class Predictor:
         graph_cache: Path | None = None,
         threads: int = 0,
         streams: int = 1,
+        precision: str = "float32",
     ) -> Predictor:
         """Loads a checkpoint folder or a pinned Hub repository.
 
         Args:
             reference: a folder, or ``ORG/NAME@REVISION``.
             device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
-            runtime, graph_cache, threads, streams: as for ``model.runtime.base.open_runtime``.
+            runtime, graph_cache, threads, streams, precision: as for ``model.runtime.base.open_runtime``.
 
         Raises:
             CheckpointError, ConfigError, ExportError: it cannot be used as it is.
         """
         checkpoint = find(reference)
         opened = open_runtime(
-            checkpoint, name=runtime, device=device, graph_cache=graph_cache, threads=threads, streams=streams
+            checkpoint,
+            name=runtime,
+            device=device,
+            graph_cache=graph_cache,
+            threads=threads,
+            streams=streams,
+            precision=precision,
         )
         return cls(checkpoint, runtime=opened)
 
@@ -100,7 +107,8 @@ class Predictor:
         """One line for the start of a server: which model serves, and what it may be used for."""
         return (
             f"Serving checkpoint {self.id} ({self.revision}): {self.config.backbone} + {self.config.head}, "
-            f"{len(self.config.labels)} labels, on {self.runtime.device} with {self.runtime.name}. "
+            f"{len(self.config.labels)} labels, on {self.runtime.device} with {self.runtime.name} "
+            f"in {self.runtime.precision}. "
             f"Terms of use: {self.terms}."
         )
 

@@ -21,8 +21,10 @@ from model.checkpoint import Checkpoint
 from model.errors import ConfigError, ExportError
 from model.explain.bilstm_gradient import BiLSTMGradient
 from model.explain.cam import evidence
-from model.runtime.engine import openvino_core
-from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, has_torch
+from model.runtime.engine import compile_graph, openvino_core
+from model.runtime.export import graph_file, has_torch
+from model.runtime.graph_store import FEATURES, IMAGES, LOGITS
+from model.runtime.precision import PRECISIONS, choose_precision
 
 Array = NDArray[np.float32]
 
@@ -38,10 +40,12 @@ class Runtime(Protocol):
     Attributes:
         name: ``openvino`` or ``torch``.
         device: ``cpu``, ``cuda`` or ``mps``.
+        precision: ``float32`` or ``bfloat16``: what the network computes in.
     """
 
     name: str
     device: str
+    precision: str
 
     def forward(self, image: Array) -> tuple[Array, Any]:
         """A normalised picture (1, 3, S, S) → uncalibrated logits (classes,), and a map for ``grad_cam``."""
@@ -64,6 +68,7 @@ def open_runtime(
     graph_cache: Path | None = None,
     threads: int = 0,
     streams: int = 1,
+    precision: str = "float32",
 ) -> Runtime:
     """The runtime for a checkpoint; the graph is exported first if the cache does not hold it.
 
@@ -75,10 +80,12 @@ def open_runtime(
         graph_cache: folder of exported graphs; default as ``model.runtime.export.graph_file`` says.
         threads: cores that OpenVINO may use, 0 for all that this process may.
         streams: pictures that OpenVINO computes at the same time, each on its share of the threads.
+        precision: a name from ``PRECISIONS``. ``auto`` is bfloat16 where OpenVINO computes on a processor
+            that has it, and the answers stay the same, as ``model.runtime.precision`` measures.
 
     Raises:
         CheckpointError: the weights cannot be used as they are.
-        ConfigError: a name is unknown, contradicts another, or that device is not there.
+        ConfigError: a name is unknown, contradicts another, or that device or precision is not there.
         ExportError: ``openvino`` was asked for, and the graph cannot be had.
     """
     if name not in RUNTIMES:
@@ -88,14 +95,25 @@ def open_runtime(
             f"The runtime openvino computes on the CPU, but the device is {device}.",
             hint="Choose the runtime auto or torch for another device.",
         )
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"There is no precision {precision!r}.", hint=f"The precisions are: {', '.join(PRECISIONS)}."
+        )
     on_cpu = name == "openvino" or device == "cpu" or (device == "auto" and not _gpu_here())
     if name != "torch" and on_cpu:
         try:
-            return OpenVINORuntime(checkpoint, graph_cache=graph_cache, threads=threads, streams=streams)
+            return OpenVINORuntime(
+                checkpoint, graph_cache=graph_cache, threads=threads, streams=streams, precision=precision
+            )
         except ExportError as error:
             if name == "openvino" or not has_torch():
                 raise
             logger.warning("%s Computing with PyTorch instead, which is slower.", error.message)
+    if precision == "bfloat16":
+        raise ConfigError(
+            "The precision bfloat16 is for the runtime openvino; PyTorch computes in float32 here.",
+            hint="Choose the precision auto or float32.",
+        )
     _require_torch("The runtime torch")
     from model.runtime.torch import TorchRuntime
 
@@ -103,13 +121,19 @@ def open_runtime(
 
 
 class OpenVINORuntime:
-    """The exported graph on the CPU, in float32; see ``open_runtime`` for the arguments."""
+    """The exported graph on the CPU; see ``open_runtime`` for the arguments."""
 
     name = "openvino"
     device = "cpu"
 
     def __init__(
-        self, checkpoint: Checkpoint, *, graph_cache: Path | None = None, threads: int = 0, streams: int = 1
+        self,
+        checkpoint: Checkpoint,
+        *,
+        graph_cache: Path | None = None,
+        threads: int = 0,
+        streams: int = 1,
+        precision: str = "float32",
     ) -> None:
         self._config = checkpoint.config
         # Of the weights the heat map needs the head's; the others are in the graph.
@@ -118,21 +142,15 @@ class OpenVINORuntime:
             for name, values in checkpoint.weights.items()
             if name.startswith("head.")
         }
-        side = checkpoint.config.input_size
         threads = threads or available_cores()
         streams = max(1, min(streams, threads))
         with graph_file(checkpoint, graph_cache) as path:
             try:
                 core = openvino_core()
-                graph = core.read_model(path)
-                graph.reshape({IMAGES: [1, 3, side, side]})
-                options = {
-                    "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 where the CPU has it
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": streams,
-                    "ENABLE_CPU_PINNING": False,  # two workers would be pinned to the same core
-                }
-                compiled = core.compile_model(graph, "CPU", options)
+                self.precision = choose_precision(precision, path, core, checkpoint.config)
+                compiled = compile_graph(
+                    core, path, checkpoint.config, precision=self.precision, threads=threads, streams=streams
+                )
             except (ImportError, RuntimeError) as error:
                 raise ExportError(
                     f"OpenVINO cannot compute the graph of {checkpoint.id} ({_first_line(error)}).",

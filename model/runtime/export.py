@@ -30,9 +30,8 @@ from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.errors import ExportError, SkinDiseaseNetError
 from model.runtime.engine import openvino_core
-from model.runtime.graph_store import distrust, is_whole, keep
+from model.runtime.graph_store import FEATURES, IMAGES, LOGITS, distrust, is_whole, keep
 
-IMAGES, LOGITS, FEATURES = "images", "logits", "features"
 TOLERANCE = 1e-4
 """How far a probability of the graph may be from PyTorch's."""
 

@@ -8,6 +8,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+IMAGES, LOGITS, FEATURES = "images", "logits", "features"
+"""The names of a graph's input and outputs."""
+
 
 def distrust(folder: Path) -> str | None:
     """Why graphs in a folder may be somebody else's work; None where they cannot, or it is not there."""

@@ -21,6 +21,7 @@ class TorchRuntime:
     """
 
     name = "torch"
+    precision = "float32"
 
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         network = checkpoint.network
