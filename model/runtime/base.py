@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ from model.runtime.export import FEATURES, IMAGES, LOGITS, graph_file, has_torch
 
 Array = NDArray[np.float32]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-RUNTIMES = ("auto", "openvino", "torch")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+RuntimeName = Literal["auto", "openvino", "torch"]
+DEVICES: tuple[str, ...] = get_args(Device)
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from train.data.pictures import shown
 from train.report.card_ood import ood_section
 from train.report.card_rule import rule_section
 from train.report.markdown import figures_section, sources_section
+from train.report.schema import Metrics, read_metrics
 from train.report.tables import FIGURES
 from train.run_folder import CONFIG, LOG
 
@@ -57,7 +58,9 @@ def write_card(
     """
     folder = Path(checkpoint)
     revision = fingerprint(folder)
-    measured = [_read_figures(Path(path), revision) for path in metrics]
+    measured = [read_metrics(Path(path)) for path in metrics]
+    for path, figures in zip(metrics, measured, strict=True):
+        _check_revision(figures, path, revision)
     detection, crossfit = (
         _read_figures(Path(path), revision) if path else None for path in (ood, calibration)
     )
@@ -88,7 +91,7 @@ def model_card(
     options: dict[str, Any],
     training: str,
     notes: str = "",
-    metrics: Sequence[dict[str, Any]] = (),
+    metrics: Sequence[Metrics] = (),
     ood: dict[str, Any] | None = None,
     calibration: dict[str, Any] | None = None,
     sources: dict[str, Any] | None = None,
@@ -100,7 +103,7 @@ def model_card(
         options: of the training run, as ``TrainConfig`` names them.
         training: the section on the training run, see ``training_section``.
         notes: Markdown on data and terms, with front matter.
-        metrics: contents of ``metrics.json`` files.
+        metrics: what ``evaluate`` measured, one for each data set.
         ood, calibration: contents of ``ood.json`` and ``calibration.json`` files.
         sources: see ``sources_section``.
     """
@@ -141,16 +144,20 @@ def _present_section(path: Path, heading: str) -> str:
 
 def _read_figures(path: Path, revision: str) -> dict[str, Any]:
     figures = read_json(path, "checkpoint")
+    _check_revision(figures, path, revision)
+    return figures
+
+
+def _check_revision(figures: Mapping[str, Any], path: str | Path, revision: str) -> None:
     measured = figures["checkpoint"]["revision"]
     if measured != revision:
         raise DataError(
             f"{path} was measured on the checkpoint {measured}, but the card is for {revision}.",
             hint="Measure again on this checkpoint, with the command of `python -m train` that wrote it.",
         )
-    return figures
 
 
-def _eval_results(measured: dict[str, Any]) -> list[EvalResult]:
+def _eval_results(measured: Metrics) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="image-classification",
