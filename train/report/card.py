@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -31,6 +31,7 @@ _PREPROCESSING = {
     "squash": "the whole picture resized to {side} x {side} px",
 }
 TRAINING = "## Training"
+F = TypeVar("F", bound=Mapping[str, Any])
 
 
 def write_card(
@@ -58,11 +59,10 @@ def write_card(
     """
     folder = Path(checkpoint)
     revision = fingerprint(folder)
-    measured = [read_metrics(Path(path)) for path in metrics]
-    for path, figures in zip(metrics, measured, strict=True):
-        _check_revision(figures, path, revision)
+    measured = [_of(revision, path, read_metrics(Path(path))) for path in metrics]
     detection, crossfit = (
-        _read_figures(Path(path), revision) if path else None for path in (ood, calibration)
+        _of(revision, path, read_json(Path(path), "checkpoint")) if path else None
+        for path in (ood, calibration)
     )
     options = dataclasses.asdict(TrainConfig())
     if run is None:
@@ -142,19 +142,15 @@ def _present_section(path: Path, heading: str) -> str:
     return f"{heading}\n{body.rstrip()}"
 
 
-def _read_figures(path: Path, revision: str) -> dict[str, Any]:
-    figures = read_json(path, "checkpoint")
-    _check_revision(figures, path, revision)
-    return figures
-
-
-def _check_revision(figures: Mapping[str, Any], path: str | Path, revision: str) -> None:
+def _of(revision: str, path: str, figures: F) -> F:
+    """The figures, once it is sure that they are of this checkpoint."""
     measured = figures["checkpoint"]["revision"]
     if measured != revision:
         raise DataError(
             f"{path} was measured on the checkpoint {measured}, but the card is for {revision}.",
             hint="Measure again on this checkpoint, with the command of `python -m train` that wrote it.",
         )
+    return figures
 
 
 def _eval_results(measured: Metrics) -> list[EvalResult]:
