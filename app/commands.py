@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.bulk.walk import walk
-from app.settings import EMBEDDED_CHECKPOINT
+from app.settings import EMBEDDED_CHECKPOINT, settings_table
 from model.errors import ImageError
 
 STANDARD_INPUT = "-"
@@ -146,6 +146,11 @@ def key_revoke(name: str, *, file: Path) -> None:
     from app.service.keys import revoke_key
 
     revoke_key(file, name)
+
+
+def settings() -> None:
+    """Print the variables that a server reads: their values, defaults and meaning, as a Markdown table."""
+    print(settings_table())
 
 
 def _checkpoint(given: str | None) -> str:

@@ -5,54 +5,68 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
 from app.quality import QualityWarning
 from model.decision.malignancy import Malignancy
 from model.decision.rejection import Criterion, Verdict
+from model.schema import CheckpointId, Share
 
 
 @dataclasses.dataclass(frozen=True)
 class RankedCondition:
-    """A label, its title for people, and its calibrated probability, 0 to 1."""
+    """A label, its title for people, and its calibrated probability."""
 
     name: str
     title: str
-    probability: float
+    probability: Share
+
+
+class Timings(TypedDict):
+    """How long each stage took, milliseconds."""
+
+    decode: float
+    transform: float
+    forward: float
+    total: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The answer to one picture; ``to_json`` is its form over every door.
+    """The answer to one picture. A learning aid, never a diagnosis."""
 
-    Attributes:
-        verdict: ``condition``, ``uncertain``, ``no_condition`` or ``rejected``.
-        reason: one plain sentence.
-        conditions: all labels, most probable first; the probabilities sum to 1.
-        criteria: the rejection rule's values and thresholds.
-        malignancy: whether the labels that may be cancer matter here; None where the checkpoint has none.
-        quality: what about the photo could be better; a warning, never a block.
-        prediction_set: names that cannot be ruled out, most probable first; None where the checkpoint has no
-            quantile for it, and for a rejected picture, of which it would promise nothing.
-        checkpoint: ``id`` and ``revision``.
-        timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
-        heatmap: the overlay as a data URI, if it was asked for.
-    """
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
     verdict: Verdict
+    """Whether a condition can be named at all."""
     reason: str
+    """One plain sentence."""
     conditions: tuple[RankedCondition, ...]
+    """All labels, most probable first; the calibrated probabilities sum to 1."""
     criteria: tuple[Criterion, ...]
+    """The rejection rule: `rejected` where one of them fired. `unusualness`, there where the checkpoint has a
+    detector, is the share of photos of skin conditions that are more like those which the model learned from;
+    `not_skin` adds the odds of `Unknown_Normal` to it.
+    """
     malignancy: Malignancy | None
+    """The summed probability of the labels that may be cancer; where it fired, the advice to see a doctor
+    stands first. Null where the checkpoint has no such label.
+    """
     quality: tuple[QualityWarning, ...]
+    """What about the photo could be better. A warning: the answer is given all the same."""
     prediction_set: tuple[str, ...] | None
-    checkpoint: dict[str, str]
-    timings_ms: dict[str, float]
-    heatmap: str | None = None
+    """Names that cannot be ruled out, most probable first; null for a rejected picture, or where the
+    checkpoint has no such sets.
+    """
+    checkpoint: CheckpointId
+    timings_ms: Timings
+    heatmap: str | None
+    """The picture with the evidence laid over it, a data:image/png URI; null unless it was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
-        values = dataclasses.asdict(self)
-        for name in ("conditions", "criteria", "quality"):
-            values[name] = list(values[name])
-        if self.prediction_set is not None:
-            values["prediction_set"] = list(self.prediction_set)
-        return values
+        return _PREDICTION.dump_python(self, mode="json")
+
+
+_PREDICTION = TypeAdapter(Prediction)

@@ -13,6 +13,7 @@ brightened or blurred.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -59,7 +60,7 @@ class QualityWarning:
         advice: how to take a better photo, one plain sentence.
     """
 
-    name: str
+    name: Literal["too_small", "too_dark", "blurred", "too_bright"]
     value: float
     threshold: float
     message: str

@@ -8,15 +8,18 @@ import functools
 import ipaddress
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from limits import parse_many
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
 
 from model.errors import ConfigError
-from model.runtime.base import DEVICES, RUNTIMES
+from model.runtime.base import Device, RuntimeName
+from model.schema import checked, expected
 
 logger = logging.getLogger(__name__)
 
@@ -27,58 +30,153 @@ MIN_SECRET = 32
 _NEAR = 0.8
 """How like a setting (``difflib``, up to 1) the name of a variable is that was meant to be it."""
 
+RATE_LIMIT = "120/minute"
+"""What a server limits itself to where nothing is said."""
+
 _SECRET_HINT = 'Set SECRET_KEY to what `python -c "import secrets; print(secrets.token_hex(32))"` prints.'
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+def _bare(host: str) -> str:
+    """Without the brackets of an IPv6 address in a URL."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def _long_enough(text: str) -> str:
+    if len(text) < MIN_SECRET:
+        raise ConfigError(
+            f"SECRET_KEY has {len(text)} characters; at least {MIN_SECRET} are expected.", hint=_SECRET_HINT
+        )
+    return text
+
+
+def _limits(text: str) -> str | None:
+    if text == "off":
+        return None
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ConfigError(
+            f"RATE_LIMIT is {text!r}; a number of requests and a time is expected, or off.",
+            hint="Write it as 120/minute, 1000/hour, or both with a semicolon between them.",
+        ) from None
+    return text
+
+
+def _storage(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme == "memory" or (
+            parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        # Not quoted: such a URL may hold a password.
+        raise ConfigError(
+            "RATE_LIMIT_STORAGE is neither memory:// nor a Redis URL.",
+            hint="Write it as redis://HOST:PORT/NUMBER, or rediss:// where Redis speaks TLS.",
+        )
+    return "memory://" if parts.scheme == "memory" else text
+
+
+def _plain(value: Any) -> Any:
+    """Pydantic would take ``1_0``, `` 1`` and ``1.0`` for whole numbers too."""
+    return value if not isinstance(value, str) or (value.isascii() and value.isdecimal()) else None
+
+
+PLAIN = BeforeValidator(_plain)
+Switch = Annotated[
+    bool,
+    Field(strict=True),
+    BeforeValidator(
+        lambda given: {"yes": True, "no": False}.get(given, given),
+        json_schema_input_type=Literal["yes", "no"],
+    ),
+]
+
+
+def _without(words: str) -> Any:
+    """What holds without the variable, where the default says too little."""
+    return Field(json_schema_extra={"without": words})
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(use_attribute_docstrings=True))
 class Settings:
-    """What an operator may choose. Each field is the environment variable of the same name in capitals.
+    """What an operator may choose. Each field is the environment variable of the same name in capitals."""
 
-    ``docs/serving.md`` has the defaults and more words.
-
-    Attributes:
-        checkpoint: a checkpoint folder, or a Hub repository as ORG/NAME@REVISION.
-        host: address to listen on.
-        port: port to listen on, 1 to 65535.
-        device: auto, cpu, cuda or mps.
-        runtime: auto, openvino or torch: what computes the network.
-        graph_cache: folder of the graphs that are exported for OpenVINO; None for the user's cache folder.
-        access: open (anyone) or keys (whoever has one).
-        keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
-        secret_key: signs the sessions of the Flask pages; at least 32 characters.
-        sessions_folder: who is signed in to the Flask pages; None for the user's cache folder.
-        trusted_proxies: how many proxies stand in front; with none, nothing that they may say is believed.
-        rate_limit: requests with a picture by key, or by address where there is none; None for no limit.
-        rate_limit_storage: where they are counted, ``memory://`` or a Redis URL.
-        workers: processes, each with its own copy of the model.
-        max_running: predictions at the same time in one worker.
-        max_waiting: predictions that wait for their turn in one worker; more are told to come back.
-        request_seconds: in which a request must have arrived.
-        audit_log: file that the audit lines are added to, ``-`` for the standard output.
-        audit_required: whether an answer whose audit line cannot be written is withheld.
-        examples: a folder or Hub data set with pictures to try, see ``app.pages.examples``; None: drawn ones.
+    checkpoint: Annotated[str, _without("the embedded `checkpoints/skin22`")] = EMBEDDED_CHECKPOINT
+    """a checkpoint folder, or a Hub repository as `ORG/NAME@REVISION`"""
+    host: Annotated[str, AfterValidator(_bare), _without("`127.0.0.1`, in a Space `0.0.0.0`")] = "127.0.0.1"
+    """address to listen on; IPv6 with or without brackets"""
+    port: Annotated[int, Field(ge=1, le=65535), PLAIN, _without("7860 (Gradio), 8000 (Flask)")]
+    """port to listen on"""
+    device: Device = "auto"
+    """what to compute on"""
+    runtime: RuntimeName = "auto"
+    """what computes the network: `openvino` (the exported graph, on the CPU), `torch` (PyTorch, the
+    reference), or `auto`: OpenVINO on a CPU, PyTorch on another device and wherever the graph cannot be had,
+    which the log then says
+    """
+    graph_cache: Annotated[Path | None, _without("`skindiseasenet/graphs` in the user's cache folder")] = None
+    """folder of the exported graphs, which nobody but you and root may be able to write to, see
+    [Speed](#speed)
+    """
+    access: Annotated[
+        Literal["open", "keys"],
+        _without("`open` on this machine's own address and in a Space; elsewhere it must be set"),
+    ] = "open"
+    """`open`: anyone who reaches the address may ask. `keys`: whoever has a key, which Flask alone asks for:
+    Gradio then does not start
+    """
+    keys_file: Path | None = None
+    """where `python -m app key` keeps the keys; goes with `ACCESS=keys`"""
+    secret_key: Annotated[str, AfterValidator(_long_enough)] | None = dataclasses.field(
+        default=None, repr=False
+    )
+    """signs the sessions of the Flask pages, and hides addresses in Redis; 32 characters at least. Needed
+    with `ACCESS=keys` (Flask) and with Redis
+    """
+    sessions_folder: Annotated[
+        Path | None, _without("`skindiseasenet/sessions` in the user's cache folder")
+    ] = None
+    """Flask: who is signed in, see [Keys](#keys); goes with `ACCESS=keys`"""
+    trusted_proxies: Annotated[int, Field(ge=0, le=9), PLAIN] = 0
+    """how many proxies of yours stand in front. Flask believes so many entries of `X-Forwarded-For`, from
+    the right; Gradio the last `X-Forwarded-Proto`
+    """
+    rate_limit: Annotated[Annotated[str, AfterValidator(_limits)] | None, _without(f"`{RATE_LIMIT}`")] = None
+    """Flask: posts by key, or by address where there is no valid key; several limits with `;` between them,
+    or `off`
+    """
+    rate_limit_storage: Annotated[str, AfterValidator(_storage)] = dataclasses.field(
+        default="memory://", repr=False
+    )
+    """Flask: where they are counted. In memory each worker counts for itself; `redis://HOST:PORT/0` counts
+    for all
+    """
+    workers: Annotated[int, Field(ge=1, le=256), PLAIN] = 1
+    """Flask: processes, each with its own copy of the model"""
+    max_running: Annotated[int, Field(ge=1, le=256), PLAIN] = 2
+    """predictions at the same time in one worker"""
+    max_waiting: Annotated[int, Field(ge=0, le=256), PLAIN] = 16
+    """predictions that wait for their turn in one worker; one more is told to try again (Flask: 503 with
+    `Retry-After`)
+    """
+    request_seconds: Annotated[int, Field(ge=1, le=600), PLAIN] = 60
+    """in which a request must have arrived; a slower one gets 408 or a closed connection"""
+    audit_log: str = "-"
+    """file that the audit lines are added to; `-` is the standard output"""
+    audit_required: Switch = False
+    """Flask: `yes` withholds (503) every answer to a post whose audit line cannot be written"""
+    examples: Annotated[str | None, _without("pictures drawn by code")] = None
+    """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
+    columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown
     """
 
-    checkpoint: str = EMBEDDED_CHECKPOINT
-    host: str = "127.0.0.1"
-    port: int
-    device: str = "auto"
-    runtime: str = "auto"
-    graph_cache: Path | None = None
-    access: Literal["open", "keys"] = "open"
-    keys_file: Path | None = None
-    secret_key: str | None = dataclasses.field(default=None, repr=False)
-    sessions_folder: Path | None = None
-    trusted_proxies: int = 0
-    rate_limit: str | None = None
-    rate_limit_storage: str = dataclasses.field(default="memory://", repr=False)
-    workers: int = 1
-    max_running: int = 2
-    max_waiting: int = 16
-    request_seconds: int = 60
-    audit_log: str = "-"
-    audit_required: bool = False
-    examples: str | None = None
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, check: Any) -> Settings:
+        return checked(cls, values, check, named=str.upper)
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
@@ -92,53 +190,37 @@ class Settings:
             ConfigError: a value is out of range or contradicts another; the message names the variables.
         """
         env = os.environ if environment is None else environment
-        _warn_of_misspelt(env)
-        device = env.get("DEVICE") or "auto"
-        if device not in DEVICES:
-            raise ConfigError(
-                f"DEVICE is {device!r}; one of {', '.join(DEVICES)} is expected.", hint="Correct DEVICE."
-            )
-        runtime = env.get("RUNTIME") or "auto"
-        if runtime not in RUNTIMES:
-            raise ConfigError(
-                f"RUNTIME is {runtime!r}; one of {', '.join(RUNTIMES)} is expected.", hint="Correct RUNTIME."
-            )
-        host = env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1")
-        if host.startswith("[") and host.endswith("]"):  # as an IPv6 address stands in a URL
-            host = host[1:-1]
-        access, keys_file = _access(env, host)
-        settings = cls(
-            checkpoint=env.get("CHECKPOINT") or EMBEDDED_CHECKPOINT,
-            host=host,
-            port=_number(env, "PORT", default_port, 1, 65535),
-            device=device,
-            runtime=runtime,
-            graph_cache=Path(env["GRAPH_CACHE"]) if env.get("GRAPH_CACHE") else None,
-            access=access,
-            keys_file=keys_file,
-            secret_key=env.get("SECRET_KEY") or None,
-            sessions_folder=Path(env["SESSIONS_FOLDER"]) if env.get("SESSIONS_FOLDER") else None,
-            trusted_proxies=_number(env, "TRUSTED_PROXIES", 0, 0, 9),
-            rate_limit=_rate_limit(env),
-            rate_limit_storage=_storage(env),
-            workers=_number(env, "WORKERS", cls.workers, 1, 256),
-            max_running=_number(env, "MAX_RUNNING", cls.max_running, 1, 256),
-            max_waiting=_number(env, "MAX_WAITING", cls.max_waiting, 0, 256),
-            request_seconds=_number(env, "REQUEST_SECONDS", cls.request_seconds, 1, 600),
-            audit_log=env.get("AUDIT_LOG") or "-",
-            audit_required=_yes_or_no(env, "AUDIT_REQUIRED"),
-            examples=env.get("EXAMPLES") or None,
-        )
-        settings._check(rate_limit_storage_chosen=bool(env.get("RATE_LIMIT_STORAGE")))
+        names = [field.name for field in dataclasses.fields(cls)]
+        _warn_of_misspelt(env, [name.upper() for name in names])
+        given = {name: env[name.upper()] for name in names if env.get(name.upper())}
+        in_space = bool(env.get("SPACE_ID"))
+        usual: dict[str, Any] = {
+            "host": "0.0.0.0" if in_space else cls.host,
+            "port": default_port,
+            "rate_limit": RATE_LIMIT,
+        }
+        settings = cls(**{**usual, **given})
+        settings._check(given, in_space=in_space)
         return settings
 
-    def _check(self, *, rate_limit_storage_chosen: bool) -> None:
-        if self.secret_key is not None and len(self.secret_key) < MIN_SECRET:
+    def _check(self, given: Mapping[str, str], *, in_space: bool) -> None:
+        if self.keys_file and self.access != "keys":
             raise ConfigError(
-                f"SECRET_KEY has {len(self.secret_key)} characters; at least {MIN_SECRET} are expected.",
-                hint=_SECRET_HINT,
+                f"KEYS_FILE is set, but ACCESS is {given.get('access', 'not set')}: "
+                "the keys would not be asked for.",
+                hint="Set ACCESS=keys, or remove KEYS_FILE.",
             )
-        if rate_limit_storage_chosen and self.rate_limit is None:
+        if self.access == "keys" and not self.keys_file:
+            raise ConfigError(
+                "ACCESS is keys, but KEYS_FILE is not set.",
+                hint="Set KEYS_FILE to a file that `python -m app key add NAME --file FILE` made.",
+            )
+        if "access" not in given and not is_local(self.host) and not in_space:
+            raise ConfigError(
+                f"HOST is {self.host}, which other machines may reach, but ACCESS is not set.",
+                hint="Set ACCESS=open to let anyone in, or ACCESS=keys with a KEYS_FILE for `make serve`.",
+            )
+        if "rate_limit_storage" in given and self.rate_limit is None:
             raise ConfigError(
                 "RATE_LIMIT_STORAGE is set, but RATE_LIMIT is off.",
                 hint="Set a RATE_LIMIT, or remove RATE_LIMIT_STORAGE.",
@@ -183,8 +265,7 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _warn_of_misspelt(env: Mapping[str, str]) -> None:
-    names = {field.name.upper() for field in dataclasses.fields(Settings)}
+def _warn_of_misspelt(env: Mapping[str, str], names: Sequence[str]) -> None:
     for name in env:
         if (
             env[name]
@@ -199,73 +280,12 @@ def _warn_once(name: str, meant: str) -> None:
     logger.warning("%s is set, which means nothing here. Is %s meant?", name, meant)
 
 
-def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"], Path | None]:
-    chosen, keys_file = env.get("ACCESS"), env.get("KEYS_FILE")
-    if chosen not in (None, "", "open", "keys"):
-        raise ConfigError(f"ACCESS is {chosen!r}; open or keys is expected.", hint="Correct ACCESS.")
-    if keys_file and chosen != "keys":
-        raise ConfigError(
-            f"KEYS_FILE is set, but ACCESS is {chosen or 'not set'}: the keys would not be asked for.",
-            hint="Set ACCESS=keys, or remove KEYS_FILE.",
-        )
-    if chosen == "keys":
-        if not keys_file:
-            raise ConfigError(
-                "ACCESS is keys, but KEYS_FILE is not set.",
-                hint="Set KEYS_FILE to a file that `python -m app key add NAME --file FILE` made.",
-            )
-        return "keys", Path(keys_file)
-    if not chosen and not is_local(host) and not env.get("SPACE_ID"):
-        raise ConfigError(
-            f"HOST is {host}, which other machines may reach, but ACCESS is not set.",
-            hint="Set ACCESS=open to let anyone in, or ACCESS=keys with a KEYS_FILE for `make serve`.",
-        )
-    return "open", None
-
-
-def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = env.get(name) or str(default)
-    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-        raise ConfigError(
-            f"{name} is {text!r}; a number from {low} to {high} is expected.", hint=f"Correct {name}."
-        )
-    return int(text)
-
-
-def _yes_or_no(env: Mapping[str, str], name: str) -> bool:
-    text = env.get(name) or "no"
-    if text not in ("yes", "no"):
-        raise ConfigError(f"{name} is {text!r}; yes or no is expected.", hint=f"Correct {name}.")
-    return text == "yes"
-
-
-def _rate_limit(env: Mapping[str, str]) -> str | None:
-    text = env.get("RATE_LIMIT") or "120/minute"
-    if text == "off":
-        return None
-    try:
-        parse_many(text)
-    except ValueError:
-        raise ConfigError(
-            f"RATE_LIMIT is {text!r}; a number of requests and a time is expected, or off.",
-            hint="Write it as 120/minute, 1000/hour, or both with a semicolon between them.",
-        ) from None
-    return text
-
-
-def _storage(env: Mapping[str, str]) -> str:
-    text = env.get("RATE_LIMIT_STORAGE") or "memory://"
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme == "memory" or (
-            parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-        )
-    except ValueError:
-        usable = False
-    if not usable:
-        # Not quoted: such a URL may hold a password.
-        raise ConfigError(
-            "RATE_LIMIT_STORAGE is neither memory:// nor a Redis URL.",
-            hint="Write it as redis://HOST:PORT/NUMBER, or rediss:// where Redis speaks TLS.",
-        )
-    return "memory://" if parts.scheme == "memory" else text
+def settings_table() -> str:
+    """Every setting as the Markdown table of ``docs/serving.md``: variable, value, default and meaning."""
+    lines = ["| Variable | Value | Default | Meaning |", "| --- | --- | --- | --- |"]
+    for name, field in TypeAdapter(Settings).json_schema()["properties"].items():
+        default = field.get("default")
+        usual = "none" if default is None else "`no`" if default is False else f"`{default}`"
+        meaning = " ".join(field["description"].split())
+        lines.append(f"| `{name.upper()}` | {expected(field)} | {field.get('without', usual)} | {meaning} |")
+    return "\n".join(lines)

@@ -198,7 +198,7 @@ def _parse_config(path: Path, data: bytes) -> ModelConfig:
         values = parse_json(data)
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
-        return ModelConfig.from_dict(values)
+        return ModelConfig(**values)
     except (ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} is not a readable model configuration ({error}).", hint="Fetch the checkpoint again."

@@ -6,39 +6,24 @@ import dataclasses
 import json
 import re
 import reprlib
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.dataclasses import dataclass
 
 from model.errors import ConfigError
+from model.schema import Share, checked
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "str": (str, "a text"),
-    "int": (int, "a whole number"),
-    "bool": (bool, "true or false"),
-    "tuple[str, ...]": ((list, tuple), "a list"),
-    "tuple[float, float, float]": ((list, tuple), "a list"),
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (1e-6, 1e6),
-    "crop_pct": (0.1, 1.0),
-    "dropout": (0.0, 0.95),
-    "min_max_probability": (0.0, 1.0),
-    "max_normalized_entropy": (0.0, 1.0),
-    "max_unusualness": (0.0, 1.0),
-    "max_not_skin": (0.0, 1.0),
-    "uncertain_below": (0.0, 1.0),
-    "malignant_from": (0.0, 1.0),
-    "set_quantile": (0.0, 1.0),
-    "stages": (1, 4),
-    "input_size": (32, 2048),
-    "hidden_size": (1, 8192),
-}
+Positive = Annotated[float, Field(ge=1e-6, le=1)]
+Listed = Field(strict=False)  # JSON has lists, and a configuration tuples
+
 _FILE = re.compile(r"(?!model\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.safetensors")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class ModelConfig:
     """The content of a checkpoint's ``config.json``.
 
@@ -74,97 +59,68 @@ class ModelConfig:
         format_version: the layout of this file.
     """
 
-    labels: tuple[str, ...]
+    labels: Annotated[tuple[str, ...], Listed]
     backbone: str = "resnet50"
     head: str = "bilstm"
-    stages: int = 1
-    hidden_size: int = 256
-    dropout: float = 0.3
+    stages: Annotated[int, Field(ge=1, le=4)] = 1
+    hidden_size: Annotated[int, Field(ge=1, le=8192)] = 256
+    dropout: Annotated[float, Field(ge=0, le=0.95)] = 0.3
     stride_in_1x1: bool = False
-    input_size: int = 224
-    crop_mode: str = "center"
-    crop_pct: float = 1.0
-    interpolation: str = "bicubic"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    temperature: float = 1.0
-    min_max_probability: float = 0.0
-    max_normalized_entropy: float = 1.0
+    input_size: Annotated[int, Field(ge=32, le=2048)] = 224
+    crop_mode: Literal["center", "squash"] = "center"
+    crop_pct: Annotated[float, Field(ge=0.1, le=1)] = 1.0
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    mean: Annotated[tuple[Share, Share, Share], Listed] = IMAGENET_MEAN
+    std: Annotated[tuple[Positive, Positive, Positive], Listed] = IMAGENET_STD
+    temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    min_max_probability: Share = 0.0
+    max_normalized_entropy: Share = 1.0
     detector: str = ""
-    max_unusualness: float = 1.0
-    max_not_skin: float = 1.0
-    uncertain_below: float = 0.0
-    malignant_from: float = 1.0
-    set_quantile: float = 1.0
+    max_unusualness: Share = 1.0
+    max_not_skin: Share = 1.0
+    uncertain_below: Share = 0.0
+    malignant_from: Share = 1.0
+    set_quantile: Share = 1.0
     format_version: int = 1
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            kind, expected = _KINDS.get(str(field.type), (object, ""))
-            value = getattr(self, field.name)
-            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise _wrong(field.name, value, expected)
-        for name in ("labels", "mean", "std"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        names = set(self.labels)
-        if len(names) < 2 or len(names) != len(self.labels) or not all(map(_is_name, names)):
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, check: Any) -> ModelConfig:
+        return checked(cls, values, check, named=str, place=" in the model configuration")
+
+    @field_validator("labels")
+    @classmethod
+    def _different(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        names = set(labels)
+        if len(names) < 2 or len(names) != len(labels) or not all(map(str.isprintable, names)):
             raise ConfigError(
-                f"labels holds {len(self.labels)} names, {len(names)} of them different; "
+                f"labels holds {len(labels)} names, {len(names)} of them different; "
                 "at least two different names are needed, all of them printable texts.",
                 hint="List every class once.",
             )
-        for name, (low, high) in _RANGES.items():
-            if not _is_number(getattr(self, name), low, high):
-                raise _wrong(name, getattr(self, name), f"a number from {low:g} to {high:g}")
-        for name, low in (("mean", 0.0), ("std", 1e-6)):
-            values = getattr(self, name)
-            if len(values) != 3 or not all(_is_number(value, low, 1.0) for value in values):
-                raise _wrong(name, values, f"a list of three numbers from {low:g} to 1")
-        if self.interpolation not in ("bilinear", "bicubic"):
-            raise _wrong("interpolation", self.interpolation, "bilinear or bicubic")
-        if self.crop_mode not in ("center", "squash"):
-            raise _wrong("crop_mode", self.crop_mode, "center or squash")
-        if self.detector and not _FILE.fullmatch(self.detector):
-            raise _wrong("detector", self.detector, "the name of a .safetensors file beside it")
-        if self.format_version != 1:
+        return labels
+
+    @field_validator("detector")
+    @classmethod
+    def _beside_it(cls, detector: str) -> str:
+        if detector and not _FILE.fullmatch(detector):
             raise ConfigError(
-                f"format_version is {self.format_version}; this program reads version 1.",
+                f"detector is {reprlib.repr(detector)}; "
+                "the name of a .safetensors file beside it is expected.",
+                hint="Correct detector in the model configuration.",
+            )
+        return detector
+
+    @field_validator("format_version")
+    @classmethod
+    def _readable(cls, format_version: int) -> int:
+        if format_version != 1:
+            raise ConfigError(
+                f"format_version is {format_version}; this program reads version 1.",
                 hint="Update the program, or fetch a checkpoint that was written for it.",
             )
+        return format_version
 
     def to_json(self) -> str:
         """The text of ``config.json``."""
         return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Builds a config from parsed JSON; unknown and missing names are errors.
-
-        Raises:
-            ConfigError: a key is unknown, ``labels`` is missing, or a value is out of range.
-        """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(
-                f"The model configuration has unknown keys: {reprlib.repr(unknown)}.",
-                hint=f"The known keys are: {', '.join(sorted(known))}.",
-            )
-        if "labels" not in values:
-            raise ConfigError("The model configuration has no labels.", hint="Add the list of class names.")
-        return cls(**values)
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable()
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-
-
-def _wrong(name: str, value: object, expected: str) -> ConfigError:
-    return ConfigError(
-        f"{name} is {reprlib.repr(value)}; {expected} is expected.",
-        hint=f"Correct {name} in the configuration.",
-    )

@@ -40,7 +40,7 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
     """
 
     def predict(image: str, request: gr.Request, heatmap: bool = False) -> Any:
-        """Looks at one photo of skin. Education and decision support, never a diagnosis.
+        """Looks at one photo of skin. A learning aid, never a diagnosis.
 
         Args:
             image: the photo (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, at most 20 MB) as

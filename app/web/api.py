@@ -9,15 +9,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.predictor import Predictor
 from app.web import metrics
-from app.web.openapi import build_document
+from app.web.openapi import Label, Labels, Ready, Status, build_document
 from app.web.upload import read_picture, read_switch
 from model.labels import URGENCY, condition
+from model.schema import CheckpointId
 
 
 def build_api(predictor: Predictor) -> Blueprint:
     """The routes under ``/api/v1``, the two health checks, and the document that describes them."""
     api = Blueprint("api", __name__)
-    checkpoint = {"id": predictor.id, "revision": predictor.revision}
+    checkpoint: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
     labels = [_label(name) for name in predictor.config.labels]
     document = build_document()
 
@@ -27,15 +28,15 @@ def build_api(predictor: Predictor) -> Blueprint:
         return predictor.predict(read_picture(request), heatmap=heatmap).to_json()
 
     @api.get("/api/v1/labels")
-    def list_labels() -> dict[str, Any]:
+    def list_labels() -> Labels:
         return {"labels": labels, "checkpoint": checkpoint}
 
     @api.get("/healthz")
-    def health() -> dict[str, str]:
+    def health() -> Status:
         return {"status": "ok"}
 
     @api.get("/readyz")
-    def ready() -> dict[str, Any]:
+    def ready() -> Ready:
         # The app exists only once its checkpoint is loaded, so an answer at all means ready.
         return {"status": "ready", "checkpoint": checkpoint}
 
@@ -50,7 +51,7 @@ def build_api(predictor: Predictor) -> Blueprint:
     return api
 
 
-def _label(name: str) -> dict[str, Any]:
+def _label(name: str) -> Label:
     text = condition(name)
     return {
         "name": name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -42,7 +43,7 @@ WAITING = Gauge(
 
 def observe(prediction: Prediction) -> None:
     """Counts an answer and how long its stages took."""
-    for stage, milliseconds in prediction.timings_ms.items():
+    for stage, milliseconds in cast(dict[str, float], prediction.timings_ms).items():
         STAGES.labels(stage).observe(milliseconds / 1e3)
     VERDICTS.labels(prediction.verdict).inc()
     if prediction.verdict == "rejected":

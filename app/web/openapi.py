@@ -2,26 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import TypedDict
+
+from app.prediction import Prediction
 from app.web import openapi_examples as examples
 from model.image import MAX_BYTES
 from model.image.formats import names
 from model.labels import URGENCY
+from model.schema import CheckpointId
 
 Schema = dict[str, Any]
 
-_NUMBER: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _STRING: Schema = {"type": "string"}
 
 
-def _object(properties: dict[str, Schema], description: str = "") -> Schema:
-    schema: Schema = {"type": "object", "required": list(properties), "properties": properties}
-    return {**schema, "description": description} if description else schema
+class Label(TypedDict):
+    """One label, in words for people."""
+
+    name: str
+    title: str
+    summary: str
+    urgency: Annotated[str, Field(json_schema_extra={"enum": list(URGENCY)})]
+    urgency_text: str
+    malignant: bool
 
 
-def _list(items: Schema, description: str = "") -> Schema:
-    return {"type": "array", "items": items, **({"description": description} if description else {})}
+class Labels(TypedDict):
+    """The labels that the checkpoint knows."""
+
+    labels: list[Label]
+    checkpoint: CheckpointId
+
+
+class Status(TypedDict):
+    """A word on the process."""
+
+    status: str
+
+
+class Ready(Status):
+    """A word on the process, and the checkpoint that is loaded."""
+
+    checkpoint: CheckpointId
+
+
+class Fault(TypedDict):
+    """What went wrong: a stable word for programs, what was got and what was expected, and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Error(TypedDict):
+    """Every answer but the right one."""
+
+    error: Fault
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles that say the names of the fields again."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _schemas() -> dict[str, Schema]:
+    """What the answers hold, from their types."""
+    kinds: tuple[Any, ...] = (Prediction, Labels, Status, Ready, Error)
+    _, found = TypeAdapter.json_schemas(
+        [(kind, "serialization", TypeAdapter(kind)) for kind in kinds],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Untitled,
+    )
+    # Descriptions are docstrings, whose lines end where the source's do.
+    return json.loads(json.dumps(found["$defs"], allow_nan=False).replace("\\n", " "))
 
 
 def _ref(name: str) -> Schema:
@@ -100,102 +160,8 @@ def _errors(*statuses: str) -> dict[str, Schema]:
     return responses
 
 
-_SCHEMAS = {
-    "Prediction": _object(
-        {
-            "verdict": {"type": "string", "enum": ["condition", "uncertain", "no_condition", "rejected"]},
-            "reason": {"type": "string", "description": "One plain sentence."},
-            "conditions": _list(
-                _object({"name": _STRING, "title": _STRING, "probability": _NUMBER}),
-                "All labels, most probable first; the calibrated probabilities sum to 1.",
-            ),
-            "criteria": _list(
-                _object(
-                    {
-                        "name": {
-                            "type": "string",
-                            "enum": ["max_probability", "normalized_entropy", "unusualness", "not_skin"],
-                        },
-                        "value": _NUMBER,
-                        "threshold": _NUMBER,
-                        "fired": {"type": "boolean"},
-                    }
-                ),
-                "The rejection rule: `rejected` where one of them fired. `unusualness`, there where the "
-                "checkpoint has a detector, is the share of photos of skin conditions that are more like "
-                "those which the model learned from; `not_skin` adds the odds of `Unknown_Normal` to it.",
-            ),
-            "malignancy": {
-                "anyOf": [
-                    _object({"probability": _NUMBER, "threshold": _NUMBER, "fired": {"type": "boolean"}}),
-                    {"type": "null"},
-                ],
-                "description": "The summed probability of the labels that may be cancer; where it fired, the "
-                "advice to see a doctor stands first. Null where the checkpoint has no such label.",
-            },
-            "quality": _list(
-                _object(
-                    {
-                        "name": {
-                            "type": "string",
-                            "enum": ["too_small", "too_dark", "blurred", "too_bright"],
-                        },
-                        "value": {"type": "number"},
-                        "threshold": {"type": "number"},
-                        "message": _STRING,
-                        "advice": _STRING,
-                    }
-                ),
-                "What about the photo could be better. A warning: the answer is given all the same.",
-            ),
-            "prediction_set": {
-                "type": ["array", "null"],
-                "items": _STRING,
-                "description": "Names that cannot be ruled out, most probable first; null for a rejected "
-                "picture, or where the checkpoint has no such sets.",
-            },
-            "checkpoint": _ref("Checkpoint"),
-            "timings_ms": _object(
-                {stage: {"type": "number"} for stage in ("decode", "transform", "forward", "total")}
-            ),
-            "heatmap": {
-                "type": ["string", "null"],
-                "description": "The picture with the evidence laid over it, a data:image/png URI.",
-            },
-        }
-    ),
-    "Labels": _object(
-        {
-            "labels": _list(
-                _object(
-                    {
-                        "name": _STRING,
-                        "title": _STRING,
-                        "summary": _STRING,
-                        "urgency": {"type": "string", "enum": list(URGENCY)},
-                        "urgency_text": _STRING,
-                        "malignant": {"type": "boolean"},
-                    }
-                )
-            ),
-            "checkpoint": _ref("Checkpoint"),
-        }
-    ),
-    "Checkpoint": _object({"id": _STRING, "revision": _STRING}),
-    "Error": _object(
-        {
-            "error": _object(
-                {
-                    "code": {"type": "string", "description": "A stable word for programs."},
-                    "message": {"type": "string", "description": "What was got and what was expected."},
-                    "hint": {"type": "string", "description": "What to do."},
-                }
-            )
-        }
-    ),
-}
-
 _BINARY: Schema = {"type": "string", "format": "binary"}
+_FORM: Schema = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
 _PREDICT = {
     "operationId": "predict",
     "summary": "Look at one picture",
@@ -213,7 +179,7 @@ _PREDICT = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {"schema": _object({"image": _BINARY})},
+            "multipart/form-data": {"schema": _FORM},
             "image/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
         },
@@ -255,15 +221,13 @@ def _metrics() -> dict[str, Any]:
 
 def build_document() -> dict[str, Any]:
     """The document as plain dicts and lists; ``{server}`` in its samples stands for the server's address."""
-    status = _object({"status": _STRING})
-    ready = _object({"status": _STRING, "checkpoint": _ref("Checkpoint")})
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "SkinDiseaseNet",
             "version": "1",
             "description": "Which of a few skin conditions does a photo look like? "
-            "For education and decision support; never a diagnosis.",
+            "A learning aid, never a diagnosis.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
@@ -275,9 +239,15 @@ def build_document() -> dict[str, Any]:
                 _ref("Labels"),
                 examples.LABELS,
             ),
-            "/healthz": _get("healthz", "/healthz", "Whether the process answers", status, {"status": "ok"}),
+            "/healthz": _get(
+                "healthz", "/healthz", "Whether the process answers", _ref("Status"), {"status": "ok"}
+            ),
             "/readyz": _get(
-                "readyz", "/readyz", "Whether a checkpoint is loaded, and which", ready, examples.READY
+                "readyz",
+                "/readyz",
+                "Whether a checkpoint is loaded, and which",
+                _ref("Ready"),
+                examples.READY,
             ),
             "/metrics": _metrics(),
             "/openapi.json": _get(
@@ -287,7 +257,7 @@ def build_document() -> dict[str, Any]:
         # Without a key where access is open, with one where it is not.
         "security": [{}, {"key": []}],
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": _schemas(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.labels import condition
+from model.schema import Share
 
 
 @dataclasses.dataclass(frozen=True)
 class Malignancy:
     """The summed probability of the labels that may be cancer, its threshold, and whether it fired."""
 
-    probability: float
-    threshold: float
+    probability: Share
+    threshold: Share
     fired: bool
 
 

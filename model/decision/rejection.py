@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.labels import NO_CONDITION
+from model.schema import Share
 
 Verdict = Literal["condition", "uncertain", "no_condition", "rejected"]
+CriterionName = Literal["max_probability", "normalized_entropy", "unusualness", "not_skin"]
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
 class Criterion:
-    """One criterion of the rule: its value, its threshold (both 0 to 1) and whether it fired."""
+    """One criterion of the rule: its value, its threshold and whether it fired."""
 
-    name: str
-    value: float
-    threshold: float
+    name: CriterionName
+    value: Share
+    threshold: Share
     fired: bool
 
 
@@ -96,7 +98,7 @@ class Rule(NamedTuple):
     scale: Callable[[Array | float], Array] = np.asarray
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[CriterionName, Rule] = {
     "max_probability": Rule(lambda p, config, unusual: max_probability(p), "min_max_probability", -1),
     "normalized_entropy": Rule(lambda p, config, unusual: normalized_entropy(p), "max_normalized_entropy", 1),
     "unusualness": Rule(lambda p, config, unusual: unusual, "max_unusualness", 1, surprise),
@@ -105,7 +107,7 @@ RULES: dict[str, Rule] = {
 """Every criterion by name; a picture is rejected where one of those that apply fires."""
 
 
-def applicable(config: ModelConfig, unusualness: Array | float | None) -> dict[str, Rule]:
+def applicable(config: ModelConfig, unusualness: Array | float | None) -> dict[CriterionName, Rule]:
     """The paper's two criteria; with a detector the third, and the fourth if there is ``Unknown_Normal``."""
     absent = set()
     if unusualness is None:
@@ -117,7 +119,7 @@ def applicable(config: ModelConfig, unusualness: Array | float | None) -> dict[s
 
 def scores(
     probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
-) -> dict[str, Array]:
+) -> dict[CriterionName, Array]:
     """The score of each criterion that applies, (...).
 
     Args:
@@ -131,7 +133,7 @@ def scores(
     return {name: rule.score(probabilities, config, unusual) for name, rule in rules.items()}
 
 
-def fired(name: str, score: Array, config: ModelConfig) -> Flags:
+def fired(name: CriterionName, score: Array, config: ModelConfig) -> Flags:
     """Where the score of a criterion is beyond its threshold, (...)."""
     rule = RULES[name]
     return np.asarray(rule.direction * (score - getattr(config, rule.threshold)) > 0)

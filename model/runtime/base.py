@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,10 @@ from model.runtime.precision import PRECISIONS, choose_precision
 
 Array = NDArray[np.float32]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-RUNTIMES = ("auto", "openvino", "torch")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+RuntimeName = Literal["auto", "openvino", "torch"]
+DEVICES: tuple[str, ...] = get_args(Device)
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 
 logger = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 
+from app.prediction import Prediction
 from app.predictor import Predictor
 from model import checkpoint
 from model.config import ModelConfig
@@ -115,7 +116,8 @@ def test_the_tool_is_documented_and_answers(served: Served, predictor: Predictor
     )
     (tool,) = tools
     assert tool.name == "predict"
-    assert "never a diagnosis" in (tool.description or "")
+    assert "A learning aid, never a diagnosis" in (tool.description or "")
+    assert all(field.name in (tool.description or "") for field in dataclasses.fields(Prediction))
     parameters = tool.inputSchema["properties"]
     assert set(parameters) == {"image", "heatmap"}
     assert all(parameter["description"] for parameter in parameters.values())

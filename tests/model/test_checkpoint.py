@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
-from model.checkpoint import load, load_backbone_weights, save
+from model.checkpoint import load, load_backbone_weights, load_config, save
 from model.config import ModelConfig
 from model.errors import CheckpointError
 from model.network import SkinDiseaseNet
@@ -212,6 +213,27 @@ def test_an_unknown_config_key_is_refused_with_the_known_ones(folder: Path) -> N
     error = refusal(folder)
     assert "temprature" in error.message
     assert "temperature" in error.hint
+
+
+@pytest.mark.parametrize("name", ["skin22", "ham10000"])
+def test_a_configuration_is_written_as_it_was_read(name: str) -> None:
+    """Also one that was written before there were some of the fields: they have their defaults."""
+    stored = json.loads((ROOT / "checkpoints" / name / "config.json").read_text())
+    written = json.loads(load_config(ROOT / "checkpoints" / name).to_json())
+    assert list(written) == [field.name for field in dataclasses.fields(ModelConfig)]
+    assert {**written, **stored} == written
+
+
+def test_whole_numbers_in_a_configuration_are_numbers(folder: Path) -> None:
+    edit_config(folder, temperature=2, min_max_probability=0, mean=[0, 0, 1])
+    config = load_config(folder)
+    assert (config.temperature, config.mean) == (2.0, (0.0, 0.0, 1.0))
+
+
+def test_a_missing_entry_is_named(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({"head": "pool"}))
+    assert "labels is missing in the model configuration" in refusal(folder).message
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1, 2]", b"null", b'"text"', b"\xff\xfe\x00\x9f"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,71 @@ def test_evaluate_writes_a_report_with_the_worst_errors(outputs: Path) -> None:
     assert "opinionated on skin, test" in report
     assert report.count("data:image/jpeg;base64,") == 24
     assert (folder / "figures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def carded(outputs: Path, opinionated: Path, tmp_path: Path) -> tuple[list[str], Path, Path]:
+    """The command that writes a card from what ``evaluate`` wrote, those figures, and the card."""
+    figures = tmp_path / "metrics.json"
+    shutil.copy(outputs / "figures" / "new" / "metrics.json", figures)
+    folder = shutil.copytree(opinionated, tmp_path / "opinionated")
+    (folder / "README.md").write_text("# Old\n\n## Training\n\nDrawn.\n")
+    (notes := tmp_path / "notes.md").write_text("---\nlicense: other\n---\nDrawn.\n")
+    words = ["card", f"--checkpoint={folder}", f"--notes={notes}", f"--metrics={figures}"]
+    return words, figures, folder / "README.md"
+
+
+def test_the_card_takes_what_evaluate_wrote(
+    carded: tuple[list[str], Path, Path], told: dict[str, list[Prediction]]
+) -> None:
+    words, figures, card = carded
+    written = json.loads(figures.read_text())
+    figures.write_text(json.dumps({**written, "of_a_later_version": 1}))
+    assert main(words) == 0
+    text = card.read_text()
+    right = np.mean(
+        [answer.conditions[0].name == row["label"] for answer, row in zip(told["skin"], ROWS, strict=True)]
+    )
+    assert f"| Accuracy | {right:.3f} (" in text
+    assert [
+        line.split(" | ")[0]
+        for line in text.splitlines()
+        if line.startswith(tuple(f"| {n} " for n in LABELS))
+    ] == [f"| {name}" for name in LABELS]
+    assert "| clinic | 24 (24) |" in text
+    rejected = np.mean([answer.verdict == "rejected" for answer in told["skin"]])
+    assert f"| Share rejected | {rejected:.3f} |" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("ece",), None, "ece: Field required"),
+        (("per_class", "Acne", "recall"), "0.5", "per_class.Acne.recall: Input should be a valid number"),
+        (("risk_coverage", "aurc"), float("nan"), "risk_coverage.aurc: Input should be a finite number"),
+        (("intervals", "accuracy"), [0.1], "intervals.accuracy: List should have at least 2 items"),
+    ],
+)
+def test_figures_that_evaluate_would_not_write_are_named(
+    carded: tuple[list[str], Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    path: tuple[str, ...],
+    value: object,
+    said: str,
+) -> None:
+    words, figures, card = carded
+    before = card.read_text()
+    written = json.loads(figures.read_text())
+    place = written
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    if value is None:
+        del place[path[-1]]
+    figures.write_text(json.dumps(written))
+    assert main(words) == 1
+    assert f"{figures} has figures other than expected ({said}" in capsys.readouterr().err
+    assert card.read_text() == before
 
 
 def test_pictures_without_labels_get_predictions_but_no_figures(

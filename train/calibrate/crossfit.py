@@ -17,6 +17,7 @@ from train.calibrate.rule import Aims, fit_rule
 from train.evaluate.curves import set_metrics
 from train.evaluate.metrics import expected_calibration_error, warning_metrics
 from train.predictions import Predictions, members
+from train.report.schema import PredictionSets
 
 FOLDS = 5
 Bools = NDArray[np.bool_]
@@ -96,7 +97,7 @@ def _joined(parts: list[Bools | None]) -> Bools | None:
     return np.concatenate(there) if len(there) == len(parts) else None
 
 
-def _set_figures(predictions: Predictions, kept: Bools, inside: Bools | None) -> dict[str, Any] | None:
+def _set_figures(predictions: Predictions, kept: Bools, inside: Bools | None) -> PredictionSets | None:
     if inside is None or not kept.any():
         return None
     return set_metrics(predictions.take(kept), inside[kept])

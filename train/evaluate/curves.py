@@ -13,6 +13,7 @@ from model.decision.malignancy import malignant_probability
 from train.evaluate.bootstrap import number_groups, share_interval
 from train.evaluate.metrics import expected_calibration_error
 from train.predictions import Predictions, members
+from train.report.schema import Coverage, DecisionCurve, PredictionSets, Reliability, RiskCoverage
 
 Bools = NDArray[np.bool_]
 
@@ -39,15 +40,11 @@ def curve_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, An
     }
 
 
-def reliability(predictions: Predictions) -> dict[str, Any]:
+def reliability(predictions: Predictions) -> Reliability:
     """The reliability diagram (Guo et al. 2017, section 2) and expected calibration errors, all 0 to 1.
 
     Args:
         predictions: calibrated, with logits.
-
-    Returns:
-        ``bins``: of equal width, those that hold a picture, each with ``low``, ``high``, ``n``, mean
-        ``confidence`` and ``accuracy``; ``ece``; ``ece_uncalibrated``; ``ece_by_source``.
     """
     confidence, right = predictions.confidence, predictions.right
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -74,14 +71,11 @@ def reliability(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def risk_coverage(predictions: Predictions) -> dict[str, Any]:
+def risk_coverage(predictions: Predictions) -> RiskCoverage:
     """Share of wrong answers among those kept, as the least confident are deferred.
 
-    Selective risk (Geifman and El-Yaniv 2017); answers of equal confidence are kept or deferred together.
-
-    Returns:
-        ``coverage``, rising to 1, and ``risk``, at most ``POINTS`` of each; ``aurc``, the mean risk over all
-        N coverages; all 0 to 1.
+    Selective risk (Geifman and El-Yaniv 2017) at ``POINTS`` coverages at most, and its mean over all N;
+    answers of equal confidence are kept or deferred together.
     """
     confidence, wrong = predictions.confidence, ~predictions.right
     order = np.argsort(-confidence, kind="stable")
@@ -95,14 +89,11 @@ def risk_coverage(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def decision_curve(predictions: Predictions, config: ModelConfig) -> dict[str, list[float]] | None:
+def decision_curve(predictions: Predictions, config: ModelConfig) -> DecisionCurve | None:
     """Net benefit of sending pictures that may be cancer to a doctor (Vickers and Elkin 2006).
 
-    At a threshold t, one missed cancer weighs as much as (1 - t) / t needless visits.
-
-    Returns:
-        ``thresholds`` of the summed probability, ``net_benefit`` of acting from there on, ``treat_all`` of
-        always acting, both in true cases found a picture; None where no picture's class may be cancer.
+    At a threshold t of the summed probability, one missed cancer weighs as much as (1 - t) / t needless
+    visits. None where no picture's class may be cancer.
     """
     ours = predictions.malignant
     if not ours.any():
@@ -119,22 +110,17 @@ def decision_curve(predictions: Predictions, config: ModelConfig) -> dict[str, l
     }
 
 
-def set_metrics(predictions: Predictions, inside: Bools) -> dict[str, Any]:
+def set_metrics(predictions: Predictions, inside: Bools) -> PredictionSets:
     """How often prediction sets hold the true class, and how large they are.
 
     Args:
         predictions: of N pictures, N above 0.
         inside: which classes are in a picture's set, (N, K).
-
-    Returns:
-        ``level``, what was promised; ``n``; ``coverage``, share of sets with the true class, and its
-        ``interval``; ``mean_size``; ``empty_or_single``, share of sets of one class or none; ``per_source``
-        and ``per_skin_type``: key → ``n``, ``coverage``, ``interval`` and ``mean_size``.
     """
     group_of = number_groups(predictions.groups)
     held, size = inside[np.arange(len(inside)), predictions.targets], inside.sum(axis=1)
 
-    def figures(own: Bools) -> dict[str, Any]:
+    def figures(own: Bools) -> Coverage:
         return {
             "n": int(own.sum()),
             "coverage": float(held[own].mean()),

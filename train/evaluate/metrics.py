@@ -13,6 +13,7 @@ from model.config import ModelConfig
 from model.decision.malignancy import malignant_labels
 from train.evaluate.bootstrap import draw_weights, number_groups, ratio, share_interval
 from train.predictions import Predictions, members
+from train.report.schema import Subgroup, Warned
 
 Floats = NDArray[np.float64]
 
@@ -75,12 +76,10 @@ def bootstrap_intervals(
     return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
 
 
-def warning_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, int] | None:
+def warning_metrics(predictions: Predictions, config: ModelConfig) -> Warned | None:
     """How often the advice to see a doctor comes first, by whether the true label may be cancer.
 
-    Returns:
-        ``malignant`` and ``others`` (pictures of each), ``malignant_warned`` and ``others_warned``;
-        None where no label may be cancer.
+    None where no label may be cancer.
     """
     if not malignant_labels(config):
         return None
@@ -95,21 +94,16 @@ def warning_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, 
 
 def accuracy_by(
     keys: Sequence[object] | NDArray[np.object_], predictions: Predictions, detected: NDArray[np.bool_]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Subgroup]:
     """Figures of the rows that share a key, such as a source or a skin type; rows without one are left out.
 
     Args:
         keys: one a row, or None, (N,).
         predictions: of all rows.
         detected: which rows are turned away, rejected or called no condition, (N,).
-
-    Returns:
-        Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present),
-        ``detected`` (a count), and the 95 % bootstrap intervals ``interval`` of the accuracy and
-        ``detected_interval`` of the share detected, both as ``share_interval`` gives them.
     """
     group_of = number_groups(predictions.groups)
-    result = {}
+    result: dict[str, Subgroup] = {}
     for key, rows in members(keys).items():
         own = predictions.take(rows)
         right = own.right

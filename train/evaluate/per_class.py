@@ -12,6 +12,7 @@ from model.config import ModelConfig
 from model.decision.malignancy import malignant_probability
 from train.evaluate.bootstrap import MIN_GROUPS, draw_weights, interval, number_groups, ratio
 from train.predictions import Predictions
+from train.report.schema import OfClass, RocPoint
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,19 +28,16 @@ def confusion(predictions: Predictions) -> list[list[int]]:
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist()
 
 
-def per_class_metrics(predictions: Predictions) -> dict[str, dict[str, Any]]:
+def per_class_metrics(predictions: Predictions) -> dict[str, OfClass]:
     """Figures of each class that is present, against all others.
 
-    Returns:
-        Class name → ``n`` and ``groups`` of its pictures; ``recall`` (sensitivity), ``precision`` (PPV; 0
-        where the class was never named), ``specificity`` and ``auroc`` of the class's own probability (both
-        None where there is no other class); ``intervals``, the 95 % bootstrap interval of each, or None under
-        ten groups. A figure whose pictures come from under ten groups, such as the precision of a class that
-        was hardly ever named, has none either.
+    ``precision`` is 0 where the class was never named; ``specificity`` and ``auroc``, of the class's own
+    probability, are None where there is no other class. A figure whose pictures come from under ten groups,
+    such as the precision of a class that was hardly ever named, has no interval.
     """
     group_of = number_groups(predictions.groups)
     weights = _all_and_drawn(group_of)
-    result = {}
+    result: dict[str, OfClass] = {}
     for number in np.unique(predictions.targets):
         ours, named = predictions.targets == number, predictions.answers == number
         values = {
@@ -50,11 +48,14 @@ def per_class_metrics(predictions: Predictions) -> dict[str, dict[str, Any]]:
         }
         rest_on = {"recall": ours, "precision": named, "specificity": ~ours, "auroc": ~ours}
         count = _count(group_of, ours)
+        alone = bool(ours.all())  # no other class is there
         result[predictions.class_names[number]] = {
             "n": int(ours.sum()),
             "groups": count,
-            **{name: None if np.isnan(found[0]) else float(found[0]) for name, found in values.items()},
+            "recall": float(values["recall"][0]),
             "precision": float(np.nan_to_num(values["precision"][0])),
+            "specificity": None if alone else float(values["specificity"][0]),
+            "auroc": None if alone else float(values["auroc"][0]),
             "intervals": {
                 name: interval(found[1:]) if _count(group_of, rest_on[name]) >= MIN_GROUPS else None
                 for name, found in values.items()
@@ -65,17 +66,15 @@ def per_class_metrics(predictions: Predictions) -> dict[str, dict[str, Any]]:
     return result
 
 
-def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list[dict[str, Any]] | None:
+def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list[RocPoint] | None:
     """How many pictures whose class may be cancer are found at fixed specificities.
 
     The score is the summed probability of those classes. The threshold of each specificity is read off
     these very pictures, and anew in each resample: these are points of a ROC curve, not a rule to use.
 
     Returns:
-        One ``{"specificity", "threshold", "sensitivity", "interval"}`` for each of ``SPECIFICITIES``: at
-        least this share of the others is under the threshold. ``interval`` is None under ten groups of
-        either kind.
-        None instead of the list where no picture, or every one, may be cancer.
+        One point for each of ``SPECIFICITIES``: at least this share of the others is under the threshold. No
+        interval under ten groups of either kind; None where no picture, or every one, may be cancer.
     """
     ours = predictions.malignant
     if not ours.any() or ours.all():
@@ -87,7 +86,7 @@ def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list
     values, at_score = _by_score(scores, weights)
     found, others = _above(at_score(ours)), 1 - _above(at_score(~ours))  # (resamples, thresholds)
     values = np.append(values, np.nextafter(values[-1], 2))
-    result = []
+    result: list[RocPoint] = []
     for specificity in SPECIFICITIES:
         first = (others >= specificity - 1e-9).argmax(axis=1)
         sensitivity = found[np.arange(len(found)), first]

@@ -21,6 +21,7 @@ from train.evaluate.per_class import confusion, malignant_sensitivity, per_class
 from train.extras import require
 from train.predictions import Predictions
 from train.report.html import write_report
+from train.report.schema import parse_metrics
 from train.report.worst_errors import worst_errors
 
 
@@ -71,16 +72,13 @@ def evaluate(
         write_json(Path(output) / "mapped.json", {**about, **mapped, "unreadable": unreadable})
         print(json.dumps(mapped, allow_nan=False))
         return
-    metrics = {
-        **about,
-        **_figures(predictions, config),
-        **curve_metrics(predictions, config),
-        "unreadable": unreadable,
-    }
-    write_json(Path(output) / "metrics.json", metrics)
+    file = Path(output) / "metrics.json"
+    figures = {**_figures(predictions, config), **curve_metrics(predictions, config)}
+    metrics = parse_metrics({**about, **figures, "unreadable": unreadable}, file)
+    write_json(file, metrics)
     write_report(Path(output), metrics, worst_errors(rows, predictions))
     short = ("n", "accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy", "ece", "rejected")
-    print(json.dumps({name: metrics[name] for name in short}, allow_nan=False))
+    print(json.dumps({name: figures[name] for name in short}, allow_nan=False))
 
 
 def _figures(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def model_config(config: TrainConfig) -> ModelConfig:
     """
     shared = {field.name for field in dataclasses.fields(ModelConfig)}
     values = {name: value for name, value in dataclasses.asdict(config).items() if name in shared}
-    return ModelConfig.from_dict(values)
+    return ModelConfig(**values)
 
 
 def create_network(

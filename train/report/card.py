@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -22,6 +22,7 @@ from train.data.pictures import shown
 from train.report.card_ood import ood_section
 from train.report.card_rule import rule_section
 from train.report.markdown import figures_section, sources_section
+from train.report.schema import Metrics, read_metrics
 from train.report.tables import FIGURES
 from train.run_folder import CONFIG, LOG
 
@@ -30,6 +31,7 @@ _PREPROCESSING = {
     "squash": "the whole picture resized to {side} x {side} px",
 }
 TRAINING = "## Training"
+F = TypeVar("F", bound=Mapping[str, Any])
 
 
 def write_card(
@@ -57,9 +59,10 @@ def write_card(
     """
     folder = Path(checkpoint)
     revision = fingerprint(folder)
-    measured = [_read_figures(Path(path), revision) for path in metrics]
+    measured = [_of(revision, path, read_metrics(Path(path))) for path in metrics]
     detection, crossfit = (
-        _read_figures(Path(path), revision) if path else None for path in (ood, calibration)
+        _of(revision, path, read_json(Path(path), "checkpoint")) if path else None
+        for path in (ood, calibration)
     )
     options = dataclasses.asdict(TrainConfig())
     if run is None:
@@ -88,7 +91,7 @@ def model_card(
     options: dict[str, Any],
     training: str,
     notes: str = "",
-    metrics: Sequence[dict[str, Any]] = (),
+    metrics: Sequence[Metrics] = (),
     ood: dict[str, Any] | None = None,
     calibration: dict[str, Any] | None = None,
     sources: dict[str, Any] | None = None,
@@ -100,7 +103,7 @@ def model_card(
         options: of the training run, as ``TrainConfig`` names them.
         training: the section on the training run, see ``training_section``.
         notes: Markdown on data and terms, with front matter.
-        metrics: contents of ``metrics.json`` files.
+        metrics: what ``evaluate`` measured, one for each data set.
         ood, calibration: contents of ``ood.json`` and ``calibration.json`` files.
         sources: see ``sources_section``.
     """
@@ -139,8 +142,8 @@ def _present_section(path: Path, heading: str) -> str:
     return f"{heading}\n{body.rstrip()}"
 
 
-def _read_figures(path: Path, revision: str) -> dict[str, Any]:
-    figures = read_json(path, "checkpoint")
+def _of(revision: str, path: str, figures: F) -> F:
+    """The figures, once it is sure that they are of this checkpoint."""
     measured = figures["checkpoint"]["revision"]
     if measured != revision:
         raise DataError(
@@ -150,7 +153,7 @@ def _read_figures(path: Path, revision: str) -> dict[str, Any]:
     return figures
 
 
-def _eval_results(measured: dict[str, Any]) -> list[EvalResult]:
+def _eval_results(measured: Metrics) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="image-classification",

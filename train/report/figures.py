@@ -6,16 +6,15 @@ import dataclasses
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from train.report.tables import SUBGROUPS, worthwhile
+from train.report.schema import DecisionCurve, Metrics, Reliability, RiskCoverage
+from train.report.tables import SUBGROUPS, SubgroupName, worthwhile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Metrics = Mapping[str, Any]
 
 WIDTH = 4.2  # inches: letters of 9 points are still 10 px high on a screen of 360 px
 BLUE, ORANGE, GREY = "#1f6fb2", "#c2570c", "#767676"
@@ -57,7 +56,7 @@ def _per_class(measured: Metrics) -> Figure:
     names = sorted(per_class, key=lambda name: per_class[name]["recall"])
     found = [per_class[name] for name in names]
 
-    def series(figure: str) -> list[tuple[float, Sequence[float] | None]]:
+    def series(figure: Literal["recall", "precision"]) -> list[tuple[float, Sequence[float] | None]]:
         return [(entry[figure], (entry["intervals"] or {}).get(figure)) for entry in found]
 
     best, worst = names[-1], names[0]
@@ -69,7 +68,7 @@ def _per_class(measured: Metrics) -> Figure:
     return _dots(labels, {"Sensitivity": series("recall"), "PPV": series("precision")}, alt)
 
 
-def _subgroups(measured: Metrics, name: str) -> Figure:
+def _subgroups(measured: Metrics, name: SubgroupName) -> Figure:
     found = measured[name]
     series = {
         "Accuracy": [(entry["accuracy"], entry["interval"]) for entry in found.values()],
@@ -144,7 +143,7 @@ def _confusion(measured: Metrics) -> Figure:
     return _draw(draw, alt, width=3 + 0.27 * side, height=2.2 + 0.27 * side)
 
 
-def _reliability(found: Metrics) -> Figure:
+def _reliability(found: Reliability) -> Figure:
     bins = found["bins"]
     total = sum(entry["n"] for entry in bins)
 
@@ -166,7 +165,7 @@ def _reliability(found: Metrics) -> Figure:
     return _draw(draw, alt)
 
 
-def _risk_coverage(found: Metrics) -> Figure:
+def _risk_coverage(found: RiskCoverage) -> Figure:
     def draw(axes: Axes) -> None:
         axes.plot(found["coverage"], found["risk"], color=BLUE)
         axes.set(xlim=(0, 1), xlabel="Share answered, surest first", ylabel="Share of these that is wrong")
@@ -179,7 +178,7 @@ def _risk_coverage(found: Metrics) -> Figure:
     return _draw(draw, alt)
 
 
-def _decision_curve(found: Metrics) -> Figure:
+def _decision_curve(found: DecisionCurve) -> Figure:
     thresholds, benefit, everyone = (
         np.asarray(found[name]) for name in ("thresholds", "net_benefit", "treat_all")
     )

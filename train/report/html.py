@@ -6,13 +6,13 @@ import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from model.files import atomic_path, write_text
 from train.report import tables as report_tables
 from train.report.figures import Figure, draw_figures
+from train.report.schema import Metrics
 from train.report.tables import Table
 from train.report.worst_errors import WorstError
 
@@ -30,11 +30,11 @@ class Section:
     more: Sequence[Table] = ()
 
 
-def write_report(folder: Path, measured: Mapping[str, Any], errors: Sequence[WorstError]) -> None:
+def write_report(folder: Path, measured: Metrics, errors: Sequence[WorstError]) -> None:
     """Writes ``FOLDER/report.html`` and its figures, ``FOLDER/figures/*.png``; the folder exists.
 
     Args:
-        measured: content of ``metrics.json``.
+        measured: what ``evaluate`` measured.
         errors: the wrong answers to show, in the HTML only.
     """
     figures = draw_figures(measured)
@@ -44,13 +44,11 @@ def write_report(folder: Path, measured: Mapping[str, Any], errors: Sequence[Wor
     write_text(folder / "report.html", html_report(measured, figures, errors))
 
 
-def html_report(
-    measured: Mapping[str, Any], figures: Mapping[str, Figure], errors: Sequence[WorstError]
-) -> str:
+def html_report(measured: Metrics, figures: Mapping[str, Figure], errors: Sequence[WorstError]) -> str:
     """The report as HTML with its pictures inside, without scripts.
 
     Args:
-        measured: content of ``metrics.json``.
+        measured: what ``evaluate`` measured.
         figures: as ``draw_figures`` gives them.
         errors: the wrong answers to show.
     """
@@ -72,7 +70,7 @@ def html_report(
     return template.render(measured=measured, figures=figures, sections=sections, errors=errors)
 
 
-def _answers(measured: Mapping[str, Any]) -> list[Section]:
+def _answers(measured: Metrics) -> list[Section]:
     return [
         Section("All pictures", tables=[report_tables.overall([measured])]),
         Section(
@@ -97,10 +95,10 @@ def _answers(measured: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def _subgroups(measured: Mapping[str, Any]) -> list[Section]:
+def _subgroups(measured: Metrics) -> list[Section]:
     turned_away = "Turned away: rejected, or called no condition; right for a picture without one."
     covered = "In the prediction set: the label of a picture that is not rejected."
-    texts = {
+    texts: dict[report_tables.SubgroupName, str] = {
         "per_source": "Where a picture comes from tells how far the figures carry: expect less from a source "
         "that is not here.",
         "per_skin_type": "Only pictures whose type is stated count.",
@@ -117,7 +115,7 @@ def _subgroups(measured: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def _cancer(measured: Mapping[str, Any]) -> list[Section]:
+def _cancer(measured: Metrics) -> list[Section]:
     warned, points = report_tables.warned(measured), report_tables.cancer(measured)
     if not warned:
         return []
@@ -134,11 +132,11 @@ def _cancer(measured: Mapping[str, Any]) -> list[Section]:
         "Net benefit: right alarms a picture, less the false ones, each weighed by the odds of the "
         "threshold. At a threshold of 0.1 a missed cancer counts as nine false alarms."
     )
-    more = [report_tables.decision(measured)]
+    more = [report_tables.decision(measured["decision_curve"])]
     return [Section("What may be cancer", text, ["decision_curve"], tables, more)]
 
 
-def _confidence(measured: Mapping[str, Any]) -> list[Section]:
+def _confidence(measured: Metrics) -> list[Section]:
     sections = [
         Section(
             "Calibration",

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from train.report import tables as report_tables
+from train.report.schema import Metrics
 from train.report.tables import SUBGROUPS, Table, markdown_table, with_interval
 
 
-def figures_section(metrics: Sequence[Mapping[str, Any]]) -> str:
+def figures_section(metrics: Sequence[Metrics]) -> str:
     """What ``evaluate`` measured: an overview of the data sets, then each on its own.
 
     Args:
-        metrics: contents of ``metrics.json`` files, one at least.
+        metrics: one file at least.
     """
     parts = [
         "## Measured",
@@ -73,7 +74,7 @@ def _table(table: Table) -> list[str]:
     return [table.caption, markdown_table(table.header, table.rows)]
 
 
-def _cancer(measured: Mapping[str, Any]) -> list[str]:
+def _cancer(measured: Metrics) -> list[str]:
     warned, points = report_tables.warned(measured), report_tables.cancer(measured)
     if not points:
         return [warned] if warned else []
@@ -83,7 +84,7 @@ def _cancer(measured: Mapping[str, Any]) -> list[str]:
     return [*([warned] if warned else []), *_table(points), read_off]
 
 
-def _confidence(measured: Mapping[str, Any]) -> str:
+def _confidence(measured: Metrics) -> str:
     """Calibration, deferral, net benefit and prediction sets in a paragraph."""
     errors, curve = measured["reliability"], measured["risk_coverage"]
     half = int(np.abs(np.asarray(curve["coverage"]) - 0.5).argmin())

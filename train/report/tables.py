@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
-FIGURES = {
+from train.report.schema import Coverage, DecisionCurve, Metrics
+
+FigureName = Literal["accuracy", "balanced_accuracy", "top3_accuracy", "macro_f1", "ece", "rejected"]
+SubgroupName = Literal["per_source", "per_skin_type"]
+
+FIGURES: dict[FigureName, str] = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "top3_accuracy": "Top-3 accuracy",
@@ -16,9 +21,8 @@ FIGURES = {
     "ece": "Expected calibration error",
     "rejected": "Share rejected",
 }
-SUBGROUPS = {"per_source": "Source", "per_skin_type": "Fitzpatrick skin type"}
+SUBGROUPS: dict[SubgroupName, str] = {"per_source": "Source", "per_skin_type": "Fitzpatrick skin type"}
 
-Metrics = Mapping[str, Any]
 PIPE = r"\|"  # a source may have one in its name
 
 
@@ -97,9 +101,10 @@ def confusions(measured: Metrics, *, count: int = 12) -> Table:
     return Table("The commonest wrong answers.", ["Label", "Answer", "Pictures"], rows)
 
 
-def subgroups(measured: Metrics, name: str) -> Table:
+def subgroups(measured: Metrics, name: SubgroupName) -> Table:
     """Accuracy, pictures turned away and coverage by a key of ``SUBGROUPS``."""
-    covered = (measured["prediction_sets"] or {}).get(name, {})
+    sets = measured["prediction_sets"]
+    covered = sets[name] if sets else {}
     rows = []
     for key, found in measured[name].items():
         right = round(found["accuracy"] * found["n"])
@@ -181,22 +186,18 @@ def deferral(measured: Metrics) -> Table:
     )
 
 
-def decision(measured: Metrics) -> Table:
+def decision(curve: DecisionCurve) -> Table:
     """The decision curve at some of its thresholds."""
-    curve = measured["decision_curve"]
     chosen = np.unique(np.linspace(0, len(curve["thresholds"]) - 1, 10).round().astype(int))
+    points = list(zip(curve["thresholds"], curve["net_benefit"], curve["treat_all"], strict=True))
     rows = [
-        [
-            f"{curve[name][number]:.{digits}f}"
-            for name, digits in (("thresholds", 2), ("net_benefit", 3), ("treat_all", 3))
-        ]
-        for number in chosen
+        [f"{at:.2f}", f"{own:.3f}", f"{everyone:.3f}"] for at, own, everyone in (points[n] for n in chosen)
     ]
     header = ["Threshold", "Model", "Everyone sent on"]
     return Table("Net benefit; sending nobody on has 0.", header, rows)
 
 
-def worthwhile(curve: Metrics) -> str:
+def worthwhile(curve: DecisionCurve) -> str:
     """A sentence on the thresholds of a decision curve at which the model is worth having."""
     thresholds, benefit, everyone = (
         np.asarray(curve[name]) for name in ("thresholds", "net_benefit", "treat_all")
@@ -215,7 +216,7 @@ def prediction_sets(measured: Metrics) -> Table | None:
     sets = measured["prediction_sets"]
     if not sets:
         return None
-    parts = [("All that are not rejected", sets)]
+    parts: list[tuple[str, Coverage]] = [("All that are not rejected", sets)]
     for name, title in SUBGROUPS.items():
         parts += [(f"{title}: {key}", own) for key, own in sets[name].items()]
     rows = [[name, str(own["n"]), _covered(own), f"{own['mean_size']:.1f}"] for name, own in parts]
@@ -224,7 +225,7 @@ def prediction_sets(measured: Metrics) -> Table | None:
     return Table(caption, header, rows)
 
 
-def _covered(sets: Metrics) -> str:
+def _covered(sets: Coverage) -> str:
     return _share(round(sets["coverage"] * sets["n"]), sets["n"], sets["interval"])
 
 
