@@ -7,13 +7,9 @@ import functools
 import io
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -25,6 +21,8 @@ from fake_hub import FakeHub
 from flask.testing import FlaskClient
 from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
+from processes import ROOT as ROOT
+from processes import free_port, running
 from session import Session, session
 
 from app.prediction import Prediction
@@ -35,8 +33,6 @@ from model import checkpoint
 from model.config import ModelConfig
 from model.labels import LABELS
 from model.network import SkinDiseaseNet
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,6 +74,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in _SLOW_FILES or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> None:
+    """Accelerate keeps one state a process; every test starts without one."""
+    if "accelerate.state" in sys.modules:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:
@@ -185,56 +190,6 @@ def app(predictor: Predictor) -> flask.Flask:
 @pytest.fixture
 def client(app: flask.Flask) -> FlaskClient:
     return app.test_client()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str],
-    *,
-    port: int,
-    log: Path,
-    environment: dict[str, str],
-    ready: str = "/",
-    wait: float = 120,
-    folder: Path | None = None,
-) -> Iterator[str]:
-    """Runs a server process until the block ends; yields its address once ``ready`` answers.
-
-    With a ``folder`` it runs there and knows the given environment alone.
-    """
-    address = f"http://127.0.0.1:{port}"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder or ROOT,
-            env=environment if folder else {**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            deadline = time.monotonic() + wait
-            while True:
-                try:
-                    urllib.request.urlopen(address + ready, timeout=5).close()
-                    break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        pytest.fail(f"{command} did not start:\n{log.read_text()}")
-                    time.sleep(0.1)
-            yield address
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @pytest.fixture(scope="session")

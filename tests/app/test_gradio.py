@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from conftest import ROOT, encode, free_port, make_picture, running
+from conftest import ROOT, encode, make_picture
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from processes import free_port, running
 
 from app.gradio_ui import ui as gradio_ui
 from app.gradio_ui.uploads import Uploads

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
+from processes import free_port, running
 
 from model.labels import LABELS
 

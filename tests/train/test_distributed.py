@@ -9,15 +9,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from accelerate.state import AcceleratorState
-from conftest import ROOT, free_port
+from conftest import ROOT
 from datasets_made import make_parquet, make_rows, write_parquet
-from test_fit import SIX, command, options, same, weights
+from processes import free_port
+from runs_made import SIX, command, options, same, weights
 
 from train.__main__ import main
 from train.config import TrainConfig
@@ -31,14 +31,6 @@ SPLITS = {"train": 96, "validation": 25}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_parquet(tmp_path_factory.mktemp("six") / "data", SPLITS, labels=SIX)
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    """Accelerate keeps one state a process; every run here is to start without one."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
