@@ -37,6 +37,8 @@ from model.network import SkinDiseaseNet
 
 def pytest_configure(config: pytest.Config) -> None:
     """What `datasets` prepares and what is exported goes to a folder of this session, named early."""
+    if hasattr(config, "workerinput"):  # the environment of the process that started this one names it
+        return
     cache = tempfile.TemporaryDirectory(prefix="caches-")
     config.add_cleanup(cache.cleanup)
     os.environ["HF_DATASETS_CACHE"] = f"{cache.name}/datasets"
@@ -70,10 +72,12 @@ _SLOW_FILES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make test-fast` leaves out."""
+    """Marks what `make test-fast` leaves out, and puts it first: the quick files fill what time is left."""
     for item in items:
         if item.path.stem in _SLOW_FILES or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
