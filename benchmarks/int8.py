@@ -29,7 +29,8 @@ from model.checkpoint import find
 from model.config import ModelConfig
 from model.image import read_image
 from model.image.preprocess import decode_side, preprocess
-from model.runtime.export import IMAGES, LOGITS, graph_file
+from model.runtime.export import graph_file
+from model.runtime.graph_store import IMAGES, LOGITS
 
 
 def rows(folder: Path, split: str, config: ModelConfig) -> Iterator[tuple[np.ndarray, int]]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +17,7 @@ from model import hub
 from model.config import ModelConfig
 from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
+from model.files import atomic_folder
 from model.text import decoded, parse_json, printable
 from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
 
@@ -91,11 +90,10 @@ def save(
 ) -> None:
     """Writes a checkpoint folder with float16 weights.
 
-    The files are written beside it and moved in by renaming, so no reader ever meets a half-written file; a
-    crash between the two renames leaves the old folder under a hidden name beside the new one's.
+    No reader ever meets a half-written one; see ``model.files.atomic_folder``.
 
     Args:
-        folder: made if needed; the checkpoint's own files in it are replaced.
+        folder: made if needed; one that is there is replaced.
         network: any mode, any device.
         config: belongs to the network.
         card: text of the model card.
@@ -103,31 +101,18 @@ def save(
 
     Raises:
         CheckpointError: a number is not finite, or too large for float16.
+        ConfigError: the folder cannot be written; the old one stays.
     """
     from safetensors.torch import save_file
 
     weights = halved(network)
-
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    fresh.chmod(0o755)
-    try:
+    with atomic_folder(Path(folder)) as fresh:
         save_file(weights, fresh / WEIGHTS, metadata={"format": "pt"})
         (fresh / WEIGHTS).chmod(0o644)  # safetensors leaves it unreadable for other users
         (fresh / CONFIG).write_text(config.to_json(), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if detector is not None:
             detector.save(fresh)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.rename(folder, old / folder.name)
-            os.rename(fresh, folder)
-            shutil.rmtree(old)
-        else:
-            os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load(reference: str | Path) -> Checkpoint:

@@ -1,10 +1,11 @@
-"""Small files: written whole or not at all, read with errors that say what is wrong."""
+"""Files: written whole or not at all, read with errors that say what is wrong."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,22 +27,61 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         ConfigError: the disk is full, or the folder cannot be made or written to; the old file stays.
     """
-    partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{path.name}")
+    partial = _hidden(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        _flush(partial)
-        os.replace(partial, path)
-        _flush(path.parent)
+        with _said(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _flush(partial)
+            os.replace(partial, path)
+            _flush(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Gives a hidden, empty folder beside ``path`` to fill, which takes its place when the block ends well.
+
+    For files that belong together: a reader meets all of the old ones or all of the new ones. A process that
+    dies between the two renames that this takes leaves both beside ``path``, the old folder as ``.old-*``.
+
+    Raises:
+        ConfigError: the disk is full, or the folder cannot be made or written to; the old one stays.
+    """
+    partial = _hidden(path)
+    try:
+        with _said(path):
+            partial.mkdir(parents=True)
+            yield partial
+            for made in (*partial.iterdir(), partial):
+                _flush(made)
+            old = path.with_name(partial.name.replace(_PARTIAL, ".old-", 1))
+            if path.exists():
+                os.rename(path, old)
+            os.rename(partial, path)
+            _flush(path.parent)
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{path.name}")
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Says in plain words why ``path`` cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written ({error.strerror or error}).",
             hint="Make room on the disk, or choose a place that can be written to.",
             code="cannot_write",
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -108,7 +148,10 @@ def _read_bytes(path: Path) -> bytes:
 def remove_unfinished(folder: Path) -> None:
     """Removes what killed writers have left in a folder that nobody writes to now."""
     for partial in folder.glob(f"{_PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

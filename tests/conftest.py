@@ -7,13 +7,9 @@ import functools
 import io
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -25,6 +21,8 @@ from fake_hub import FakeHub
 from flask.testing import FlaskClient
 from huggingface_hub import EvalResult, ModelCardData
 from PIL import Image
+from processes import ROOT as ROOT
+from processes import free_port, running
 from session import Session, session
 
 from app.prediction import Prediction
@@ -36,11 +34,11 @@ from model.config import ModelConfig
 from model.labels import LABELS
 from model.network import SkinDiseaseNet
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """What `datasets` prepares and what is exported goes to a folder of this session, named early."""
+    if hasattr(config, "workerinput"):  # the environment of the process that started this one names it
+        return
     cache = tempfile.TemporaryDirectory(prefix="caches-")
     config.add_cleanup(cache.cleanup)
     os.environ["HF_DATASETS_CACHE"] = f"{cache.name}/datasets"
@@ -74,10 +72,21 @@ _SLOW_FILES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make test-fast` leaves out."""
+    """Marks what `make test-fast` leaves out, and puts it first: the quick files fill what time is left."""
     for item in items:
         if item.path.stem in _SLOW_FILES or _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> None:
+    """Accelerate keeps one state a process; every test starts without one."""
+    if "accelerate.state" in sys.modules:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def make_picture(width: int = 96, height: int = 72, *, seed: int = 0) -> Image.Image:
@@ -185,56 +194,6 @@ def app(predictor: Predictor) -> flask.Flask:
 @pytest.fixture
 def client(app: flask.Flask) -> FlaskClient:
     return app.test_client()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str],
-    *,
-    port: int,
-    log: Path,
-    environment: dict[str, str],
-    ready: str = "/",
-    wait: float = 120,
-    folder: Path | None = None,
-) -> Iterator[str]:
-    """Runs a server process until the block ends; yields its address once ``ready`` answers.
-
-    With a ``folder`` it runs there and knows the given environment alone.
-    """
-    address = f"http://127.0.0.1:{port}"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder or ROOT,
-            env=environment if folder else {**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            deadline = time.monotonic() + wait
-            while True:
-                try:
-                    urllib.request.urlopen(address + ready, timeout=5).close()
-                    break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        pytest.fail(f"{command} did not start:\n{log.read_text()}")
-                    time.sleep(0.1)
-            yield address
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import ROOT, encode, free_port, make_picture, running
+from conftest import ROOT, encode, make_picture
 from PIL import Image, ImageFilter
 from playwright.sync_api import sync_playwright
+from processes import free_port, running
 
 from app.pages import drawn
 

@@ -1,8 +1,9 @@
-"""What pyproject.toml declares: all that is imported, and the same as the requirements files say."""
+"""What pyproject.toml declares: all that is imported, as requirements files, pins and lock say it too."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -12,6 +13,7 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +24,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 OURS = {"app", "model", "train", "skindiseasenet"}
 ON_THE_PLATFORM = {"spaces", "_typeshed"}
 """What Hugging Face's machines have, and what only type checkers see."""
+
+FILES = ("requirements.txt", "requirements-web.txt", "requirements-dev.txt", "constraints.txt")
+LOCK = "requirements.lock"
+CUDA = ("nvidia", "cuda", "triton")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
 def extra(*names: str) -> set[str]:
@@ -46,6 +53,11 @@ def listed(file: str) -> set[str]:
         elif line and not line.startswith("#"):
             found.add(str(Requirement(line)))
     return found
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (line.split(" #")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
 PYTEST = {line for line in extra("dev") if Requirement(line).name == "pytest"}
@@ -111,3 +123,76 @@ def test_everything_imported_is_declared(places: list[str], names: list[str]) ->
 def test_the_program_of_the_package_is_there() -> None:
     module, _, name = PROJECT["scripts"]["skindiseasenet"].partition(":")
     assert callable(getattr(import_module(module), name))
+
+
+def test_torch_is_taken_as_a_pair_and_from_2_8_on() -> None:
+    ranges = {requirement.name: requirement.specifier for requirement in requirements("requirements.txt")}
+    assert ranges["torch"].contains("2.8.0"), "ZeroGPU Spaces need it"
+    newest = {
+        name: max(minor for minor in range(100) if ranges[name].contains(f"{major}.{minor}.0"))
+        for name, major in (("torch", 2), ("torchvision", 0))
+    }
+    oldest = {
+        name: min(minor for minor in range(100) if ranges[name].contains(f"{major}.{minor}.0"))
+        for name, major in (("torch", 2), ("torchvision", 0))
+    }
+    assert oldest["torchvision"] == oldest["torch"] + 15, "torch 2.N goes with torchvision 0.(N+15)"
+    assert newest["torchvision"] <= newest["torch"] + 15
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_requirement_has_one_pin_inside_its_range(python: str) -> None:
+    machine = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
+    pins: dict[str, list[Requirement]] = {}
+    for pin in requirements("constraints.txt"):
+        if pin.marker is None or pin.marker.evaluate(machine):
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    for wanted in (*requirements("requirements.txt"), *requirements("requirements-dev.txt")):
+        found = pins.get(canonicalize_name(wanted.name), [])
+        assert len(found) == 1, f"{wanted.name} has {len(found)} pins on Python {python}"
+        (exact,) = found[0].specifier
+        assert exact.operator == "=="
+        assert wanted.specifier.contains(Version(exact.version)), f"{found[0]} is outside {wanted}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_has_a_hash_for_every_pin_and_nothing_else_but_cuda(python: str) -> None:
+    machine = {"python_version": python, "python_full_version": f"{python}.9"}
+    machine |= {"sys_platform": "linux", "platform_machine": "x86_64"}
+    entries = (ROOT / LOCK).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    locked: dict[str, str] = {}
+    for entry in entries:
+        if entry.startswith("#"):
+            continue
+        pin, *hashes = entry.split(" --hash=")
+        wanted = Requirement(pin)
+        assert hashes, f"{pin} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one.strip()) for one in hashes)
+        if wanted.marker is None or wanted.marker.evaluate(machine):
+            assert wanted.name not in locked, f"{wanted.name} is locked twice on Python {python}"
+            locked[wanted.name] = str(wanted.specifier)
+    pins = {
+        canonicalize_name(pin.name): str(pin.specifier)
+        for pin in requirements("constraints.txt")
+        if pin.marker is None or pin.marker.evaluate(machine)
+    }
+    assert {name: pin for name, pin in locked.items() if not name.startswith(CUDA)} == pins
+
+
+def test_the_space_runs_the_tested_gradio() -> None:
+    pin = next(pin for pin in requirements("constraints.txt") if pin.name == "gradio")
+    front_matter = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    version = re.search(r"^sdk_version: (\S+)$", front_matter, re.MULTILINE)
+    assert version
+    assert str(pin.specifier) == f"=={version[1]}"
+
+
+def test_pins_leave_cuda_to_torch() -> None:
+    names = [pin.name for pin in requirements("constraints.txt")]
+    assert [name for name in names if name.startswith(CUDA)] == []
+
+
+@pytest.mark.parametrize("name", [*FILES, LOCK])
+def test_requirement_files_name_no_registry(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|^-[if] ", text, re.MULTILINE)

@@ -30,7 +30,7 @@ from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.errors import ExportError, SkinDiseaseNetError
 from model.runtime.engine import openvino_core
-from model.runtime.graph_store import FEATURES, IMAGES, LOGITS, distrust, is_whole, keep
+from model.runtime.graph_store import FEATURES, IMAGES, LOGITS, distrust, is_whole, kept
 
 TOLERANCE = 1e-4
 """How far a probability of the graph may be from PyTorch's."""
@@ -147,22 +147,15 @@ def export(checkpoint: Checkpoint, folder: Path) -> Path:
 
     Raises:
         CheckpointError: the weights cannot be used as they are.
-        ExportError: the network has a part that cannot be exported, the graph computes something else, or the
-            file cannot be written.
+        ExportError: the network has a part that cannot be exported, or the graph computes something else.
+        ConfigError: the file cannot be written.
     """
     path = folder / graph_name(checkpoint)
-    try:
+    with contextlib.suppress(OSError):  # what is wrong with the folder is said below
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as fresh:
-            whole = Path(fresh) / path.name
-            _trace(checkpoint, whole)
-            _compare(checkpoint, whole)
-            keep(whole, folder)
-    except OSError as error:
-        raise ExportError(
-            f"The graph cannot be written to {folder} ({error.strerror}).",
-            hint="Name a folder that can be written to.",
-        ) from error
+    with kept(path) as graph:
+        _trace(checkpoint, graph)
+        _compare(checkpoint, graph)
     return path
 
 

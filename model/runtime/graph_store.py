@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from model.files import atomic_path
 
 IMAGES, LOGITS, FEATURES = "images", "logits", "features"
 """The names of a graph's input and outputs."""
@@ -39,18 +43,20 @@ def is_whole(graph: Path) -> bool:
         return False
 
 
-def keep(graph: Path, folder: Path) -> None:
-    """Moves a graph into a folder, and writes its digest beside it, so that ``is_whole`` is true of it there.
+@contextmanager
+def kept(graph: Path) -> Iterator[Path]:
+    """Gives a path to write a graph to, which becomes ``graph``, with its digest beside it for ``is_whole``.
 
     Raises:
-        OSError: it cannot be moved.
+        ConfigError: it cannot be written.
     """
-    with open(graph, "rb") as file:
-        _digest_file(graph).write_bytes(_digest_line(graph.name, file))
-        os.fsync(file.fileno())
-    for made in (_digest_file(graph), graph):
-        made.chmod(0o644)
-        os.replace(made, folder / made.name)
+    digest = _digest_file(graph)
+    with atomic_path(graph) as written, atomic_path(digest) as said:
+        yield written
+        with open(written, "rb") as file:
+            said.write_bytes(_digest_line(graph.name, file))
+        for made in (written, said):
+            made.chmod(0o644)
 
 
 def _ours(found: os.stat_result) -> bool:

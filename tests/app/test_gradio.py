@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from conftest import ROOT, encode, free_port, make_picture, running
+from conftest import ROOT, encode, make_picture
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from processes import free_port, running
 
 from app.gradio_ui import ui as gradio_ui
 from app.gradio_ui.uploads import Uploads
@@ -257,8 +258,13 @@ def test_the_api_is_typed_and_documented(served: Served) -> None:
     assert "never a diagnosis" in json.dumps(httpx.get(served.address + "/gradio_api/info").json())
 
 
-def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(served: Served) -> None:
-    """Comes last: it reads what the tests above left behind."""
+def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(
+    served: Served, file: Callable[..., Path]
+) -> None:
+    served.predict(file(encode(make_picture())), True)
+    for data in (b"no picture at all", encode(make_picture(400, 300))[:3000]):
+        with pytest.raises(AppError):
+            served.predict(file(data))
     log = served.log.read_text()
     assert "Serving checkpoint tiny" in log
     assert "Terms of use: test-only" in log

@@ -16,7 +16,8 @@ from pathlib import Path
 import gradio
 import httpx
 import pytest
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
+from processes import free_port, running
 
 from app.gradio_ui.edge import MAX_BODY, MAX_IN_FLIGHT, MAX_UPLOAD
 from app.gradio_ui.uploads import MAX_KEPT

@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
 from gradio_client import Client
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
+from processes import free_port, running
 
 from app.prediction import Prediction
 from app.predictor import Predictor

@@ -1,4 +1,4 @@
-"""The one predictor and its command line: the contract of a prediction, verdicts, heat map, errors."""
+"""The one predictor and its command line: the contract of a prediction, verdicts, errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ from conftest import encode, make_picture
 from PIL import Image
 
 from app.__main__ import main
-from app.heatmap import overlay, png_bytes
 from app.predictor import Predictor
 from model.checkpoint import Checkpoint, load
-from model.config import ModelConfig
-from model.errors import ConfigError, ImageError
-from model.image import read_image
-from model.image.preprocess import seen_share
+from model.errors import ImageError
 from model.labels import LABELS, NO_CONDITION, condition
 from model.runtime.torch import TorchRuntime
 
@@ -148,76 +144,6 @@ def test_the_same_bytes_get_the_same_answer_alone_and_together(predictor: Predic
 def test_a_picture_that_cannot_be_read_is_an_image_error(predictor: Predictor) -> None:
     with pytest.raises(ImageError, match="empty"):
         predictor.predict(b"")
-
-
-# Heat map
-
-
-def test_outside_the_square_that_the_network_saw_there_is_no_heat(predictor: Predictor) -> None:
-    data = encode(make_picture(160, 64, seed=1), "PNG")
-    picture = np.asarray(read_image(data)).astype(int)
-    inside = np.zeros((64, 160), bool)
-    inside[:, 48:112] = True
-    heat = 0
-    for label in LABELS[:6]:
-        uri = answer(predictor, data, heatmap=True, explain=label)["heatmap"]
-        assert uri.startswith("data:image/png;base64,")
-        drawn = np.asarray(read_image(png_bytes(uri))).astype(int)
-        assert drawn.shape == picture.shape
-        assert np.array_equal(drawn[~inside], picture[~inside])
-        heat += np.abs(drawn - picture)[inside].sum()
-    assert heat > 0
-
-
-@pytest.mark.parametrize(("size", "square"), [((200, 80), (60, 0)), ((80, 200), (0, 60)), ((80, 80), (0, 0))])
-@pytest.mark.parametrize("place", [(0, 0), (0, 3), (3, 0), (2, 1)])
-def test_heat_lies_over_its_place(
-    size: tuple[int, int], square: tuple[int, int], place: tuple[int, int]
-) -> None:
-    grey = Image.new("RGB", size, (90, 90, 90))
-    evidence = np.zeros((4, 4), np.float32)
-    evidence[place] = 1
-    seen = seen_share(size, config=ModelConfig(labels=LABELS, input_size=80))
-    change = np.abs(np.asarray(overlay(grey, evidence, seen=seen)).astype(int) - 90).sum(axis=-1)
-    y, x = np.argwhere(change == change.max()).mean(axis=0)
-    assert (y - square[1]) // 20 == place[0]
-    assert (x - square[0]) // 20 == place[1]
-
-
-def test_a_network_that_sees_a_smaller_square_has_heat_only_there() -> None:
-    grey = Image.new("RGB", (100, 100), (90, 90, 90))
-    seen = seen_share(grey.size, config=ModelConfig(labels=LABELS, input_size=80, crop_pct=0.8))
-    drawn = np.asarray(overlay(grey, np.ones((4, 4), np.float32), seen=seen)).astype(int)
-    heated = (drawn != 90).any(axis=-1)
-    assert heated[10:90, 10:90].all()
-    assert heated.sum() == 80 * 80
-
-
-def test_a_network_that_sees_the_whole_picture_has_heat_up_to_its_edges() -> None:
-    grey = Image.new("RGB", (200, 80), (90, 90, 90))
-    config = ModelConfig(labels=LABELS, input_size=80, crop_mode="squash")
-    seen = seen_share(grey.size, config=config)
-    drawn = np.asarray(overlay(grey, np.ones((4, 4), np.float32), seen=seen)).astype(int)
-    assert (drawn != 90).any(axis=-1).all()
-
-
-def test_a_large_picture_gets_a_heat_map_of_bounded_size(predictor: Predictor) -> None:
-    uri = answer(predictor, encode(make_picture(1400, 1000), "PNG"), heatmap=True)["heatmap"]
-    assert read_image(png_bytes(uri)).size == (512, 366)
-
-
-def test_another_label_than_the_first_can_be_explained(predictor: Predictor) -> None:
-    ranked = [row["name"] for row in answer(predictor)["conditions"]]
-    first = answer(predictor, heatmap=True)["heatmap"]
-    assert answer(predictor, heatmap=True, explain=ranked[0])["heatmap"] == first
-    others = {answer(predictor, heatmap=True, explain=name)["heatmap"] for name in ranked[1:5]}
-    assert others - {first}
-
-
-def test_an_unknown_label_to_explain_is_refused_with_the_labels(predictor: Predictor) -> None:
-    with pytest.raises(ConfigError, match="no label 'Acné'") as caught:
-        predictor.predict(PHOTO, heatmap=True, explain="Acné")
-    assert "Acne" in caught.value.hint
 
 
 # What serves, and for what

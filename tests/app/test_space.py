@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, free_port, running
+from conftest import ROOT
 from fake_hub import FakeHub
+from processes import free_port, running
 
 from app.deploy import space
 from model.checkpoint import FILES

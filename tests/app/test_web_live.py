@@ -16,8 +16,9 @@ from pathlib import Path
 
 import flask
 import pytest
-from conftest import ROOT, encode, free_port, make_picture, running
+from conftest import ROOT, encode, make_picture
 from PIL import Image
+from processes import free_port, running
 from werkzeug.test import EnvironBuilder
 
 from app.predictor import Predictor

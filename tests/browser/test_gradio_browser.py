@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
 from PIL import Image
+from processes import free_port, running
 
 from app.pages import wording
 from model import checkpoint

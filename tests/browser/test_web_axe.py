@@ -32,27 +32,24 @@ def test_the_sign_in_page_has_none_either(
 ) -> None:
     key = add_key(tmp_path / "keys.json", "someone")
     address = serve(predictor, access="keys", keys_file=tmp_path / "keys.json", secret_key="s" * 64)
-    for scheme in ("light", "dark"):
-        page = open_page(address, color_scheme=scheme, viewport=PHONE)
-        assert page.url.endswith("/sign-in")
-        assert faults(page) == []
-        page.get_by_label("Your key").fill(key[:-1])
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_selector("#wrong")
-        assert faults(page) == []
+    page = open_page(address, viewport=PHONE)
+    assert page.url.endswith("/sign-in")
+    assert faults(page) == []
+    page.get_by_label("Your key").fill(key[:-1])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector("#wrong")
+    assert faults(page) == []
     page.get_by_label("Your key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     upload(page)
     assert faults(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_and_no_state_has_a_serious_fault(
-    open_page: Open, serve: Serve, predictor: Predictor, scheme: str
+    open_page: Open, serve: Serve, predictor: Predictor
 ) -> None:
-    options = {"color_scheme": scheme, "viewport": PHONE}
     address = serve(Recorder(predictor, malignant_from=0.0))
-    page = open_page(address, **options)
+    page = open_page(address, viewport=PHONE)
     found = []
 
     def check(state: Callable[[], object]) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from browsing import NO_PICTURE, PHOTO, Open, Recorder, Serve, shown, upload
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
+from processes import free_port, running
 
 from app.predictor import Predictor
 

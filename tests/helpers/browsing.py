@@ -52,11 +52,14 @@ def shown(page: Any, what: str = "main") -> str:
 
 
 def faults(page: Any) -> list[str]:
-    """What axe-core holds against the page that matters, and what is wider than a phone."""
-    found = [
-        f"{page.url}: {violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
+    """What matters of what axe-core finds, in light and in dark, and what is wider than a phone."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found += [
+            f"{page.url} {scheme}: {violation['id']} at {[node['target'] for node in violation['nodes'][:3]]}"
+            for violation in Axe().run(page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+        ]
     width = page.evaluate("document.documentElement.scrollWidth")
     return found if width <= 360 else [*found, f"{page.url} is {width} pixels wide"]

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
-from conftest import encode, free_port, make_picture, running
+from conftest import encode, make_picture
+from processes import free_port, running
 
 COMMAND = [sys.executable, "-m", "gunicorn", "flask_app:app"]
 QUICK = encode(make_picture())

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 from conftest import encode, make_picture
-from hostile import png, png_chunk
+from pictures_made import png, png_chunk
 from PIL import Image
 
 from model.image import read_image

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from model.checkpoint import load, load_backbone_weights, load_config, save
 from model.config import ModelConfig
-from model.errors import CheckpointError
+from model.errors import CheckpointError, ConfigError
 from model.network import SkinDiseaseNet
 
 WEIGHTS = "model.safetensors"
@@ -114,7 +114,7 @@ def test_a_save_that_fails_leaves_the_old_folder_as_it_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ConfigError, match="No space"):
         save(folder, SkinDiseaseNet(tiny_config), tiny_config, card="")
 
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

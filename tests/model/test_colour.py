@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import encode, make_picture
 from heif_made import heif, hevc
-from hostile import png_chunk
+from pictures_made import png_chunk
 from PIL import Image
 from profiles_made import (
     SPACES,

@@ -8,10 +8,10 @@ import zlib
 import numpy as np
 import pytest
 from conftest import make_picture
-from hostile import png, png_chunk
-from hostile_newer import tiff
+from pictures_made import png, png_chunk
 from PIL import Image
 from profiles_made import grey_profile, linear, rgb_profile
+from tiff_made import tiff
 
 from model.image import read_image
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from model.errors import ConfigError, DataError
-from model.files import atomic_path, remove_unfinished, write_json, write_text
+from model.files import atomic_folder, atomic_path, remove_unfinished, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -60,6 +60,46 @@ def test_a_killed_writer_leaves_the_old_file_and_something_that_can_be_cleared_a
     assert len(names(tmp_path)) == 2
     remove_unfinished(tmp_path)
     assert names(tmp_path) == ["state"]
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    with atomic_folder(folder) as fresh:
+        (fresh / "old").write_text("old")
+
+    def fail() -> None:
+        with atomic_folder(folder) as fresh:
+            (fresh / "half").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (names(folder), names(tmp_path)) == (["old"], ["checkpoint"])
+    with atomic_folder(folder) as fresh:
+        (fresh / "new").write_text("new")
+    assert (names(folder), names(tmp_path)) == (["new"], ["checkpoint"])
+
+
+def test_a_writer_of_a_folder_killed_at_any_moment_leaves_the_old_or_the_new_files(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, pathlib; from model.files import atomic_folder\n"
+        "rename, left = os.rename, [int(sys.argv[2])]\n"
+        "def counted(*paths):\n"
+        "    left[0] -= 1\n"
+        "    os.kill(os.getpid(), 9) if left[0] < 0 else rename(*paths)\n"
+        "os.rename = counted\n"
+        "with atomic_folder(pathlib.Path(sys.argv[1])) as fresh:\n"
+        "    (fresh / 'new').write_text('new')"
+    )
+    for renames in (0, 1):
+        folder = tmp_path / str(renames) / "checkpoint"
+        folder.mkdir(parents=True)
+        (folder / "old").write_text("old")
+        subprocess.run([sys.executable, "-c", script, str(folder), str(renames)], cwd=ROOT, timeout=60)
+        remove_unfinished(folder.parent)
+        (left,) = folder.parent.iterdir()
+        assert left.name.startswith(".old-" if renames else "checkpoint")
+        assert names(left) == ["old"]
 
 
 def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import datasets
 import pytest
-from conftest import ROOT, encode, free_port, make_picture
+from conftest import ROOT, encode, make_picture
 from datasets_made import make_parquet
 from fake_hub import GUEST, FakeHub
+from processes import free_port
 from session import Session, assert_clear_error, session
 
 from model.checkpoint import FILES

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import encode, make_picture
-from hostile import png
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures_made import png
 from PIL import Image, ImageOps
 
 from model.errors import ImageError

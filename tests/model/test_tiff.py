@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 from conftest import encode, make_picture
-from hostile_newer import tiff, tiled
 from PIL import Image, ImageCms
+from tiff_made import tiff, tiled
 
 from model.errors import ImageError
 from model.image import read_image

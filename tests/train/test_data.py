@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from datasets_made import make_image_folder, make_parquet, make_rows, write_parq
 
 from model.errors import ConfigError, DataError
 from model.labels import LABELS
-from train.config import TrainConfig
 from train.data.rows import admit
 from train.data.splits import load_split, picture_bytes, split_names, train_and_validation
 
@@ -265,30 +263,6 @@ def test_a_validation_split_is_taken_where_it_exists(tmp_path: Path) -> None:
 def test_a_share_that_cannot_be_kept_back_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match="validation_fraction"):
         train_and_validation(["unread"], labels=SOME, fraction=fraction, seed=0)
-
-
-def test_unreadable_pictures_are_skipped_counted_and_listed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = make_rows(20, labels=SOME)
-    rows[3]["image"]["bytes"] = rows[3]["image"]["bytes"][:200]
-    rows[7]["image"]["bytes"] = b"a text renamed"
-    rows[9]["image"] = None
-    write_parquet(tmp_path / "train.parquet", rows, names=SOME)
-    loaded = load(tmp_path)
-    left, bad = admit(loaded, what="train", max_unreadable=0.15)
-    assert list(left["id"]) == [f"0-{row}.jpg" for row in range(20) if row not in (3, 7, 9)]
-    assert [(entry["row"], entry["id"]) for entry in bad] == [(3, "0-3.jpg"), (7, "0-7.jpg"), (9, "9")]
-    assert json.loads(json.dumps(bad)) == bad
-    said = capsys.readouterr()
-    assert all(entry["problem"] in said.out + said.err for entry in bad)
-    assert "3 of 20 pictures of train are unreadable" in said.out + said.err
-    with pytest.raises(DataError, match=r"3 of 20 pictures of train are unreadable; at most 10.0% may be"):
-        admit(loaded, what="train", max_unreadable=0.1)
-
-
-def test_one_unreadable_picture_in_a_hundred_is_let_pass_by_default() -> None:
-    assert TrainConfig().max_unreadable == 0.01
 
 
 @pytest.mark.shared

@@ -9,15 +9,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from accelerate.state import AcceleratorState
-from conftest import ROOT, free_port
+from conftest import ROOT
 from datasets_made import make_parquet, make_rows, write_parquet
-from test_fit import SIX, command, options, same, weights
+from processes import free_port
+from runs_made import SIX, command, options, same, weights
 
 from train.__main__ import main
 from train.config import TrainConfig
@@ -33,14 +33,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_parquet(tmp_path_factory.mktemp("six") / "data", SPLITS, labels=SIX)
 
 
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    """Accelerate keeps one state a process; every run here is to start without one."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
 
 
@@ -51,13 +43,10 @@ def launcher(processes: int) -> list[str]:
     return [*words, "--main_process_port", str(free_port())]
 
 
-def finish(words: list[str]) -> str:
-    """Runs a command to its end; returns what it printed."""
+def run_to_its_end(words: list[str]) -> subprocess.CompletedProcess[str]:
     places = (ROOT, ROOT / "tests", ROOT / "tests/helpers")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
 
 
 def kill_after_a_save(words: list[str], state: Path) -> None:
@@ -100,13 +89,57 @@ def assert_alike(one: Path, other: Path) -> None:
         assert right["accuracy"] == pytest.approx(left["accuracy"], abs=2 / 25 + 1e-9)
 
 
-def test_two_processes_train_what_one_does(data: Path, alone: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    said = finish([*launcher(2), *command(recipe(data, run))[1:]])
+def measuring(checkpoint: Path, data: Path, output: Path) -> list[list[str]]:
+    """The three commands on a split with one unreadable picture."""
+    shared = [f"--checkpoint={checkpoint}", f"--data={data}", "--split=test", "--device=cpu"]
+    shared += ["--max_unreadable=0.1"]
+    return [
+        ["evaluate", *shared, f"--output={output / 'figures'}"],
+        ["predict", *shared, f"--output={output / 'table.csv'}"],
+        ["ood", *shared, f"--output={output / 'ood'}", f"--ood={data}"],
+    ]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An odd number of pictures, one of which cannot be read."""
+    folder = tmp_path_factory.mktemp("odd") / "data"
+    rows = make_rows(26)
+    rows[7]["image"]["bytes"] = b"broken"
+    write_parquet(folder / "test-00000-of-00001.parquet", rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def launched(
+    data: Path, odd: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Two processes measured, trained, and got a batch that they cannot share: their folder and end."""
+    folder = tmp_path_factory.mktemp("launched")
+    uneven = dataclasses.replace(recipe(data, folder / "uneven"), batch_size=9)
+    trained = [command(config)[3:] for config in (recipe(data, folder / "run"), uneven)]
+    work = [*measuring(tiny_checkpoint, odd, folder), *trained]
+    return folder, run_to_its_end([*launcher(2), __file__, json.dumps(work)])
+
+
+def test_two_processes_train_what_one_does(
+    alone: Path, launched: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    folder, done = launched
+    run = folder / "run"
     assert_alike(alone, run)
-    assert said.count('"epoch": 3') == 1, "one process speaks"
+    assert done.stdout.count('"epoch": 3') == 1, "one process speaks"
     assert len(list((run / "tensorboard").glob("events.*"))) == 1, "one process writes"
     assert (run / "checkpoint" / "config.json").is_file()
+
+
+def test_a_batch_that_cannot_be_shared_out_evenly_is_named(
+    launched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = launched
+    assert done.returncode != 0
+    assert "9 pictures cannot be shared out evenly among 2 processes" in done.stderr
+    assert done.stdout.count("[0, 0, 0, 0, 1]") == 2, "nothing else went wrong"
 
 
 def test_a_killed_run_goes_on_with_another_number_of_processes(
@@ -119,42 +152,23 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(
     kill_after_a_save([*words, "--resume"], run / STATE)
     progress = read(run / STATE)["progress"]
     assert progress["epoch"] < 2, "the kills were meant to come early"
-    finish([*launcher(2), *words[1:], "--resume"])
+    done = run_to_its_end([*launcher(2), *words[1:], "--resume"])
+    assert done.returncode == 0, done.stderr
     assert_alike(alone, run)
 
 
-def test_a_batch_that_cannot_be_shared_out_evenly_is_named(data: Path, tmp_path: Path) -> None:
-    words = command(dataclasses.replace(recipe(data, tmp_path / "run"), batch_size=9))
-    done = subprocess.run([*launcher(2), *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode != 0
-    assert "9 pictures cannot be shared out evenly among 2 processes" in done.stderr
-
-
-def commands(checkpoint: Path, data: Path, output: Path) -> list[list[str]]:
-    """The three commands on a split with one unreadable picture."""
-    shared = [f"--checkpoint={checkpoint}", f"--data={data}", "--split=test", "--device=cpu"]
-    shared += ["--max_unreadable=0.1"]
-    return [
-        ["evaluate", *shared, f"--output={output / 'figures'}"],
-        ["predict", *shared, f"--output={output / 'table.csv'}"],
-        ["ood", *shared, f"--output={output / 'ood'}", f"--ood={data}"],
-    ]
-
-
-def test_measuring_is_shared_out_too(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """An odd number of pictures, one of which cannot be read."""
-    data = tmp_path / "data"
-    rows = make_rows(26)
-    rows[7]["image"]["bytes"] = b"broken"
-    write_parquet(data / "test-00000-of-00001.parquet", rows)
-    for words in commands(tiny_checkpoint, data, tmp_path / "one"):
+def test_measuring_is_shared_out_too(
+    odd: Path,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    launched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = launched
+    for words in measuring(tiny_checkpoint, odd, tmp_path):
         assert main(words) == 0
-    said = finish(
-        [*launcher(2), __file__, json.dumps(commands(tiny_checkpoint, data, tmp_path / "two"))],
-    )
-    assert said.count("25 rows in") == 1, "one process speaks"
+    assert done.stdout.count("25 rows in") == 1, "one process speaks"
     files = ("figures/metrics.json", "ood/ood.json", "table.csv")
-    one, two = ([(tmp_path / run / name).read_text() for name in files] for run in ("one", "two"))
+    one, two = ([(run / name).read_text() for name in files] for run in (tmp_path, folder))
     for alone, shared in zip(one, two, strict=True):
         # Batches of other sizes are rounded differently on some processors.
         numbers = [[float(number) for number in NUMBER.findall(text)] for text in (alone, shared)]
@@ -165,6 +179,6 @@ def test_measuring_is_shared_out_too(tiny_checkpoint: Path, tmp_path: Path) -> N
 
 
 if __name__ == "__main__":  # what the launcher starts in each process
-    for words in json.loads(sys.argv[1]):
-        if main(words):
-            sys.exit(1)
+    ends = [main(words) for words in json.loads(sys.argv[1])]
+    print(ends, flush=True)
+    sys.exit(max(ends))

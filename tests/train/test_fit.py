@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,77 +14,21 @@ import torch
 from accelerate.state import AcceleratorState
 from conftest import ROOT
 from datasets_made import make_parquet, make_rows, write_parquet
+from runs_made import SIX, command, options, same, weights
 
 from model.checkpoint import load, load_backbone_weights, save
 from model.config import ModelConfig
 from model.errors import CheckpointError, ConfigError, DataError
-from model.labels import LABELS
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
 from train.finish import fit_checkpoint as fit
 from train.run_folder import STATE, read
-
-SIX = list(LABELS[:6])
 
 
 @pytest.fixture(scope="module")
 def six_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("six") / "data"
     return make_parquet(folder, {"train": 96, "validation": 24}, labels=SIX)
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    """Accelerate keeps one state a process; every run here is to start without one."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-def options(data: Path, output: Path, **changes: object) -> TrainConfig:
-    """A run of a few seconds."""
-    small = TrainConfig(
-        data=[str(data)],
-        output=str(output),
-        init="random",
-        labels=SIX,
-        backbone="test_resnet",
-        head="pool",
-        hidden_size=8,
-        dropout=0.0,
-        input_size=32,
-        train_size=32,
-        trainable=["*"],
-        epochs=1,
-        batch_size=8,
-        num_workers=0,
-        device="cpu",
-        head_lr=3e-3,
-        backbone_lr=1e-3,
-    )
-    return dataclasses.replace(small, **changes)  # type: ignore[arg-type]
-
-
-def command(config: TrainConfig, *more: str) -> list[str]:
-    words = [sys.executable, "-m", "train", "fit"]
-    for name, value in dataclasses.asdict(config).items():
-        if name == "resume":
-            continue
-        if name == "data":
-            words += ["--data", *value]
-        else:
-            words += [f"--{name}", json.dumps(value) if isinstance(value, (list, bool)) else str(value)]
-    return [*words, *more]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """Of the network, and those of the auxiliary layer, where there is one, as ``diagnosis.*``."""
-    return {name.removeprefix("network."): value for name, value in read(run / STATE)["learner"].items()}
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor], *, tolerance: float = 0.0) -> bool:
-    return left.keys() == right.keys() and all(
-        torch.allclose(left[name].double(), right[name].double(), rtol=0, atol=tolerance) for name in left
-    )
 
 
 def test_a_run_learns_and_leaves_a_usable_checkpoint(six_classes: Path, tmp_path: Path) -> None:

@@ -268,9 +268,8 @@ def test_without_matplotlib_evaluate_stops_before_it_computes(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_browser_it_is_accessible_and_fits_a_phone(open_page: Open, full: Path, scheme: str) -> None:
-    page = open_page("about:blank", color_scheme=scheme, viewport=PHONE)
+def test_in_a_browser_it_is_accessible_and_fits_a_phone(open_page: Open, full: Path) -> None:
+    page = open_page("about:blank", viewport=PHONE)
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))

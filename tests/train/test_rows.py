@@ -13,27 +13,21 @@ import pytest
 import yaml
 from accelerate.state import AcceleratorState
 from datasets_made import make_rows, write_parquet
+from runs_made import options
 from test_ablation import PLAN, RECIPE
 from test_crossval import command as crossval
-from test_fit import options
 
 from model.errors import ConfigError, DataError
 from model.labels import LABELS
 from train.__main__ import main
 from train.audit.run import audit
-from train.data.rows import fingerprint, open_rows
+from train.config import TrainConfig
+from train.data.rows import admit, fingerprint, open_rows
 from train.data.splits import load_split
 from train.finish import fit_checkpoint as fit
 
 FOUR = [*LABELS[:3], "Unknown_Normal"]
 SPLITS = ("train", "validation", "test")
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def write(folder: Path, rows: list[dict], labels: list[int | None] | None = None) -> Path:
@@ -191,3 +185,27 @@ def test_an_ablation_does_not_learn_from_the_maps_of_pictures_that_have_changed(
     next((tmp_path / "out").glob("*.json")).unlink()
     assert main(line) == 0
     assert len(list((tmp_path / "out" / "maps").rglob("*.npy"))) == 2 * len(first)
+
+
+def test_unreadable_pictures_are_skipped_counted_and_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = make_rows(20, labels=FOUR)
+    rows[3]["image"]["bytes"] = rows[3]["image"]["bytes"][:200]
+    rows[7]["image"]["bytes"] = b"a text renamed"
+    rows[9]["image"] = None
+    write_parquet(tmp_path / "train.parquet", rows, names=FOUR)
+    loaded = load_split([str(tmp_path)], "train", labels=FOUR)
+    left, bad = admit(loaded, what="train", max_unreadable=0.15)
+    assert list(left["id"]) == [f"0-{row}.jpg" for row in range(20) if row not in (3, 7, 9)]
+    assert [(entry["row"], entry["id"]) for entry in bad] == [(3, "0-3.jpg"), (7, "0-7.jpg"), (9, "9")]
+    assert json.loads(json.dumps(bad)) == bad
+    said = capsys.readouterr()
+    assert all(entry["problem"] in said.out + said.err for entry in bad)
+    assert "3 of 20 pictures of train are unreadable" in said.out + said.err
+    with pytest.raises(DataError, match=r"3 of 20 pictures of train are unreadable; at most 10.0% may be"):
+        admit(loaded, what="train", max_unreadable=0.1)
+
+
+def test_one_unreadable_picture_in_a_hundred_is_let_pass_by_default() -> None:
+    assert TrainConfig().max_unreadable == 0.01

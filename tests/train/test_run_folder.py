@@ -16,7 +16,7 @@ import torch
 from accelerate.state import AcceleratorState
 from conftest import ROOT
 from datasets_made import make_parquet
-from test_fit import SIX, command, options
+from runs_made import SIX, command, options
 
 from model.errors import ConfigError, DataError
 from train.__main__ import main
@@ -31,12 +31,6 @@ HOLDER = (
     "    print('held', flush=True) if child else None\n"
     "    time.sleep(600)"
 )
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
