@@ -18,6 +18,20 @@ from train.report.card import write_card
 NOTES = "---\nmodel_name: Tiny\nlicense: other\nlicense_name: test-only\n---\n## Data\n\nDrawn by tests.\n"
 
 
+def reached(malignant: int, others: int) -> dict[str, object]:
+    """A ``malignant_warning`` of 9 pictures that may be cancer and 31 others, without its parts."""
+    return {
+        "malignant": 9,
+        "malignant_warned": malignant,
+        "others": 31,
+        "others_warned": others,
+        "sensitivity": malignant / 9,
+        "sensitivity_interval": None,
+        "specificity": 0.85,
+        "specificity_interval": [0.7, 0.95],
+    }
+
+
 @pytest.fixture
 def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
     """A checkpoint, the run that made it, and figures measured on it, as files."""
@@ -106,7 +120,11 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
             "per_source": {"clinic|1": {"n": 38, "coverage": 0.921, "interval": None, "mean_size": 1.6}},
             "per_skin_type": {"5": {"n": 5, "coverage": 0.8, "interval": None, "mean_size": 1.8}},
         },
-        "malignant_warning": {"malignant": 9, "malignant_warned": 8, "others": 31, "others_warned": 4},
+        "malignant_warning": {
+            **reached(8, 4),
+            "per_source": {"clinic|1": reached(8, 4)},
+            "per_skin_type": {},
+        },
         "intervals": {"accuracy": [0.47, 0.77], "balanced_accuracy": [0.4, 0.6], "top3_accuracy": [0.7, 0.9]},
     }
     detection = {
@@ -130,6 +148,7 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "checkpoint": checkpoint,
         "data": ["drawn"],
         "split": "validation",
+        "aims": {"keep": 0.95, "uncertain_accuracy": 0.7, "malignant_sensitivity": 0.95},
         "n": 40,
         "folds": 5,
         "ece": {
@@ -143,7 +162,11 @@ def measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "rejected": 0.05,
         "skin": {"n": 30, "detected": 2},
         "not_uncertain": {"n": 21, "accuracy": 0.667},
-        "malignant_warning": {"malignant": 9, "malignant_warned": 7, "others": 31, "others_warned": 6},
+        "malignant_warning": {
+            **reached(7, 6),
+            "per_source": {"clinic|1": reached(7, 6)},
+            "per_skin_type": {},
+        },
         "prediction_sets": sets,
         "adaptive_sets": {**sets, "mean_size": 5.75},
         "detector": {
@@ -213,6 +236,7 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert "at 2 of 3 thresholds, from 0.20 to 0.30." in text
     assert "hold the label of 92.1% of the 38 pictures that are not rejected (90% meant), with 1.6" in text
     assert "for 8 of 9 pictures of drawn (test) whose label may be cancer, and for 4 of 31 others" in text
+    assert "| Source: clinic\\|1 | 8 of 9 | 0.85 (0.70 to 0.95), n = 31 |" in text
     assert "| the paper's two criteria together | 0.875 / 0.400 | 0.875 |" in text
     assert "the last three fitted on 50 pictures of skin (drawn, train)" in text
     assert "--seed 7" in text
@@ -235,7 +259,9 @@ def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> 
         "error 0.123 at temperature 1, 0.045 at the fitted one",
         "of the 30 pictures that show a condition 2 rejected or called",
         "66.7% right of the 21 answers not called uncertain",
-        "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others",
+        "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others; each group of "
+        "related pictures counting as one, sensitivity 0.78, specificity 0.85 (0.70 to 0.95);",
+        "| All | 7 of 9 | 0.85 (0.70 to 0.95), n = 31 |",
         "true label in 91.4% of 38, 4.2 labels on average (true label in 91.4% of 38, 5.8 labels",
         "| clinic | 39 | 0.124 | 0.046 | 38 | 0.91 | 4.2 |",
         "| atlas | 1 | 0.300 | 0.400 | – | – | – |",

@@ -77,7 +77,7 @@ def calibrate(
         detector_pictures: at most so many training pictures of skin are computed for the detector.
         keep: share of pictures with a condition that is neither rejected nor called no condition.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
-        malignant_sensitivity: share of pictures that may be cancer for which the advice comes first.
+        malignant_sensitivity: share of lesions that may be cancer for which the advice comes first.
         device: where to compute.
         max_unreadable: largest share of unreadable pictures.
         manifest: hash manifest that the pictures must match.

@@ -127,7 +127,7 @@ def _cancer(measured: Mapping[str, Any]) -> list[Section]:
             "The sensitivities below are points of the curve over all thresholds, each threshold read off "
             "these very pictures: what the ranking could give, not a rule chosen beforehand."
         )
-    tables = [points] if points else []
+    tables = [report_tables.warned_by(measured["malignant_warning"]), *([points] if points else [])]
     if not measured["decision_curve"]:
         return [Section("What may be cancer", text, tables=tables)]
     text.append(

@@ -146,6 +146,28 @@ def warned(measured: Metrics) -> str | None:
     )
 
 
+def warned_by(counts: Metrics) -> Table:
+    """Whom the advice to see a doctor reaches, of a ``malignant_warning``: all, by source, by skin type."""
+    parts = [("All", counts)]
+    for name, title in SUBGROUPS.items():
+        parts += [(f"{title}: {key}", own) for key, own in counts[name].items()]
+    rows = [
+        [
+            name,
+            _by_group(own, "sensitivity", own["malignant_warned"], own["malignant"]),
+            _by_group(own, "specificity", own["others"] - own["others_warned"], own["others"]),
+        ]
+        for name, own in parts
+    ]
+    return Table(
+        "The advice to see a doctor soon: the share of what may be cancer that it reaches, and of the others "
+        "that it spares. Each group of related pictures, such as those of one lesion, counts as one; where "
+        "there is no interval, the pictures are counted.",
+        ["Pictures", "May be cancer: reached", "Others: spared"],
+        rows,
+    )
+
+
 def calibration(measured: Metrics) -> Table:
     """The expected calibration error before and after the temperature, and by source."""
     found = measured["reliability"]
@@ -226,6 +248,12 @@ def prediction_sets(measured: Metrics) -> Table | None:
 
 def _covered(sets: Metrics) -> str:
     return _share(round(sets["coverage"] * sets["n"]), sets["n"], sets["interval"])
+
+
+def _by_group(own: Metrics, name: str, hits: int, of: int) -> str:
+    """A figure that counts groups, and how many pictures it stands on."""
+    interval = own[f"{name}_interval"]
+    return f"{with_interval(own[name], interval)}, n = {of}" if interval else _share(hits, of, None)
 
 
 def _share(hits: int, of: int, interval: Sequence[float] | None) -> str:
