@@ -62,6 +62,8 @@ class ModelConfig:
         min_max_probability: rejected below this largest calibrated probability, 0 to 1.
         max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
         detector: file with the statistics of the third and fourth criterion, beside this one; empty for none.
+        gate: file of the head that tells dermoscopy from clinical photographs, beside this one; empty for
+            none.
         max_unusualness: rejected above this share of the validation pictures of a condition that are less
             unusual, 0 to 1.
         max_not_skin: rejected above these signs that a picture shows no skin, see
@@ -91,6 +93,7 @@ class ModelConfig:
     min_max_probability: float = 0.0
     max_normalized_entropy: float = 1.0
     detector: str = ""
+    gate: str = ""
     max_unusualness: float = 1.0
     max_not_skin: float = 1.0
     uncertain_below: float = 0.0
@@ -124,8 +127,9 @@ class ModelConfig:
             raise _wrong("interpolation", self.interpolation, "bilinear or bicubic")
         if self.crop_mode not in ("center", "squash"):
             raise _wrong("crop_mode", self.crop_mode, "center or squash")
-        if self.detector and not _FILE.fullmatch(self.detector):
-            raise _wrong("detector", self.detector, "the name of a .safetensors file beside it")
+        for name in ("detector", "gate"):
+            if getattr(self, name) and not _FILE.fullmatch(getattr(self, name)):
+                raise _wrong(name, getattr(self, name), "the name of a .safetensors file beside it")
         if self.format_version != 1:
             raise ConfigError(
                 f"format_version is {self.format_version}; this program reads version 1.",

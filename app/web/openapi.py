@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.web import openapi_examples as examples
+from model.decision.modality import MODALITIES
 from model.image import MAX_BYTES
 from model.image.formats import names
 from model.labels import URGENCY
@@ -132,6 +133,31 @@ _SCHEMAS = {
                 ],
                 "description": "The summed probability of the labels that may be cancer; where it fired, the "
                 "advice to see a doctor stands first. Null where the checkpoint has no such label.",
+            },
+            "advice": _object(
+                {
+                    "urgency": {"type": "string", "enum": list(URGENCY)},
+                    "how_soon": _STRING,
+                    "caution": {"type": ["string", "null"]},
+                    "text": _STRING,
+                },
+                "What to do, in words for people. `caution`, to be shown right beside `how_soon`, names the "
+                "labels that may be cancer and cannot be ruled out; null where there is none.",
+            ),
+            "modality": {
+                "anyOf": [
+                    _object(
+                        {
+                            "name": {"type": "string", "enum": list(MODALITIES)},
+                            "probability": _NUMBER,
+                            "expected": {"type": "string", "enum": list(MODALITIES)},
+                            "message": {"type": ["string", "null"]},
+                        }
+                    ),
+                    {"type": "null"},
+                ],
+                "description": "What kind of picture it looks like, and which the checkpoint learned from; "
+                "where they differ, the message says so. Null where the checkpoint cannot tell.",
             },
             "quality": _list(
                 _object(

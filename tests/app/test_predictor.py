@@ -36,6 +36,8 @@ KEYS = [
     "prediction_set",
     "checkpoint",
     "timings_ms",
+    "advice",
+    "modality",
     "heatmap",
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 from model.config import ModelConfig
 from model.decision.conformal import SET_LEVEL, SOURCE_LEVEL, SOURCE_PICTURES
 from model.decision.malignancy import malignant_labels
+from model.decision.modality import Gate
 from model.labels import NO_CONDITION
 from train.report.tables import markdown_table, warned_by, with_interval
 
@@ -24,6 +25,25 @@ def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict
     if calibration:
         parts.append(_cross_fitted(calibration))
     return "\n\n".join(parts)
+
+
+def gate_section(gate: Gate) -> str:
+    """How well clinical photographs and dermoscopy are told apart on sources that did not teach it."""
+    header = ["Source left out", "Pictures", "Told right", "AUROC against the other kind"]
+    rows = [
+        [source, own["own"], f"{own['right']:.1%}", with_interval(own["auroc"], own["interval"], digits=4)]
+        for source, own in gate.figures.items()
+    ]
+    words = {"clinical": "clinical photographs", "dermoscopy": "dermoscopy"}
+    return "\n\n".join(
+        [
+            "## Clinical photograph or dermoscopy",
+            f"This network learned from {words[gate.expects]}. A linear head on its features says where a "
+            "picture looks like the other kind, and the answer repeats it. For each row it was fitted "
+            "without that source and a part of the other kind, and told both apart.",
+            markdown_table(header, rows),
+        ]
+    )
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
