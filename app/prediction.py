@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from app.quality import QualityWarning
 from model.decision.malignancy import Malignancy
+from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.labels import URGENCY
 from model.schema import CheckpointId, Share
 
 
@@ -30,6 +32,29 @@ class Timings(TypedDict):
     transform: float
     forward: float
     total: float
+
+
+class AdviceWords(TypedDict):
+    """What to do. `caution`, to be shown right beside `how_soon`, names the labels that may be cancer and
+    cannot be ruled out; null where there is none.
+    """
+
+    urgency: Annotated[str, Field(json_schema_extra={"enum": list(URGENCY)})]
+    how_soon: str
+    caution: str | None
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What kind of picture was sent: the more probable one, which the checkpoint learned from, and one or two
+    sentences where that is something else.
+    """
+
+    name: Modality
+    probability: Share
+    expected: Modality
+    message: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +86,13 @@ class Prediction:
     """
     checkpoint: CheckpointId
     timings_ms: Timings
-    heatmap: str | None
+    advice: AdviceWords | None = None
+    """What to do, in words for people."""
+    modality: Seen | None = None
+    """What kind of picture it looks like, and which the checkpoint learned from; where they differ, the
+    message says so. Null where the checkpoint cannot tell.
+    """
+    heatmap: str | None = None
     """The picture with the evidence laid over it, a data:image/png URI; null unless it was asked for."""
 
     def to_json(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -11,14 +12,15 @@ from huggingface_hub import ModelCard
 from numpy.typing import NDArray
 
 from app.heatmap import data_uri, overlay
-from app.pages.wording import reason
-from app.prediction import Prediction, RankedCondition
+from app.pages.wording import advice, modality_words, reason
+from app.prediction import Prediction, RankedCondition, Seen
 from app.quality import check_quality
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.decision.conformal import prediction_set
 from model.decision.malignancy import malignancy
+from model.decision.modality import Gate, Modality
 from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
@@ -40,7 +42,7 @@ class Predictor:
         self.id, self.revision = checkpoint.id, checkpoint.revision
         self.card = checkpoint.card()
         self.runtime = runtime
-        self._detector = checkpoint.detector
+        self._detector, self._gate = checkpoint.detector, checkpoint.gate
 
     @classmethod
     def from_checkpoint(
@@ -142,19 +144,20 @@ class Predictor:
         if heatmap:
             target = int(order[0]) if explain is None else self.config.labels.index(explain)
             evidence = _finite(self.runtime.grad_cam(features, target), "heat map")
-            seen = seen_share(picture.size, config=self.config)
-            picture_uri = data_uri(overlay(picture, evidence, seen=seen))
+            share = seen_share(picture.size, config=self.config)
+            picture_uri = data_uri(overlay(picture, evidence, seen=share))
         ranked = tuple(
             RankedCondition(name, condition(name).title, float(probabilities[number]))
             for number, name in ((int(number), self.config.labels[number]) for number in order)
         )
-        unusualness = None
-        if self._detector is not None:
+        unusualness = seen = None
+        if self._detector is not None or self._gate is not None:
             pooled = _finite(self.runtime.pooled(features), "features")
-            unusualness = float(self._detector.unusualness(pooled))
+            unusualness = None if self._detector is None else float(self._detector.unusualness(pooled))
+            seen = None if self._gate is None else _seen(self._gate, pooled)
         decided = verdict(probabilities, self.config, unusualness)
         checked = criteria(probabilities, self.config, unusualness)
-        return Prediction(
+        prediction = Prediction(
             verdict=decided,
             reason=reason(decided, ranked[0].title, ranked[0].probability, checked),
             conditions=ranked,
@@ -169,8 +172,16 @@ class Predictor:
                 "forward": round((finished - transformed) * 1e3, 2),
                 "total": round((time.perf_counter() - started) * 1e3, 2),
             },
+            modality=seen,
             heatmap=picture_uri,
         )
+        return dataclasses.replace(prediction, advice=advice(prediction).words())
+
+
+def _seen(gate: Gate, pooled: NDArray[np.float32]) -> Seen:
+    dermoscopy = float(gate.dermoscopy(pooled))
+    name: Modality = "dermoscopy" if dermoscopy > 0.5 else "clinical"
+    return Seen(name, max(dermoscopy, 1 - dermoscopy), gate.expects, modality_words(name, gate.expects))
 
 
 def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:

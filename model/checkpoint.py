@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from model import hub
 from model.config import ModelConfig
+from model.decision.modality import Gate, parse_gate
 from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
 from model.files import atomic_folder
@@ -40,6 +41,7 @@ class Checkpoint:
         folder: where the files lay.
         weights: as they were stored; finite, not yet held against the network.
         detector: the third criterion's; None where the config names none.
+        gate: tells clinical photographs from dermoscopy; None where the config names none.
         card_file: the model card's bytes, empty if there is none.
         fingerprint: as ``fingerprint`` gives it for these files.
     """
@@ -50,6 +52,7 @@ class Checkpoint:
     folder: Path
     weights: Weights
     detector: Detector | None
+    gate: Gate | None
     card_file: bytes
     fingerprint: str
 
@@ -139,14 +142,15 @@ def find(reference: str | Path) -> Checkpoint:
     """
     folder, name, commit = _resolve(str(reference))
     config, stored = _stored(folder)
-    further, card, digest = config.detector, folder / CARD, _fingerprint(stored)
+    detector, gate, card, digest = config.detector, config.gate, folder / CARD, _fingerprint(stored)
     return Checkpoint(
         config=config,
         id=name,
         revision=commit or digest,
         folder=folder,
         weights=parse_weights(stored[WEIGHTS], folder / WEIGHTS),
-        detector=parse_detector(stored[further], folder / further) if further else None,
+        detector=parse_detector(stored[detector], folder / detector) if detector else None,
+        gate=parse_gate(stored[gate], folder / gate) if gate else None,
         card_file=read_bytes(card) if card.is_file() else b"",
         fingerprint=digest,
     )
@@ -253,7 +257,7 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """What travels: name → file. The three, and the detector's where ``config.json`` names one.
+    """What travels: name → file. The three, and the detector's and gate's where ``config.json`` names them.
 
     Raises:
         CheckpointError: one of them is not there, or the configuration cannot be used.
@@ -270,7 +274,7 @@ def files(folder: Path) -> dict[str, Path]:
 
 def _further(config: ModelConfig) -> list[str]:
     """Names of the files that ``config.json`` names; ``ModelConfig`` sees to it that they lie beside it."""
-    return [config.detector] if config.detector else []
+    return [name for name in (config.detector, config.gate) if name]
 
 
 def _resolve(reference: str) -> tuple[Path, str, str | None]:

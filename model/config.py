@@ -8,7 +8,7 @@ import re
 import reprlib
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from model.errors import ConfigError
@@ -47,6 +47,8 @@ class ModelConfig:
         min_max_probability: rejected below this largest calibrated probability, 0 to 1.
         max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
         detector: file with the statistics of the third and fourth criterion, beside this one; empty for none.
+        gate: file of the head that tells dermoscopy from clinical photographs, beside this one; empty for
+            none.
         max_unusualness: rejected above this share of the validation pictures of a condition that are less
             unusual, 0 to 1.
         max_not_skin: rejected above these signs that a picture shows no skin, see
@@ -76,6 +78,7 @@ class ModelConfig:
     min_max_probability: Share = 0.0
     max_normalized_entropy: Share = 1.0
     detector: str = ""
+    gate: str = ""
     max_unusualness: Share = 1.0
     max_not_skin: Share = 1.0
     uncertain_below: Share = 0.0
@@ -100,16 +103,16 @@ class ModelConfig:
             )
         return labels
 
-    @field_validator("detector")
+    @field_validator("detector", "gate")
     @classmethod
-    def _beside_it(cls, detector: str) -> str:
-        if detector and not _FILE.fullmatch(detector):
+    def _beside_it(cls, file: str, info: ValidationInfo) -> str:
+        if file and not _FILE.fullmatch(file):
             raise ConfigError(
-                f"detector is {reprlib.repr(detector)}; "
+                f"{info.field_name} is {reprlib.repr(file)}; "
                 "the name of a .safetensors file beside it is expected.",
-                hint="Correct detector in the model configuration.",
+                hint=f"Correct {info.field_name} in the model configuration.",
             )
-        return detector
+        return file
 
     @field_validator("format_version")
     @classmethod

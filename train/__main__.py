@@ -12,6 +12,7 @@ COMMANDS: dict[str, Command] = {
     "pieces": data.pieces,
     "fit": learn.fit,
     "calibrate": learn.calibrate,
+    "gate": learn.gate,
     "evaluate": measure.evaluate,
     "predict-split": measure.predict_split,
     "score": measure.score,

@@ -83,7 +83,7 @@ class TrainConfig:
         keep: share of validation pictures with a condition that are neither rejected nor called no condition.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
         malignant_sensitivity: share of validation pictures of labels that may be cancer for which the advice
-            to see a doctor comes first.
+            to see a doctor comes first, each group of related pictures counting as one.
         patience: epochs without a better validation balanced accuracy before the run stops.
         save_every: steps between two saves of the run's state.
         num_workers: processes that load pictures.
@@ -151,7 +151,7 @@ class TrainConfig:
     detector_pictures: int = 2000
     keep: float = 0.95
     uncertain_accuracy: float = 0.7
-    malignant_sensitivity: float = 0.9
+    malignant_sensitivity: float = 0.95
     patience: int = 5
     save_every: int = 100
     num_workers: int = 2

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from model.config import ModelConfig
 from model.decision.ood import Detector
+from model.image.augment import Transform
 from model.network import SkinDiseaseNet
 from train.data.loader import eval_loader
 from train.distributed import gather_rows, is_main, own_rows
@@ -28,6 +29,7 @@ def predict_rows(
     batch_size: int = 32,
     num_workers: int = 2,
     bf16: bool = False,
+    transform: Transform | None = None,
 ) -> Predictions:
     """The predictions for every row, in order, with logits and features.
 
@@ -40,10 +42,11 @@ def predict_rows(
         what: for the progress bar.
         detector: says how unusual the pictures are.
         bf16: compute the backbone in bfloat16.
+        transform: other than in use, see ``eval_loader``.
     """
     network.to(device).eval()
     share = rows.select(own_rows(len(rows)))
-    loader = eval_loader(share, config, batch_size=batch_size, num_workers=num_workers)
+    loader = eval_loader(share, config, batch_size=batch_size, num_workers=num_workers, transform=transform)
     own: list[tuple[NDArray[np.float64], NDArray[np.float32]]] = []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for images, _ in tqdm(loader, desc=what, unit="batch", leave=False, disable=not is_main()):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.config import ModelConfig
 from model.decision.calibration import softmax
-from model.decision.malignancy import malignant_probability
+from model.decision.malignancy import warned
 from model.decision.ood import Detector
 from model.decision.rejection import detected, max_probability, rejected
 from model.labels import NO_CONDITION, condition
@@ -154,7 +154,7 @@ class Predictions:
 
     def warned(self, config: ModelConfig) -> Bools:
         """Where the advice to see a doctor comes first, (N,)."""
-        return malignant_probability(self.probabilities, config) >= config.malignant_from
+        return warned(self.probabilities, config)
 
     def _of_classes(self, chosen: Iterable[bool]) -> Bools:
         return np.isin(self.targets, np.flatnonzero(list(chosen)))

@@ -32,6 +32,8 @@ class Row:
         headline: the few words that stand above everything else.
         top: the three most probable labels; none where the picture was rejected or could not be read.
         malignancy: where a label which may be cancer is probable enough: the advice to see a doctor.
+        caution: where it is not, but such a label cannot be ruled out: that it cannot.
+        modality: where the picture is of another kind than the model knows: which, and what to do.
         quality: what about the photo could be better, a few words.
         error: why it could not be read, and what to do.
     """
@@ -41,6 +43,8 @@ class Row:
     headline: str
     top: tuple[RankedCondition, ...]
     malignancy: str
+    caution: str
+    modality: str
     quality: str
     error: str
 
@@ -77,14 +81,16 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
 
 def _row(number: int, outcome: Outcome) -> Row:
     if isinstance(outcome, ImageError):
-        return Row(number, "error", "This picture could not be read", (), "", "", str(outcome))
+        return Row(number, "error", "This picture could not be read", (), "", "", "", "", str(outcome))
     rejected = outcome.verdict == "rejected"
     return Row(
         number=number,
         verdict=outcome.verdict,
         headline=wording.headline(outcome),
         top=() if rejected else outcome.conditions[:3],
-        malignancy=wording.malignancy_words(outcome),
+        malignancy=(words := wording.malignancy_words(outcome)),
+        caution="" if words else wording.advice(outcome).caution or "",
+        modality=(outcome.modality and outcome.modality.message) or "",
         quality=", ".join(wording.QUALITY_WORDS[warning.name] for warning in outcome.quality),
         error="",
     )

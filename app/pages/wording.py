@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from app.prediction import Prediction
+from app.prediction import AdviceWords, Prediction
 from app.quality import QualityWarning
+from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
 from model.labels import URGENCY, Condition, condition
 
@@ -36,6 +37,18 @@ QUALITY_TITLE = "A better photo may give a better answer"
 
 QUALITY_WORDS = {"too_small": "small", "too_dark": "dark", "blurred": "blurred", "too_bright": "washed out"}
 """One or two words for each quality warning, for tables."""
+
+MODALITY_TITLE = "A picture of another kind"
+
+MODALITY_WORDS: dict[Modality, str] = {
+    "dermoscopy": "This looks like dermoscopy, a close view through a lit magnifier held to the skin. "
+    "This model knows ordinary photos alone, so please do not rely on its answer: take a photo without the "
+    "magnifier, or use a model for dermoscopy.",
+    "clinical": "This looks like an ordinary photo. This model knows dermoscopy alone, close views through a "
+    "lit magnifier held to the skin, so please do not rely on its answer: use a model for ordinary "
+    "photos.",
+}
+"""For each kind of picture, what is said of it where the model knows the other kind."""
 
 SET_TITLE = "What cannot be ruled out"
 
@@ -128,14 +141,20 @@ class Advice:
     Attributes:
         urgency: a key of ``model.labels.URGENCY``.
         how_soon: a few words that stand above the text.
+        caution: what may be cancer here, one sentence that stands beside ``how_soon``; None where nothing is.
         text: a few sentences.
         about: the condition whose texts explain the answer; None where none should be named.
     """
 
     urgency: str
     how_soon: str
+    caution: str | None
     text: str
     about: Condition | None
+
+    def words(self) -> AdviceWords:
+        """What a program shows, without ``about``, which it finds among the labels."""
+        return AdviceWords(urgency=self.urgency, how_soon=self.how_soon, caution=self.caution, text=self.text)
 
 
 def advice(prediction: Prediction) -> Advice:
@@ -143,42 +162,52 @@ def advice(prediction: Prediction) -> Advice:
 
     Where the labels that may be cancer are probable enough together (``malignancy.fired``), the advice to
     see a doctor soon stands first, whatever the most probable label is. Where they are not, but one of them
-    is among what cannot be ruled out, a sentence says so, so that pill and set do not seem to disagree.
+    is among what cannot be ruled out, the caution says so. ``how_soon``, caution and set agree: the caution
+    names labels of the set alone, and asks for no less haste than ``how_soon`` does, and for no more unless
+    the spot itself gives cause.
     """
     worry = prediction.malignancy is not None and prediction.malignancy.fired
     if prediction.verdict == "rejected":
         unlike = any(c.fired and c.name in ("unusualness", "not_skin") for c in prediction.criteria)
         sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
-        return Advice("none", "Try another photo", " ".join(sentences), None)
+        return Advice("none", "Try another photo", None, " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
     if prediction.verdict == "uncertain":
         text = f"The model is not sure, so treat this as a hint only. If it is {about.title}: {text}"
     if worry:
         urgency = max(urgency, "soon", key=list(URGENCY).index)
-        text = f"{_among_what_it_could_be(prediction)} {NO_FINDING} {text}"
-    elif not about.malignant and (worries := _not_ruled_out(prediction)):
-        text = f"{worries} {text}"
-    return Advice(urgency, URGENCY[urgency], text, about)
+        if prediction.verdict == "condition" and urgency != about.urgency:
+            text = f"If it is {about.title} all the same: {text}"
+        text = f"{NO_FINDING} {text}"
+    caution = (_among_what_it_could_be if worry else _not_ruled_out)(prediction, urgency)
+    return Advice(urgency, URGENCY[urgency], caution, text, about)
 
 
-def _among_what_it_could_be(prediction: Prediction) -> str:
+def _among_what_it_could_be(prediction: Prediction, urgency: str) -> str:
     worries = [ranked for ranked in prediction.conditions if condition(ranked.name).malignant]
-    named = [ranked for ranked in worries if ranked.probability >= 0.01] or worries[:1]
+    inside = prediction.prediction_set
+    named = [
+        ranked
+        for ranked in worries
+        if (ranked.probability >= 0.01 if inside is None else ranked.name in inside)
+    ] or worries[:1]
     names = _joined([f"{ranked.title} ({percent(ranked.probability)})" for ranked in named])
     are = "is" if len(named) == 1 else "are"
+    if urgency == "urgent":
+        return f"{names} {are} among what it could be, so please have the doctor look at that as well."
     return f"{names} {are} among what it could be, so please show it to a doctor soon, within two weeks."
 
 
-def _not_ruled_out(prediction: Prediction) -> str | None:
+def _not_ruled_out(prediction: Prediction, urgency: str) -> str | None:
     """That a label of the prediction set may be cancer, and when that matters; None where there is none."""
     titles = [about.title for about in map(condition, prediction.prediction_set or ()) if about.malignant]
     if not titles:
         return None
-    return (
-        f"{_joined(titles)} cannot be ruled out by this picture alone: if the spot is new, grows, changes, "
-        "itches or bleeds, see a doctor soon."
-    )
+    words = f"{_joined(titles)} cannot be ruled out by this picture alone"
+    if urgency in ("soon", "urgent"):
+        return f"{words}."
+    return f"{words}: if the spot is new, grows, changes, itches or bleeds, see a doctor soon."
 
 
 def malignancy_words(prediction: Prediction) -> str:
@@ -189,6 +218,15 @@ def malignancy_words(prediction: Prediction) -> str:
     if prediction.verdict == "rejected":
         return WORRYING_SPOT
     return f"May be skin cancer or a precursor of it ({percent(malignancy.probability)}): see a doctor soon."
+
+
+def modality_words(name: Modality, expected: Modality) -> str | None:
+    """What is said of a picture that is of another kind than the model learned from; None where it is not.
+
+    Args:
+        name: what the picture looks like. expected: what the model learned from.
+    """
+    return None if name == expected else MODALITY_WORDS[name]
 
 
 def quality_sentence(warning: QualityWarning) -> str:

@@ -21,6 +21,13 @@ PREDICTION: dict[str, Any] = {
     ],
     "prediction_set": ["Acne"],
     "malignancy": {"probability": 0.01, "threshold": 0.2, "fired": False},
+    "advice": {
+        "urgency": "routine",
+        "how_soon": "Worth a routine appointment",
+        "caution": None,
+        "text": "See a doctor when it suits you.",
+    },
+    "modality": {"name": "clinical", "probability": 0.99, "expected": "clinical", "message": None},
     "quality": [],
     "checkpoint": _CHECKPOINT,
     "timings_ms": {"decode": 12.1, "transform": 6.4, "forward": 81.0, "total": 100.2},

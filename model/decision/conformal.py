@@ -6,9 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ModelConfig
+from model.decision.malignancy import malignant_labels, warned
 
 SET_LEVEL = 0.9
 """Share of pictures like the calibration ones whose set holds the true label."""
+
+SOURCE_LEVEL = 0.88
+"""The least share of those of any one source with ``SOURCE_PICTURES``."""
+
+SOURCE_PICTURES = 100
+"""Under so many calibration pictures a source has no say of its own: its quantile would be chance."""
 
 _TOLERANCE = 1e-8  # MAPIE's, so that both put the same labels into a set
 
@@ -17,14 +24,23 @@ def in_prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -
     """Which labels are in the set, (..., K) → (..., K): those of probability ``1 - set_quantile`` or more.
 
     Least ambiguous sets (Sadinle, Lei and Wasserman 2019) by split conformal prediction. The most probable
-    label always counts, where the rule alone would leave the set empty too.
+    label always counts, where the rule alone would leave the set empty too; where the advice to see a doctor
+    comes first, so does the most probable of those that may be cancer: no set rules out what is warned of.
 
     Args:
         probabilities: calibrated.
         config: has the quantile.
     """
-    top = np.arange(probabilities.shape[-1]) == probabilities.argmax(axis=-1)[..., None]
-    return top | ((1.0 - probabilities) - config.set_quantile <= _TOLERANCE)
+    inside = _largest(probabilities)
+    if malignant := malignant_labels(config):
+        of_them = np.where(np.isin(config.labels, malignant), probabilities, -1.0)
+        inside |= _largest(of_them) & warned(probabilities, config)[..., None]
+    return inside | ((1.0 - probabilities) - config.set_quantile <= _TOLERANCE)
+
+
+def _largest(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the largest of the last axis is, (..., K) → (..., K)."""
+    return np.arange(values.shape[-1]) == values.argmax(axis=-1)[..., None]
 
 
 def prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -> tuple[str, ...] | None:

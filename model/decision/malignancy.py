@@ -35,33 +35,47 @@ def malignant_probability(probabilities: NDArray[np.float64], config: ModelConfi
     return probabilities[..., numbers].sum(axis=-1)
 
 
-def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malignancy | None:
-    """For one picture's calibrated probabilities, shape (K,); None where no label may be cancer.
+def warned(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.bool_]:
+    """Where the advice to see a doctor comes first, (..., K) → (...).
 
     A threshold of 1 never fires: a checkpoint that has none chosen says nothing on its own.
     """
+    return (config.malignant_from < 1.0) & (
+        malignant_probability(probabilities, config) >= config.malignant_from
+    )
+
+
+def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malignancy | None:
+    """For one picture's calibrated probabilities, shape (K,); None where no label may be cancer."""
     if not malignant_labels(config):
         return None
     probability = min(1.0, float(malignant_probability(probabilities, config)))
-    threshold = config.malignant_from
-    return Malignancy(probability, threshold, threshold < 1.0 and probability >= threshold)
+    return Malignancy(probability, config.malignant_from, bool(warned(probabilities, config)))
 
 
 def choose_malignant_bound(
-    probabilities: NDArray[np.float64], config: ModelConfig, *, sensitivity: float
+    probabilities: NDArray[np.float64],
+    config: ModelConfig,
+    *,
+    sensitivity: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """The largest bound that a wanted share of the pictures of classes that may be cancer reach.
 
     Args:
         probabilities: calibrated, (N, K), of those pictures of the validation split.
         config: names the classes.
-        sensitivity: share of them, 0 to 1.
+        sensitivity: share of their weight, 0 to 1.
+        weights: of the pictures, above 0, (N,), such as one over the number of pictures of the same lesion;
+            None: all alike.
 
     Returns:
         A summed probability; 1.0, which never fires, without pictures.
     """
     if not len(probabilities):
         return 1.0
-    falling = np.sort(malignant_probability(probabilities, config))[::-1]
-    needed = int(np.ceil(sensitivity * len(falling) - 1e-9))
-    return float(falling[max(needed, 1) - 1])
+    summed = malignant_probability(probabilities, config)
+    order = np.argsort(-summed, kind="stable")
+    reached = np.cumsum((np.ones(len(summed)) if weights is None else weights)[order])
+    first = int(np.argmax(reached >= sensitivity * reached[-1] - 1e-9))
+    return float(summed[order[first]])

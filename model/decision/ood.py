@@ -7,21 +7,19 @@ nothing more; ``train.calibrate.ood_detector`` fits it.
 from __future__ import annotations
 
 import dataclasses
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
+from model.decision.stored import parse_stored, store, unreadable
 from model.errors import CheckpointError
-from model.files import atomic_path
-from model.text import parse_json
-from model.weights import parse_weights, read_bytes
+from model.weights import read_bytes
 
 DETECTOR = "detector.safetensors"
+_WHAT = "detector"
 _TENSORS = ("centres", "directions", "weights", "reference")
 _VALUES = ("neighbour", "normalised", "name", "choice")
 Array = NDArray[np.floating]
@@ -93,12 +91,8 @@ class Detector:
         Raises:
             CheckpointError: a number is not finite, or no floating-point number.
         """
-        check_numbers(self, folder / DETECTOR)
-        metadata = {name: json.dumps(getattr(self, name), allow_nan=False) for name in _VALUES}
-        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}
-        with atomic_path(folder / DETECTOR) as partial:
-            save_file(tensors, partial, metadata)
-            partial.chmod(0o644)  # safetensors leaves it unreadable for other users
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        store(folder / DETECTOR, _WHAT, tensors, {name: getattr(self, name) for name in _VALUES})
 
 
 def load_detector(path: Path) -> Detector:
@@ -110,33 +104,15 @@ def load_detector(path: Path) -> Detector:
     try:
         data = read_bytes(path)
     except CheckpointError as error:
-        raise _unreadable(path, error.message) from error
+        raise unreadable(path, _WHAT, error.message) from error
     return parse_detector(data, path)
 
 
 def parse_detector(data: bytes, path: Path) -> Detector:
     """As ``load_detector``, of the file's content; the path names it in errors."""
-    try:
-        tensors = parse_weights(data, path)
-        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
-        parts |= {name: parse_json(header["__metadata__"][name].encode()) for name in _VALUES}
-        detector = Detector(**parts)
-    except CheckpointError as error:
-        raise _unreadable(path, error.message) from error
-    except (KeyError, ValueError) as error:
-        raise _unreadable(path, f"it lacks {error}" if isinstance(error, KeyError) else str(error)) from error
-    check_numbers(detector, path)
+    detector = Detector(**parse_stored(data, path, _WHAT, tensors=_TENSORS, values=_VALUES))
     _check_fit(detector, path)
     return detector
-
-
-def check_numbers(detector: Detector, path: Path) -> None:
-    """Raises ``CheckpointError`` if not all of its numbers are finite floating-point numbers."""
-    for name in _TENSORS:
-        values = getattr(detector, name)
-        if values.dtype.kind != "f" or not np.isfinite(values).all():
-            raise _unreadable(path, f"not all of {name} are finite floating-point numbers")
 
 
 def _check_fit(detector: Detector, path: Path) -> None:
@@ -152,13 +128,7 @@ def _check_fit(detector: Detector, path: Path) -> None:
         and isinstance(detector.choice, dict)
     )
     if not fits or not len(reference) or (np.diff(reference) < 0).any():
-        raise _unreadable(path, "its parts do not fit each other")
-
-
-def _unreadable(path: Path, problem: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} is not a readable detector ({problem.rstrip('.')}).", hint="Fetch the checkpoint again."
-    )
+        raise unreadable(path, _WHAT, "its parts do not fit each other")
 
 
 def normalise(features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,6 +32,8 @@ KEYS = [
     "prediction_set",
     "checkpoint",
     "timings_ms",
+    "advice",
+    "modality",
     "heatmap",
 ]
 

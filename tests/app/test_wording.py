@@ -37,17 +37,17 @@ def test_cancer_in_second_or_third_place_comes_first(answered: Prediction) -> No
     prediction = made(answered, "condition", True, Moles=0.6, Eczema=0.2, SkinCancer=0.12)
     advice = wording.advice(prediction)
     assert (advice.urgency, advice.how_soon) == ("soon", URGENCY["soon"])
-    assert advice.text.startswith(
-        "Skin cancer (12%) is among what it could be, so please show it to a doctor"
-    )
-    assert advice.text.endswith(condition("Moles").when_to_be_seen)
+    assert advice.caution is not None
+    assert advice.caution.startswith("Skin cancer (12%) is among what it could be, so please show it")
+    calmer = condition("Moles").when_to_be_seen
+    assert advice.text.endswith(f"If it is {condition('Moles').title} all the same: {calmer}")
     assert advice.about == condition("Moles")
 
 
 def test_several_labels_that_may_be_cancer_are_named_together(answered: Prediction) -> None:
     shares = {"Moles": 0.6, "SkinCancer": 0.12, "Actinic_Keratosis": 0.08}
-    text = wording.advice(made(answered, "condition", True, **shares)).text
-    assert text.startswith("Skin cancer (12%) and Actinic keratosis (8%) are among what it could be")
+    caution = wording.advice(made(answered, "condition", True, **shares)).caution or ""
+    assert caution.startswith("Skin cancer (12%) and Actinic keratosis (8%) are among what it could be")
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_it_comes_first_whatever_the_verdict(answered: Prediction, verdict: str,
     quiet = wording.advice(made(answered, verdict, False, **shares))
     worried = wording.advice(made(answered, verdict, True, **shares))
     assert worried.urgency == "soon"
-    assert worried.text.startswith("Skin cancer (")
+    assert (worried.caution or "").startswith("Skin cancer (")
     assert worried.text.endswith(quiet.text)
-    assert "among what it could be" not in quiet.text
+    assert quiet.caution is None
 
 
 @pytest.mark.parametrize("verdict", ["condition", "uncertain", "no_condition"])
@@ -71,21 +71,21 @@ def test_a_cancer_that_cannot_be_ruled_out_is_named_beside_a_calmer_pill(
     calm = made(answered, verdict, False, Moles=0.8, SkinCancer=0.08)
     without = dataclasses.replace(calm, prediction_set=("Moles", "Warts"))
     within = dataclasses.replace(calm, prediction_set=("Moles", "SkinCancer", "Actinic_Keratosis"))
-    assert "cannot be ruled out" not in wording.advice(without).text
+    assert wording.advice(without).caution is None
     advice = wording.advice(within)
-    assert advice.text.startswith(
+    assert (advice.caution or "").startswith(
         "Skin cancer and Actinic keratosis cannot be ruled out by this picture alone"
     )
-    assert advice.text.endswith(wording.advice(without).text)
-    assert advice.urgency == wording.advice(without).urgency
+    assert dataclasses.replace(advice, caution=None) == wording.advice(without)
     worried = made(within, verdict, True, Moles=0.8, SkinCancer=0.08)
-    assert "cannot be ruled out" not in wording.advice(worried).text, "said already, and more strongly"
+    caution = wording.advice(worried).caution or ""
+    assert "cannot be ruled out" not in caution, "said already, and more strongly"
 
 
 def test_what_is_more_urgent_stays_more_urgent(answered: Prediction) -> None:
-    assert (
-        wording.advice(made(answered, "condition", True, Vasculitis=0.7, SkinCancer=0.2)).urgency == "urgent"
-    )
+    advice = wording.advice(made(answered, "condition", True, Vasculitis=0.7, SkinCancer=0.2))
+    assert advice.urgency == "urgent"
+    assert "two weeks" not in (advice.caution or ""), "today is not within two weeks"
 
 
 def test_a_rejected_picture_names_nothing_but_asks_to_show_a_worrying_spot(answered: Prediction) -> None:

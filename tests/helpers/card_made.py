@@ -11,6 +11,20 @@ from model.checkpoint import fingerprint
 NOTES = "---\nmodel_name: Tiny\nlicense: other\nlicense_name: test-only\n---\n## Data\n\nDrawn by tests.\n"
 
 
+def reached(malignant: int, others: int) -> dict[str, object]:
+    """A ``malignant_warning`` of 9 pictures that may be cancer and 31 others, without its parts."""
+    return {
+        "malignant": 9,
+        "malignant_warned": malignant,
+        "others": 31,
+        "others_warned": others,
+        "sensitivity": malignant / 9,
+        "sensitivity_interval": None,
+        "specificity": 0.85,
+        "specificity_interval": [0.7, 0.95],
+    }
+
+
 def write_measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
     """A checkpoint, the run that made it, and figures measured on it, as files."""
     folder = tmp_path / "tiny"
@@ -101,7 +115,11 @@ def write_measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
             "per_source": {"clinic|1": {"n": 38, "coverage": 0.921, "interval": None, "mean_size": 1.6}},
             "per_skin_type": {"5": {"n": 5, "coverage": 0.8, "interval": None, "mean_size": 1.8}},
         },
-        "malignant_warning": {"malignant": 9, "malignant_warned": 8, "others": 31, "others_warned": 4},
+        "malignant_warning": {
+            **reached(8, 4),
+            "per_source": {"clinic|1": reached(8, 4)},
+            "per_skin_type": {},
+        },
         "intervals": {"accuracy": [0.47, 0.77], "balanced_accuracy": [0.4, 0.6], "top3_accuracy": [0.7, 0.9]},
         "unreadable": [],
     }
@@ -126,6 +144,7 @@ def write_measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "checkpoint": checkpoint,
         "data": ["drawn"],
         "split": "validation",
+        "aims": {"keep": 0.95, "uncertain_accuracy": 0.7, "malignant_sensitivity": 0.95},
         "n": 40,
         "folds": 5,
         "ece": {
@@ -139,7 +158,11 @@ def write_measured(tiny_checkpoint: Path, tmp_path: Path) -> dict[str, Path]:
         "rejected": 0.05,
         "skin": {"n": 30, "detected": 2},
         "not_uncertain": {"n": 21, "accuracy": 0.667},
-        "malignant_warning": {"malignant": 9, "malignant_warned": 7, "others": 31, "others_warned": 6},
+        "malignant_warning": {
+            **reached(7, 6),
+            "per_source": {"clinic|1": reached(7, 6)},
+            "per_skin_type": {},
+        },
         "prediction_sets": sets,
         "adaptive_sets": {**sets, "mean_size": 5.75},
         "detector": {

@@ -225,7 +225,7 @@ def test_a_detector_that_could_not_be_relied_upon_is_refused(
             wrong.save(tmp_path)
         assert not list(tmp_path.iterdir())
     with monkeypatch.context() as unchecked:
-        unchecked.setattr("model.decision.ood.check_numbers", lambda *_: None)
+        unchecked.setattr("model.decision.stored.check_numbers", lambda *_: None)
         wrong.save(tmp_path)
     with pytest.raises(CheckpointError, match=rf"not a readable detector \(.*{words}"):
         load_detector(tmp_path / DETECTOR)

@@ -16,6 +16,7 @@ from model.checkpoint import load
 from model.config import ModelConfig
 from model.decision.malignancy import choose_malignant_bound, malignancy, malignant_labels
 from train.__main__ import main
+from train.evaluate.bootstrap import group_sizes, number_groups
 from train.evaluate.metrics import warning_metrics
 from train.predictions import Predictions
 
@@ -53,10 +54,29 @@ def test_the_bound_is_the_largest_that_enough_pictures_reach(sensitivity: float)
     assert (reached >= bound).mean() >= sensitivity
     assert (reached > bound).mean() < sensitivity
     predictions = Predictions.of(SOME.labels, probabilities, targets)
-    counts = warning_metrics(predictions, dataclasses.replace(SOME, malignant_from=bound))
+    config = dataclasses.replace(SOME, malignant_from=bound)
+    counts = warning_metrics(predictions, predictions.warned(config))
     assert counts is not None
     assert counts["malignant_warned"] == (reached >= bound).sum()
     assert counts["malignant"] + counts["others"] == 300
+
+
+def test_every_lesion_counts_as_one_however_many_pictures_it_has() -> None:
+    """Nineteen easy lesions of ten pictures each, and nineteen hard ones of one."""
+    easy, hard = np.tile([0.1, 0.9, 0.0, 0.0], (190, 1)), np.tile([0.8, 0.2, 0.0, 0.0], (19, 1))
+    probabilities = np.concatenate([easy, hard])
+    groups = [f"easy {row // 10}" for row in range(190)] + [f"hard {row}" for row in range(19)]
+    predictions = Predictions.of(SOME.labels, probabilities, [1] * 209, groups=groups, logits=probabilities)
+    alike = choose_malignant_bound(probabilities, SOME, sensitivity=0.9)
+    assert alike == pytest.approx(0.9), "nine pictures in ten reach this, but one lesion in two"
+    weights = 1 / group_sizes(number_groups(predictions.groups))
+    assert choose_malignant_bound(probabilities, SOME, sensitivity=0.9, weights=weights) == pytest.approx(0.2)
+    figures = warning_metrics(predictions, predictions.warned(dataclasses.replace(SOME, malignant_from=0.9)))
+    assert figures is not None
+    assert (figures["malignant_warned"], figures["sensitivity"]) == (190, pytest.approx(0.5))
+    low, high = figures["sensitivity_interval"]
+    assert 0.3 < low < 0.5 < high < 0.7
+    assert (figures["others"], figures["specificity"], figures["specificity_interval"]) == (0, None, None)
 
 
 def test_without_such_pictures_the_advice_never_comes_first() -> None:

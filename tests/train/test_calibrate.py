@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from model.checkpoint import fingerprint, load, load_config
 from model.config import ModelConfig
 from model.decision.calibration import softmax
-from model.decision.conformal import SET_LEVEL, in_prediction_set, prediction_set
+from model.decision.conformal import SET_LEVEL, SOURCE_LEVEL, in_prediction_set, prediction_set
 from model.labels import LABELS, NO_CONDITION
 from train.__main__ import main
 from train.calibrate.conformal import fit_set_quantile
@@ -62,7 +62,7 @@ def drawn(count: int, *, skill: float, seed: int = 0) -> Predictions:
 
 @pytest.mark.parametrize("skill", [0.5, 2.0, 8.0])
 def test_the_sets_are_those_of_mapie_and_hold_the_best_guess(skill: float) -> None:
-    predictions = drawn(440, skill=skill)
+    predictions = dataclasses.replace(drawn(440, skill=skill), sources=np.full(440, None))
     probabilities = predictions.probabilities
     config = dataclasses.replace(CONFIG, set_quantile=fit_set_quantile(predictions))
     reference = SplitConformalClassifier(Given(), confidence_level=SET_LEVEL, conformity_score="lac")
@@ -95,6 +95,37 @@ def test_sets_hold_what_they_promise_among_the_answers_given() -> None:
     held = in_prediction_set(probabilities, rule)[np.arange(2200), fresh.targets]
     assert 0.5 < kept.mean() < 0.8
     assert held[kept].mean() == pytest.approx(SET_LEVEL, abs=0.03)
+
+
+def test_no_source_with_a_hundred_pictures_pays_for_the_others() -> None:
+    """One source in five is harder than its probabilities tell; a rare one is harder still."""
+
+    def of_sources(seed: int) -> Predictions:
+        parts = [drawn(count, skill=2.5, seed=seed + number) for number, count in enumerate((4000, 1000, 80))]
+        for number, name in enumerate(("easy", "hard", "rare")):
+            logits, n = parts[number].logits.copy(), len(parts[number])
+            logits[np.arange(n), parts[number].targets] -= number * 1.5
+            parts[number] = dataclasses.replace(
+                parts[number],
+                logits=logits,
+                probabilities=softmax(logits, 1.0),
+                sources=np.full(n, name, dtype=object),
+            )
+        return Predictions.joined(parts)
+
+    def coverage(predictions: Predictions, quantile: float) -> dict[str, float]:
+        config = dataclasses.replace(CONFIG, set_quantile=quantile)
+        inside = in_prediction_set(predictions.probabilities, config)
+        held = inside[np.arange(len(inside)), predictions.targets]
+        return {name: float(held[predictions.sources == name].mean()) for name in ("easy", "hard", "rare")}
+
+    known, fresh = of_sources(0), of_sources(10)
+    alike = dataclasses.replace(known, sources=np.full(len(known), None))
+    assert coverage(fresh, fit_set_quantile(alike))["hard"] < 0.85
+    found = coverage(fresh, fit_set_quantile(known))
+    assert found["hard"] == pytest.approx(SOURCE_LEVEL, abs=0.05)
+    assert found["easy"] > SET_LEVEL
+    assert found["rare"] < SOURCE_LEVEL, "too few pictures to have a say"
 
 
 def test_every_picture_is_measured_by_a_rule_that_never_saw_its_group() -> None:

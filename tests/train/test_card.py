@@ -43,6 +43,7 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert "at 2 of 3 thresholds, from 0.20 to 0.30." in text
     assert "hold the label of 92.1% of the 38 pictures that are not rejected (90% meant), with 1.6" in text
     assert "for 8 of 9 pictures of drawn (test) whose label may be cancer, and for 4 of 31 others" in text
+    assert "| Source: clinic\\|1 | 8 of 9 | 0.85 (0.70 to 0.95), n = 31 |" in text
     assert "| the paper's two criteria together | 0.875 / 0.400 | 0.875 |" in text
     assert "the last three fitted on 50 pictures of skin (drawn, train)" in text
     assert "--seed 7" in text
@@ -65,7 +66,9 @@ def test_the_card_states_the_cross_fitted_figures(measured: dict[str, Path]) -> 
         "error 0.123 at temperature 1, 0.045 at the fitted one",
         "of the 30 pictures that show a condition 2 rejected or called",
         "66.7% right of the 21 answers not called uncertain",
-        "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others",
+        "first for 7 of the 9 pictures whose label may be cancer, and for 6 of 31 others; each group of "
+        "related pictures counting as one, sensitivity 0.78, specificity 0.85 (0.70 to 0.95);",
+        "| All | 7 of 9 | 0.85 (0.70 to 0.95), n = 31 |",
         "true label in 91.4% of 38, 4.2 labels on average (true label in 91.4% of 38, 5.8 labels",
         "| clinic | 39 | 0.124 | 0.046 | 38 | 0.91 | 4.2 |",
         "| atlas | 1 | 0.300 | 0.400 | – | – | – |",

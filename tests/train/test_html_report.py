@@ -82,7 +82,7 @@ def figures(probabilities: np.ndarray, targets: np.ndarray, groups: list[str]) -
         "intervals": bootstrap_intervals(predictions),
         "per_source": accuracy_by(sources, predictions, detected),
         "per_skin_type": accuracy_by(skin_types, predictions, detected),
-        "malignant_warning": warning_metrics(predictions, CONFIG),
+        "malignant_warning": warning_metrics(predictions, predictions.warned(CONFIG)),
         "malignant_sensitivity": malignant_sensitivity(predictions, CONFIG),
         "unreadable": [],
     }

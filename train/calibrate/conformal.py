@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from model.decision.conformal import SET_LEVEL
+from model.decision.conformal import SET_LEVEL, SOURCE_LEVEL, SOURCE_PICTURES
 from train.extras import require
-from train.predictions import Predictions
+from train.predictions import Predictions, members
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,7 +40,13 @@ def has_mapie() -> bool:
 
 
 def fit_set_quantile(predictions: Predictions) -> float:
-    """The quantile with which sets hold the true class of ``SET_LEVEL`` of the pictures.
+    """The quantile with which sets hold the true class of ``SET_LEVEL`` of all pictures and of
+    ``SOURCE_LEVEL`` of those of every source that has ``SOURCE_PICTURES``.
+
+    A camera or clinic whose pictures are harder than their probabilities tell would otherwise pay for the
+    others. Where a picture comes from is not known when it is looked at, so of the quantiles by group
+    (Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, section 4.5) the largest serves for all;
+    groups by what is known then, entropy or unusualness, leave the sources as unequal as they were.
 
     Returns:
         0 to 1; 1, which rules nothing out, where the pictures are too few to tell.
@@ -53,9 +59,16 @@ def fit_set_quantile(predictions: Predictions) -> float:
 
     if len(predictions) * (1 - SET_LEVEL) < 1:
         return 1.0
-    score = LACConformityScore()
-    _sets(score, predictions, predictions.probabilities[:1])  # the quantile comes with the first sets
-    return float(score.quantiles_[0])
+    parts = [(predictions, SET_LEVEL)]
+    for own in members(predictions.sources).values():
+        if own.sum() >= SOURCE_PICTURES:
+            parts.append((predictions.take(own), SOURCE_LEVEL))
+    quantiles = []
+    for part, level in parts:
+        score = LACConformityScore()
+        _sets(score, part, part.probabilities[:1], level)  # the quantile comes with the first sets
+        quantiles.append(float(score.quantiles_[0]))
+    return max(quantiles)
 
 
 def adaptive_sets(predictions: Predictions, others: Floats) -> NDArray[np.bool_] | None:
@@ -76,12 +89,14 @@ def adaptive_sets(predictions: Predictions, others: Floats) -> NDArray[np.bool_]
     return _sets(APSConformityScore(), predictions, others)
 
 
-def _sets(score: Any, predictions: Predictions, others: Floats) -> NDArray[np.bool_]:
+def _sets(
+    score: Any, predictions: Predictions, others: Floats, level: float = SET_LEVEL
+) -> NDArray[np.bool_]:
     from mapie.classification import SplitConformalClassifier
 
     fitted = SplitConformalClassifier(
         _Known(len(predictions.class_names)),
-        confidence_level=SET_LEVEL,
+        confidence_level=level,
         conformity_score=score,
         random_state=0,
     )

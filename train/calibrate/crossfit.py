@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims
         ``n``; ``folds``; ``ece``: ``before`` and ``after`` the temperature, also ``by_source``; ``rejected``,
         share of all; ``skin``: ``n`` pictures that show a condition, and how many of them are ``detected``
         (rejected or called ``no_condition``); ``not_uncertain``: ``n`` and ``accuracy`` of the answers
-        neither rejected nor called uncertain; ``malignant_warning``, as ``warning_metrics`` counts;
+        neither rejected nor called uncertain; ``malignant_warning``, as ``warning_metrics`` has it;
         ``prediction_sets``, as ``set_metrics`` has them, of the pictures not rejected, and ``adaptive_sets``,
         the same of the sets that were not chosen; None where MAPIE is not installed or the pictures or
         classes are too few. None in all where the pictures are too few to be divided.
@@ -51,20 +50,24 @@ def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims
         warnings.filterwarnings("ignore", message="The least populated class")
         parts = list(splitter.split(targets, targets, groups))
     rules, judged, masks, adaptive = [], [], [], []
-    warned: Counter[str] = Counter()
     for fitted, held in parts:
         rule = fit_rule(predictions.take(fitted), model_config, aims)
         part = predictions.take(held).at_temperature(rule.temperature)
         inside = in_prediction_set(part.probabilities, rule)
         masks.append(
-            (~part.rejected(rule), part.detected(rule), part.confidence >= rule.uncertain_below, inside)
+            (
+                ~part.rejected(rule),
+                part.detected(rule),
+                part.confidence >= rule.uncertain_below,
+                part.warned(rule),
+                inside,
+            )
         )
-        warned.update(warning_metrics(part, rule) or {})
         adaptive.append(_adaptive(rule, predictions.take(fitted), part))
         rules.append(rule)
         judged.append(part)
     every = Predictions.joined(judged)
-    kept, detected, certain, inside = (np.concatenate(mask) for mask in zip(*masks, strict=True))
+    kept, detected, certain, warned, inside = (np.concatenate(mask) for mask in zip(*masks, strict=True))
     certain &= kept
     skin = every.has_condition
     sets = inside if all(rule.set_quantile < 1 for rule in rules) else None
@@ -78,7 +81,7 @@ def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims
             "n": int(certain.sum()),
             "accuracy": float(every.right[certain].mean()) if certain.any() else None,
         },
-        "malignant_warning": dict(warned) or None,
+        "malignant_warning": warning_metrics(every, warned),
         "prediction_sets": _set_figures(every, kept, sets),
         "adaptive_sets": _set_figures(every, kept, _joined(adaptive)),
     }

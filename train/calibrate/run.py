@@ -204,5 +204,9 @@ def _figures(
     """``cross_fitted``, how the detector was chosen, and what both were measured on."""
     figures = cross_fitted(predictions, model_config, aims)
     chosen = None if detector is None else {"name": detector.name, **detector.choice}
-    about = {"data": [shown(Path(name).name) for name in data], "split": split}
+    about = {
+        "data": [shown(Path(name).name) for name in data],
+        "split": split,
+        "aims": dataclasses.asdict(aims),
+    }
     return figures and {**about, **figures, "detector": chosen}

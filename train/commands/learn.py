@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from train.commands.types import Device
 from train.config import TrainConfig
@@ -77,7 +77,7 @@ def calibrate(
         detector_pictures: at most so many training pictures of skin are computed for the detector.
         keep: share of pictures with a condition that is neither rejected nor called no condition.
         uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
-        malignant_sensitivity: share of pictures that may be cancer for which the advice comes first.
+        malignant_sensitivity: share of lesions that may be cancer for which the advice comes first.
         device: where to compute.
         max_unreadable: largest share of unreadable pictures.
         manifest: hash manifest that the pictures must match.
@@ -98,4 +98,44 @@ def calibrate(
         device=device,
         max_unreadable=max_unreadable,
         manifest=manifest,
+    )
+
+
+def gate(
+    *,
+    checkpoint: str,
+    clinical: list[str],
+    dermoscopy: list[str],
+    expects: Literal["clinical", "dermoscopy"],
+    clinical_split: str = "validation",
+    dermoscopy_split: str = "validation",
+    pictures: int = 300,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+) -> None:
+    """Teach a checkpoint to tell clinical photographs from dermoscopy.
+
+    Args:
+        checkpoint: folder; its config.json and gate are written, its weights stay.
+        clinical: folders or Hub ids of clinical photographs.
+        dermoscopy: folders or Hub ids of dermoscopy.
+        expects: what the checkpoint's network learned from.
+        clinical_split: photographs that the weights were not trained on.
+        dermoscopy_split: dermoscopy that the weights were not trained on.
+        pictures: at most so many of each source.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+    """
+    from train.calibrate.gate import make_gate
+
+    make_gate(
+        checkpoint=checkpoint,
+        clinical=clinical,
+        dermoscopy=dermoscopy,
+        expects=expects,
+        clinical_split=clinical_split,
+        dermoscopy_split=dermoscopy_split,
+        pictures=pictures,
+        device=device,
+        max_unreadable=max_unreadable,
     )

@@ -160,12 +160,26 @@ def train_loader(
 
 
 def eval_loader(
-    rows: datasets.Dataset, config: ModelConfig, *, batch_size: int, num_workers: int
+    rows: datasets.Dataset,
+    config: ModelConfig,
+    *,
+    batch_size: int,
+    num_workers: int,
+    transform: Transform | None = None,
 ) -> DataLoader:
-    """Loads every row once, in order, without randomness, decoded and transformed as in use."""
+    """Loads every row once, in order, without randomness, decoded and transformed as in use.
+
+    With another ``transform`` decoded in full size, and each row's randomness seeded by its number.
+    """
+    pictures: Dataset[tuple[Tensor, int]] = Pictures(
+        rows, eval_transform(config=config), target_side=decode_side(config)
+    )
+    draws = [Draw(row, None) for row in range(len(rows))]
+    if transform is not None:
+        pictures, draws = Pictures(rows, transform), [Draw(row, row) for row in range(len(rows))]
     return DataLoader(
-        Pictures(rows, eval_transform(config=config), target_side=decode_side(config)),
-        batch_size=batch_size,
+        pictures,
+        batch_sampler=[draws[start : start + batch_size] for start in range(0, len(rows), batch_size)],
         num_workers=num_workers,
         generator=torch.Generator().manual_seed(0),
     )

@@ -19,6 +19,12 @@ def number_groups(groups: Iterable[str | None]) -> NDArray[np.int64]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
+def group_sizes(group_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many rows each row's group has, (N,)."""
+    _, numbers, sizes = np.unique(group_of, return_inverse=True, return_counts=True)
+    return sizes[numbers]
+
+
 def draw_weights(group_of: NDArray[np.int64], *, resamples: int = 1000, seed: int = 0) -> Floats:
     """How often each row is in each resample of the groups, (resamples, N).
 
@@ -48,6 +54,23 @@ def interval(values: Floats) -> list[float] | None:
     if not np.ptp(known if len(known) else [0.0]):
         return None
     return [float(q) for q in np.quantile(known, (0.025, 0.975))]
+
+
+def share_by_group(
+    hits: NDArray[np.bool_], group_of: NDArray[np.int64]
+) -> tuple[float | None, list[float] | None]:
+    """A share of rows (N,) in which every group counts as one, and its interval as ``share_interval`` has it.
+
+    None for both without rows.
+    """
+    if not len(hits):
+        return None, None
+    _, numbers, sizes = np.unique(group_of, return_inverse=True, return_counts=True)
+    caught = np.bincount(numbers, hits) / sizes  # of each group
+    if len(sizes) < MIN_GROUPS:
+        return float(caught.mean()), None
+    weights = draw_weights(np.arange(len(sizes)))
+    return float(caught.mean()), interval(weights @ caught / weights.sum(axis=1))
 
 
 def share_interval(hits: NDArray[np.bool_], group_of: NDArray[np.int64]) -> list[float] | None:

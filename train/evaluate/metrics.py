@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score, roc_curve
 
 from model.config import ModelConfig
-from model.decision.malignancy import malignant_labels
-from train.evaluate.bootstrap import draw_weights, number_groups, ratio, share_interval
+from model.labels import condition
+from train.evaluate.bootstrap import draw_weights, number_groups, ratio, share_by_group, share_interval
 from train.predictions import Predictions, members
-from train.report.schema import Subgroup, Warned
+from train.report.schema import Reached, Subgroup, Warned
 
 Floats = NDArray[np.float64]
 
@@ -76,19 +76,43 @@ def bootstrap_intervals(
     return {name: [float(q) for q in np.quantile(values, (0.025, 0.975))] for name, values in figures.items()}
 
 
-def warning_metrics(predictions: Predictions, config: ModelConfig) -> Warned | None:
+def warning_metrics(predictions: Predictions, warned: NDArray[np.bool_]) -> Warned | None:
     """How often the advice to see a doctor comes first, by whether the true label may be cancer.
 
-    None where no label may be cancer.
+    Args:
+        predictions: of all pictures.
+        warned: for which of them it does, (N,).
+
+    Returns:
+        ``malignant`` and ``others`` (pictures of each), ``malignant_warned`` and ``others_warned``;
+        ``sensitivity``, the share of the former that it reaches, and ``specificity``, the share of the others
+        that it spares, each group of related pictures counting as one, with ``sensitivity_interval`` and
+        ``specificity_interval`` as ``share_by_group`` gives them; ``per_source`` and ``per_skin_type``: key →
+        the same. None where no label may be cancer.
     """
-    if not malignant_labels(config):
+    if not any(condition(name).malignant for name in predictions.class_names):
         return None
-    ours, warned = predictions.malignant, predictions.warned(config)
+    ours, group_of = predictions.malignant, number_groups(predictions.groups)
+
+    def figures(own: NDArray[np.bool_]) -> Reached:
+        found, others = own & ours, own & ~ours
+        sensitivity, sensitivity_interval = share_by_group(warned[found], group_of[found])
+        specificity, specificity_interval = share_by_group(~warned[others], group_of[others])
+        return {
+            "malignant": int(found.sum()),
+            "malignant_warned": int((found & warned).sum()),
+            "others": int(others.sum()),
+            "others_warned": int((others & warned).sum()),
+            "sensitivity": sensitivity,
+            "sensitivity_interval": sensitivity_interval,
+            "specificity": specificity,
+            "specificity_interval": specificity_interval,
+        }
+
     return {
-        "malignant": int(ours.sum()),
-        "malignant_warned": int((ours & warned).sum()),
-        "others": int((~ours).sum()),
-        "others_warned": int((~ours & warned).sum()),
+        **figures(np.ones(len(ours), dtype=bool)),
+        "per_source": {key: figures(own) for key, own in members(predictions.sources).items()},
+        "per_skin_type": {key: figures(own) for key, own in members(predictions.skin_types).items()},
     }
 
 

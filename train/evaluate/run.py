@@ -91,7 +91,7 @@ def _figures(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
         "intervals": bootstrap_intervals(predictions),
         "per_source": accuracy_by(predictions.sources, predictions, detected),
         "per_skin_type": accuracy_by(predictions.skin_types, predictions, detected),
-        "malignant_warning": warning_metrics(predictions, config),
+        "malignant_warning": warning_metrics(predictions, predictions.warned(config)),
         "malignant_sensitivity": malignant_sensitivity(predictions, config),
     }
 

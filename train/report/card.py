@@ -13,14 +13,16 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from model.checkpoint import CARD, fingerprint, load_config
 from model.config import ModelConfig
+from model.decision.modality import Gate, parse_gate
 from model.errors import DataError
 from model.files import read_json, read_text, write_text
 from model.hub import is_reference
 from model.image.preprocess import resized_side
+from model.weights import read_bytes
 from train.config import TrainConfig
 from train.data.pictures import shown
 from train.report.card_ood import ood_section
-from train.report.card_rule import rule_section
+from train.report.card_rule import gate_section, rule_section
 from train.report.markdown import figures_section, sources_section
 from train.report.schema import Metrics, read_metrics
 from train.report.tables import FIGURES
@@ -71,14 +73,17 @@ def write_card(
         options |= read_json(Path(run) / CONFIG)
         history = [json.loads(line) for line in read_text(Path(run) / LOG).splitlines()]
         training = training_section(options, history)
+    config = load_config(folder)
+    gate = folder / config.gate if config.gate else None
     text = model_card(
-        load_config(folder),
+        config,
         options=options,
         training=training,
         notes=read_text(Path(notes)),
         metrics=measured,
         ood=detection,
         calibration=crossfit,
+        gate=parse_gate(read_bytes(gate), gate) if gate else None,
         sources=read_json(Path(sources), "rows", "mean", "budget") if sources else None,
     )
     write_text(folder / CARD, text)
@@ -94,6 +99,7 @@ def model_card(
     metrics: Sequence[Metrics] = (),
     ood: dict[str, Any] | None = None,
     calibration: dict[str, Any] | None = None,
+    gate: Gate | None = None,
     sources: dict[str, Any] | None = None,
 ) -> str:
     """Text of a model card with ``model-index``.
@@ -105,6 +111,7 @@ def model_card(
         notes: Markdown on data and terms, with front matter.
         metrics: what ``evaluate`` measured, one for each data set.
         ood, calibration: contents of ``ood.json`` and ``calibration.json`` files.
+        gate: of the checkpoint, if it has one.
         sources: see ``sources_section``.
     """
     given = ModelCard(notes, ignore_metadata_errors=True) if notes else None
@@ -126,7 +133,10 @@ def model_card(
         parts.append(figures_section(metrics))
     if ood:
         parts.append(ood_section(ood))
-    parts += [rule_section(config, options, calibration), training]
+    parts.append(rule_section(config, options, calibration))
+    if gate:
+        parts.append(gate_section(gate))
+    parts.append(training)
     return "\n\n".join(parts) + "\n"
 
 

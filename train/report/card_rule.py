@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from model.config import ModelConfig
-from model.decision.conformal import SET_LEVEL
+from model.decision.conformal import SET_LEVEL, SOURCE_LEVEL, SOURCE_PICTURES
 from model.decision.malignancy import malignant_labels
+from model.decision.modality import Gate
 from model.labels import NO_CONDITION
-from train.report.tables import markdown_table
+from train.report.tables import markdown_table, warned_by, with_interval
 
 
 def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict[str, Any] | None) -> str:
@@ -19,10 +20,30 @@ def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict
         options: of the training run, as ``TrainConfig`` names them.
         calibration: content of a ``calibration.json`` file, if there is one.
     """
-    parts = ["## Calibration and rejection", _fitted(config, options)]
+    aims = {**options, **(calibration or {}).get("aims", {})}  # those of a later `calibrate`
+    parts = ["## Calibration and rejection", _fitted(config, aims)]
     if calibration:
         parts.append(_cross_fitted(calibration))
     return "\n\n".join(parts)
+
+
+def gate_section(gate: Gate) -> str:
+    """How well clinical photographs and dermoscopy are told apart on sources that did not teach it."""
+    header = ["Source left out", "Pictures", "Told right", "AUROC against the other kind"]
+    rows = [
+        [source, own["own"], f"{own['right']:.1%}", with_interval(own["auroc"], own["interval"], digits=4)]
+        for source, own in gate.figures.items()
+    ]
+    words = {"clinical": "clinical photographs", "dermoscopy": "dermoscopy"}
+    return "\n\n".join(
+        [
+            "## Clinical photograph or dermoscopy",
+            f"This network learned from {words[gate.expects]}. A linear head on its features says where a "
+            "picture looks like the other kind, and the answer repeats it. For each row it was fitted "
+            "without that source and a part of the other kind, and told both apart.",
+            markdown_table(header, rows),
+        ]
+    )
 
 
 def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
@@ -53,13 +74,15 @@ def _fitted(config: ModelConfig, options: dict[str, Any]) -> str:
         text += (
             f" The advice to see a doctor soon comes first from {config.malignant_from:.3f} on of the summed "
             f"probability of {', '.join(malignant_labels(config))}, a bound that "
-            f"{options['malignant_sensitivity']:.0%} of the validation pictures of these labels reach."
+            f"{options['malignant_sensitivity']:.0%} of the validation pictures of these labels reach, each "
+            "group of related ones counting as one."
         )
     if config.set_quantile < 1:
         text += (
             f" What cannot be ruled out is every label of probability {1 - config.set_quantile:.3f} or more, "
             f"and always the best guess: a split conformal set, meant to hold the true label of "
-            f"{SET_LEVEL:.0%} of the pictures that are not rejected."
+            f"{SET_LEVEL:.0%} of the pictures that are not rejected, and of {SOURCE_LEVEL:.0%} of those of "
+            f"every source with {SOURCE_PICTURES} or more of them in validation."
         )
     return text
 
@@ -83,7 +106,7 @@ def _cross_fitted(figures: dict[str, Any]) -> str:
         lines.append(
             f"- the advice to see a doctor soon first for {warned['malignant_warned']} of the "
             f"{warned['malignant']} pictures whose label may be cancer, and for {warned['others_warned']} of "
-            f"{warned['others']} others;"
+            f"{warned['others']} others; {_reached(warned)};"
         )
     sets, others = figures["prediction_sets"], figures["adaptive_sets"]
     if detector := figures.get("detector"):
@@ -91,7 +114,19 @@ def _cross_fitted(figures: dict[str, Any]) -> str:
     if sets:
         against = f" ({_coverage(others)} for adaptive sets, which were not chosen)" if others else ""
         lines.append(f"- sets of what cannot be ruled out: {_coverage(sets)}{against}.")
-    return "\n".join([*lines, *_by_source(errors["by_source"], sets), *_by_skin_type(sets)])
+    reach = warned_by(warned) if warned else None
+    told = ["", reach.caption, "", markdown_table(reach.header, reach.rows)] if reach else []
+    return "\n".join([*lines, *_by_source(errors["by_source"], sets), *_by_skin_type(sets), *told])
+
+
+def _reached(warned: dict[str, Any]) -> str:
+    """Sensitivity and its price, with intervals."""
+    figures = (
+        f"{name} {with_interval(warned[name], warned[f'{name}_interval'])}"
+        for name in ("sensitivity", "specificity")
+        if warned[name] is not None
+    )
+    return f"each group of related pictures counting as one, {', '.join(figures)}"
 
 
 def _chosen(detector: dict[str, Any]) -> str:

@@ -117,7 +117,8 @@ def _subgroups(measured: Metrics) -> list[Section]:
 
 def _cancer(measured: Metrics) -> list[Section]:
     warned, points = report_tables.warned(measured), report_tables.cancer(measured)
-    if not warned:
+    reached = measured["malignant_warning"]
+    if not warned or not reached:
         return []
     text = [warned]
     if points:
@@ -125,7 +126,7 @@ def _cancer(measured: Metrics) -> list[Section]:
             "The sensitivities below are points of the curve over all thresholds, each threshold read off "
             "these very pictures: what the ranking could give, not a rule chosen beforehand."
         )
-    tables = [points] if points else []
+    tables = [report_tables.warned_by(reached), *([points] if points else [])]
     if not measured["decision_curve"]:
         return [Section("What may be cancer", text, tables=tables)]
     text.append(

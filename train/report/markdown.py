@@ -76,12 +76,14 @@ def _table(table: Table) -> list[str]:
 
 def _cancer(measured: Metrics) -> list[str]:
     warned, points = report_tables.warned(measured), report_tables.cancer(measured)
+    reached = measured["malignant_warning"]
+    told = [warned, *_table(report_tables.warned_by(reached))] if warned and reached else []
     if not points:
-        return [warned] if warned else []
+        return told
     read_off = (
         "Each threshold is read off these very pictures: what the ranking could give, not a rule to use."
     )
-    return [*([warned] if warned else []), *_table(points), read_off]
+    return [*told, *_table(points), read_off]
 
 
 def _confidence(measured: Metrics) -> str:

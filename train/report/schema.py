@@ -43,13 +43,28 @@ class Subgroup(TypedDict):
     detected_interval: Interval | None
 
 
-class Warned(TypedDict):
-    """Pictures whose class may be cancer, others, and for how many the advice to see a doctor came first."""
+class Reached(TypedDict):
+    """Pictures whose class may be cancer, others, and for how many the advice to see a doctor came first.
+
+    For ``sensitivity`` and ``specificity`` each group of related pictures counts as one; None where there is
+    no such picture.
+    """
 
     malignant: int
     malignant_warned: int
     others: int
     others_warned: int
+    sensitivity: FiniteFloat | None
+    sensitivity_interval: Interval | None
+    specificity: FiniteFloat | None
+    specificity_interval: Interval | None
+
+
+class Warned(Reached):
+    """The same of all pictures, and of those of each source and skin type."""
+
+    per_source: dict[str, Reached]
+    per_skin_type: dict[str, Reached]
 
 
 class RocPoint(TypedDict):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from train.report.schema import Coverage, DecisionCurve, Metrics
+from train.report.schema import Coverage, DecisionCurve, Interval, Metrics, Reached, Warned
 
 FigureName = Literal["accuracy", "balanced_accuracy", "top3_accuracy", "macro_f1", "ece", "rejected"]
 SubgroupName = Literal["per_source", "per_skin_type"]
@@ -151,6 +151,35 @@ def warned(measured: Metrics) -> str | None:
     )
 
 
+def warned_by(counts: Warned) -> Table:
+    """Whom the advice to see a doctor reaches, of a ``malignant_warning``: all, by source, by skin type."""
+    parts: list[tuple[str, Reached]] = [("All", counts)]
+    for name, title in SUBGROUPS.items():
+        parts += [(f"{title}: {key}", own) for key, own in counts[name].items()]
+    rows = [
+        [
+            name,
+            _by_group(
+                own["sensitivity"], own["sensitivity_interval"], own["malignant_warned"], own["malignant"]
+            ),
+            _by_group(
+                own["specificity"],
+                own["specificity_interval"],
+                own["others"] - own["others_warned"],
+                own["others"],
+            ),
+        ]
+        for name, own in parts
+    ]
+    return Table(
+        "The advice to see a doctor soon: the share of what may be cancer that it reaches, and of the others "
+        "that it spares. Each group of related pictures, such as those of one lesion, counts as one; where "
+        "there is no interval, the pictures are counted.",
+        ["Pictures", "May be cancer: reached", "Others: spared"],
+        rows,
+    )
+
+
 def calibration(measured: Metrics) -> Table:
     """The expected calibration error before and after the temperature, and by source."""
     found = measured["reliability"]
@@ -227,6 +256,13 @@ def prediction_sets(measured: Metrics) -> Table | None:
 
 def _covered(sets: Coverage) -> str:
     return _share(round(sets["coverage"] * sets["n"]), sets["n"], sets["interval"])
+
+
+def _by_group(share: float | None, interval: Interval | None, hits: int, of: int) -> str:
+    """A share in which every group counts as one, and how many pictures it stands on."""
+    if share is None or interval is None:
+        return _share(hits, of, None)
+    return f"{with_interval(share, interval)}, n = {of}"
 
 
 def _share(hits: int, of: int, interval: Sequence[float] | None) -> str:
