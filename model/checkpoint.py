@@ -22,8 +22,8 @@ from model.errors import CheckpointError, ConfigError
 from model.text import decoded, parse_json, printable
 from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
 
-# PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
-# so whatever touches weights imports them itself.
+# PyTorch and timm take seconds and half a gigabyte to import; a process that serves an exported graph needs
+# neither, so they are imported only where weights are used.
 if TYPE_CHECKING:
     from model.network import SkinDiseaseNet
 
@@ -33,16 +33,16 @@ FILES = (CONFIG, WEIGHTS, CARD)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint, read as a whole: what becomes of its files later changes nothing.
+    """A checkpoint, read completely into memory: later changes to its files have no effect.
 
     Attributes:
-        config: what else a prediction depends on.
+        config: everything but the weights that a prediction depends on.
         id: the folder's name or the Hub id. revision: the Hub commit, or ``fingerprint``.
-        folder: where the files lay.
-        weights: as they were stored; finite, not yet held against the network.
-        detector: the third criterion's; None where the config names none.
+        folder: of the files.
+        weights: as stored; finite, but not yet checked against the network.
+        detector: of the third criterion; None if the config names none.
         card_file: the model card's bytes, empty if there is none.
-        fingerprint: as ``fingerprint`` gives it for these files.
+        fingerprint: the result of ``fingerprint`` for these files.
     """
 
     config: ModelConfig
@@ -56,7 +56,7 @@ class Checkpoint:
 
     @cached_property
     def network(self) -> SkinDiseaseNet:
-        """In eval mode, float32, on the CPU; built at the first use.
+        """The network in eval mode, float32, on the CPU; built on first use.
 
         Raises:
             CheckpointError: the weights do not fit the config, or no network can be built from it.
@@ -67,7 +67,7 @@ class Checkpoint:
             network = SkinDiseaseNet(self.config)
         except ConfigError as error:
             raise CheckpointError(f"{self.folder / CONFIG}: {error.message}", hint=error.hint) from error
-        except Exception as error:  # The errors of timm have no family of their own.
+        except Exception as error:  # timm's errors share no base class
             raise CheckpointError(
                 f"{self.folder / CONFIG} describes no network that can be built "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}).",
@@ -89,15 +89,15 @@ def save(
     card: str,
     detector: Detector | None = None,
 ) -> None:
-    """Writes a checkpoint folder with float16 weights.
+    """Write a checkpoint folder with float16 weights.
 
-    The files are written beside it and moved in by renaming, so no reader ever meets a half-written file; a
-    crash between the two renames leaves the old folder under a hidden name beside the new one's.
+    The files are written to a folder beside it and renamed into place, so no reader ever sees a half-written
+    file; a crash between the two renames leaves the old folder under a hidden name next to the new one.
 
     Args:
         folder: made if needed; the checkpoint's own files in it are replaced.
         network: any mode, any device.
-        config: belongs to the network.
+        config: of the network.
         card: text of the model card.
         detector: the one that the config names, if it names one.
 
@@ -131,26 +131,26 @@ def save(
 
 
 def load(reference: str | Path) -> Checkpoint:
-    """Loads a checkpoint from a folder or from the Hub.
+    """Load a checkpoint from a folder or from the Hub.
 
     Args:
         reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
 
     Raises:
         CheckpointError: a file is missing, damaged, not safetensors, or does not fit the others.
-        HubError: the Hub does not give it out.
+        HubError: the Hub does not provide it.
     """
     checkpoint = find(reference)
-    checkpoint.network  # noqa: B018 - read now, so that what is broken shows here
+    checkpoint.network  # noqa: B018 - read now, so that errors appear here
     return checkpoint
 
 
 def find(reference: str | Path) -> Checkpoint:
-    """As ``load``, but no network is built yet, which needs PyTorch.
+    """Read a checkpoint without building the network, which needs PyTorch.
 
     Raises:
         CheckpointError: a file is missing or damaged, or its numbers are not finite.
-        HubError: the Hub does not give it out.
+        HubError: the Hub does not provide it.
     """
     folder, name, commit = _resolve(str(reference))
     config, stored = _stored(folder)
@@ -168,7 +168,8 @@ def find(reference: str | Path) -> Checkpoint:
 
 
 def pinned(reference: str) -> str:
-    """``ORG/NAME@COMMIT`` for a Hub reference with any revision; other text as it is. Raises ``HubError``."""
+    """Resolve a Hub reference to ``ORG/NAME@COMMIT``; other text is returned unchanged. Raises
+    ``HubError``."""
     if not hub.is_reference(reference):
         return reference
     _, name, commit = _resolve(reference)
@@ -176,7 +177,7 @@ def pinned(reference: str) -> str:
 
 
 def load_config(folder: Path) -> ModelConfig:
-    """Reads ``config.json``.
+    """Read ``config.json``.
 
     Raises:
         CheckpointError: it is missing or not a valid configuration.
@@ -208,12 +209,12 @@ def _parse_config(path: Path, data: bytes) -> ModelConfig:
 
 
 def fingerprint(folder: Path) -> str:
-    """``sha256:`` and twelve digits over all but the card: changes whenever a prediction could."""
+    """``sha256:`` and twelve digits over all files but the card; changes whenever a prediction could."""
     return _fingerprint(_stored(folder)[1])
 
 
 def _stored(folder: Path) -> tuple[ModelConfig, dict[str, bytes]]:
-    """The configuration, and all that a prediction depends on: file name → content, each read once."""
+    """Read the configuration and every file that a prediction depends on (file name → content), each once."""
     data = _config_file(folder)
     config = _parse_config(folder / CONFIG, data)
     return config, {
@@ -230,9 +231,9 @@ def _fingerprint(stored: dict[str, bytes]) -> str:
 
 
 def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
-    """Fills the backbone from a safetensors file: one with timm's names, or the weights of a checkpoint.
+    """Load the backbone's weights from a safetensors file: one with timm's names, or that of a checkpoint.
 
-    A classifier or a head in the file is left out.
+    A classifier or a head in the file is ignored.
 
     Raises:
         CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
@@ -247,16 +248,16 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
 
 
 def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
-    """Fills a whole network, head included, from a checkpoint, to be trained further.
+    """Load a whole network, head included, from a checkpoint, for further training.
 
     Args:
-        network: its backbone, head and sizes are the checkpoint's.
+        network: with the backbone, head and sizes of the checkpoint.
         reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
         labels: of the network, in their order.
 
     Raises:
         CheckpointError: it is no checkpoint of such a network, or has other labels.
-        HubError: the Hub does not give it out.
+        HubError: the Hub does not provide it.
     """
     checkpoint = find(reference)
     if checkpoint.config.labels != tuple(labels):
@@ -268,10 +269,10 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """What travels: name → file. The three, and the detector's where ``config.json`` names one.
+    """The files to publish: name → file. Configuration, weights, card, and the detector if there is one.
 
     Raises:
-        CheckpointError: one of them is not there, or the configuration cannot be used.
+        CheckpointError: one of them is missing, or the configuration cannot be used.
     """
     found = {name: folder / name for name in (*FILES, *_further(load_config(folder)))}
     missing = [name for name, path in found.items() if not path.is_file()]
@@ -284,7 +285,8 @@ def files(folder: Path) -> dict[str, Path]:
 
 
 def _further(config: ModelConfig) -> list[str]:
-    """Names of the files that ``config.json`` names; ``ModelConfig`` sees to it that they lie beside it."""
+    """Further files that ``config.json`` names; ``ModelConfig`` makes sure that they are in the same
+    folder."""
     return [config.detector] if config.detector else []
 
 

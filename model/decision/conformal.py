@@ -1,4 +1,4 @@
-"""Prediction sets: the labels that one picture alone does not rule out."""
+"""Conformal prediction sets: the labels that a picture does not rule out."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from numpy.typing import NDArray
 from model.config import ModelConfig
 
 SET_LEVEL = 0.9
-"""Share of pictures like the calibration ones whose set holds the true label."""
+"""Coverage: the share of pictures like the calibration ones whose set contains the true label."""
 
-_TOLERANCE = 1e-8  # MAPIE's, so that both put the same labels into a set
+_TOLERANCE = 1e-8  # as in MAPIE, so that both give the same sets
 
 
 def in_prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.bool_]:
     """Which labels are in the set, (..., K) → (..., K): those of probability ``1 - set_quantile`` or more.
 
     Least ambiguous sets (Sadinle, Lei and Wasserman 2019) by split conformal prediction. The most probable
-    label always counts, where the rule alone would leave the set empty too.
+    label is always included, even if the rule alone would leave the set empty.
 
     Args:
         probabilities: calibrated.
-        config: has the quantile.
+        config: with the quantile.
     """
     top = np.arange(probabilities.shape[-1]) == probabilities.argmax(axis=-1)[..., None]
     return top | ((1.0 - probabilities) - config.set_quantile <= _TOLERANCE)
 
 
 def prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -> tuple[str, ...] | None:
-    """Names of the labels in one picture's set, most probable first; None where no quantile was chosen.
+    """Names of the labels in one picture's set, most probable first; None if the checkpoint has no quantile.
 
     Args:
         probabilities: calibrated, (K,).
-        config: has labels and quantile.
+        config: with labels and quantile.
     """
     if config.set_quantile >= 1.0:
         return None

@@ -1,4 +1,4 @@
-"""How probable the labels that may be cancer are together, and whether to speak of it first."""
+"""The total probability of the labels that may be cancer, and whether it calls for advice first."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def malignant_labels(config: ModelConfig) -> tuple[str, ...]:
 def malignant_probability(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.float64]:
     """Summed probability of the labels whose text says ``malignant``, (..., K) → (...), 0 to 1.
 
-    The sum, since a picture that is half melanoma and half basal cell carcinoma is a worry as a whole.
+    The sum, since a picture that is half melanoma and half basal cell carcinoma is of concern as a whole.
     """
     numbers = [config.labels.index(name) for name in malignant_labels(config)]
     return probabilities[..., numbers].sum(axis=-1)
 
 
 def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malignancy | None:
-    """For one picture's calibrated probabilities, shape (K,); None where no label may be cancer.
+    """Assess one picture's calibrated probabilities, shape (K,); None if no label may be cancer.
 
-    A threshold of 1 never fires: a checkpoint that has none chosen says nothing on its own.
+    A threshold of 1, the default of a checkpoint without one, never fires.
     """
     if not malignant_labels(config):
         return None
@@ -49,12 +49,12 @@ def malignancy(probabilities: NDArray[np.float64], config: ModelConfig) -> Malig
 def choose_malignant_bound(
     probabilities: NDArray[np.float64], config: ModelConfig, *, sensitivity: float
 ) -> float:
-    """The largest bound that a wanted share of the pictures of classes that may be cancer reach.
+    """Choose the largest threshold with the wanted sensitivity for classes that may be cancer.
 
     Args:
         probabilities: calibrated, (N, K), of those pictures of the validation split.
         config: names the classes.
-        sensitivity: share of them, 0 to 1.
+        sensitivity: the share of them that should reach the threshold, 0 to 1.
 
     Returns:
         A summed probability; 1.0, which never fires, without pictures.

@@ -1,4 +1,4 @@
-"""Which files an exported graph may be taken from: a graph computes whatever it says, under any revision."""
+"""Checks which files an exported graph may be loaded from, since a graph can compute anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 def distrust(folder: Path) -> str | None:
-    """Why graphs in a folder may be somebody else's work; None where they cannot, or it is not there."""
+    """Why graphs in a folder may have been written by others; None if they cannot, or it does not exist."""
     try:
         found = folder.stat()
     except FileNotFoundError:
@@ -23,7 +23,7 @@ def distrust(folder: Path) -> str | None:
 
 
 def is_whole(graph: Path) -> bool:
-    """Whether a graph is there, the work of nobody but this user or root, and as its digest says."""
+    """Whether a graph exists, can only have been written by this user or root, and matches its digest."""
     try:
         with open(os.open(graph, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             found = os.fstat(file.fileno())
@@ -37,7 +37,7 @@ def is_whole(graph: Path) -> bool:
 
 
 def keep(graph: Path, folder: Path) -> None:
-    """Moves a graph into a folder, and writes its digest beside it, so that ``is_whole`` is true of it there.
+    """Move a graph into a folder and write its digest beside it, so that ``is_whole`` holds there.
 
     Raises:
         OSError: it cannot be moved.
@@ -60,7 +60,7 @@ def _digest_file(graph: Path) -> Path:
 
 
 def _digest_line(name: str, content: BinaryIO) -> bytes:
-    """As ``sha256sum`` writes and checks it; with the name, so that it fits no other checkpoint's graph."""
+    """The line in ``sha256sum`` format; with the name, so that it fits no other checkpoint's graph."""
     digest = hashlib.sha256()
     while block := content.read(1 << 20):
         digest.update(block)

@@ -152,13 +152,13 @@ def test_a_file_that_the_config_names_lies_beside_it(folder: Path, name: str) ->
     [
         (lambda text: "[" * 100_000, "nested too deeply"),
         (lambda text: '{"labels": ' * 100_000, "nested too deeply"),
-        (lambda text: text.replace("{", '{"temperature": 2.0,', 1), "'temperature' stands twice"),
+        (lambda text: text.replace("{", '{"temperature": 2.0,', 1), "'temperature' appears twice"),
         (lambda text: text.replace('"temperature": 0.5', f'"temperature": {"9" * 5000}'), "digits"),
         (
             lambda text: text.replace('"temperature": 0.5', f'"temperature": {"9" * 400}'),
             "temperature is 999",
         ),
-        (lambda text: text.replace('"Acne"', '"\\ud800"', 1), "printable texts"),
+        (lambda text: text.replace('"Acne"', '"\\ud800"', 1), "all of them printable"),
         (lambda text: text.encode("utf-16"), "utf-8"),
     ],
 )
