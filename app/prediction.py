@@ -1,4 +1,4 @@
-"""``Prediction``: the answer to one picture, the same over every interface."""
+"""``Prediction``: the result for one picture, the same for every interface."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ class RankedCondition:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The answer to one picture; ``to_json`` is its form over every door.
+    """The result for one picture; ``to_json`` gives the form that every interface returns.
 
     Attributes:
         verdict: ``condition``, ``uncertain``, ``no_condition`` or ``rejected``.
         reason: one plain sentence.
         conditions: all labels, most probable first; the probabilities sum to 1.
         criteria: the rejection rule's values and thresholds.
-        malignancy: whether the labels that may be cancer matter here; None where the checkpoint has none.
-        quality: what about the photo could be better; a warning, never a block.
-        prediction_set: names that cannot be ruled out, most probable first; None where the checkpoint has no
-            quantile for it, and for a rejected picture, of which it would promise nothing.
+        malignancy: whether the labels that may be cancer are probable enough to matter; None if there are
+            none.
+        quality: warnings about the photo; they never block a result.
+        prediction_set: names that cannot be ruled out, most probable first; None if the checkpoint has no
+            quantile, and for a rejected picture, for which the coverage does not hold.
         checkpoint: ``id`` and ``revision``.
         timings_ms: ``decode``, ``transform``, ``forward`` and ``total``, milliseconds.
-        heatmap: the overlay as a data URI, if it was asked for.
+        heatmap: the overlay as a data URI, if requested.
     """
 
     verdict: Verdict
@@ -49,7 +50,7 @@ class Prediction:
     heatmap: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
+        """Convert to plain dicts, lists, numbers and strings for ``json.dumps``."""
         values = dataclasses.asdict(self)
         for name in ("conditions", "criteria", "quality"):
             values[name] = list(values[name])

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment once."""
+"""All settings, read from the environment once."""
 
 from __future__ import annotations
 
@@ -22,41 +22,42 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED_CHECKPOINT = str(Path(__file__).resolve().parent.parent / "checkpoints" / "skin22")
 MIN_SECRET = 32
-"""Characters; half of the 64 that ``secrets.token_hex(32)`` writes."""
+"""The shortest secret, characters; half of what ``secrets.token_hex(32)`` gives."""
 
 _NEAR = 0.8
-"""How like a setting (``difflib``, up to 1) the name of a variable is that was meant to be it."""
+"""Similarity (``difflib``, up to 1) from which a variable counts as a misspelt setting."""
 
 _SECRET_HINT = 'Set SECRET_KEY to what `python -c "import secrets; print(secrets.token_hex(32))"` prints.'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What an operator may choose. Each field is the environment variable of the same name in capitals.
+    """The operator's settings. Each field is the environment variable of the same name in capitals.
 
-    ``docs/serving.md`` has the defaults and more words.
+    ``docs/serving.md`` has the defaults and the details.
 
     Attributes:
         checkpoint: a checkpoint folder, or a Hub repository as ORG/NAME@REVISION.
         host: address to listen on.
         port: port to listen on, 1 to 65535.
         device: auto, cpu, cuda or mps.
-        runtime: auto, openvino or torch: what computes the network.
-        graph_cache: folder of the graphs that are exported for OpenVINO; None for the user's cache folder.
-        access: open (anyone) or keys (whoever has one).
-        keys_file: where ``python -m app key`` keeps the keys; goes with access ``keys``.
+        runtime: auto, openvino or torch.
+        graph_cache: folder of the graphs exported for OpenVINO; None for the user's cache folder.
+        access: open (anyone) or keys (only holders of a key).
+        keys_file: the file that ``python -m app key`` writes; needed with access ``keys``.
         secret_key: signs the sessions of the Flask pages; at least 32 characters.
-        sessions_folder: who is signed in to the Flask pages; None for the user's cache folder.
-        trusted_proxies: how many proxies stand in front; with none, nothing that they may say is believed.
-        rate_limit: requests with a picture by key, or by address where there is none; None for no limit.
-        rate_limit_storage: where they are counted, ``memory://`` or a Redis URL.
+        sessions_folder: where the sessions of the Flask pages are stored; None for the user's cache folder.
+        trusted_proxies: number of proxies in front; with 0, their headers are ignored.
+        rate_limit: requests with a picture per key, or per address without one; None for no limit.
+        rate_limit_storage: where requests are counted, ``memory://`` or a Redis URL.
         workers: processes, each with its own copy of the model.
-        max_running: predictions at the same time in one worker.
-        max_waiting: predictions that wait for their turn in one worker; more are told to come back.
-        request_seconds: in which a request must have arrived.
-        audit_log: file that the audit lines are added to, ``-`` for the standard output.
-        audit_required: whether an answer whose audit line cannot be written is withheld.
-        examples: a folder or Hub data set with pictures to try, see ``app.pages.examples``; None: drawn ones.
+        max_running: concurrent predictions in one worker.
+        max_waiting: predictions that wait for their turn in one worker; further ones get a 503.
+        request_seconds: time limit for receiving a request.
+        audit_log: file to append audit lines to, ``-`` for the standard output.
+        audit_required: whether to withhold a result whose audit line cannot be written.
+        examples: a folder or Hub data set with pictures to try, see ``app.pages.examples``; None for drawn
+            ones.
     """
 
     checkpoint: str = EMBEDDED_CHECKPOINT
@@ -82,10 +83,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
-        """Reads the settings; an empty variable counts as not set, and the log warns of a misspelt one.
+        """Read the settings; an empty variable counts as not set, and the log warns of misspelt ones.
 
         Args:
-            default_port: where PORT is not set.
+            default_port: used if PORT is not set.
             environment: default ``os.environ``.
 
         Raises:
@@ -104,7 +105,7 @@ class Settings:
                 f"RUNTIME is {runtime!r}; one of {', '.join(RUNTIMES)} is expected.", hint="Correct RUNTIME."
             )
         host = env.get("HOST") or ("0.0.0.0" if env.get("SPACE_ID") else "127.0.0.1")
-        if host.startswith("[") and host.endswith("]"):  # as an IPv6 address stands in a URL
+        if host.startswith("[") and host.endswith("]"):  # as in a URL with an IPv6 address
             host = host[1:-1]
         access, keys_file = _access(env, host)
         settings = cls(
@@ -150,22 +151,22 @@ class Settings:
             )
 
     def require_open(self) -> None:
-        """For a front end that knows no keys.
+        """Check the settings for a front end without support for keys.
 
         Raises:
             ConfigError: ``access`` is ``keys``.
         """
         if self.access == "keys":
             raise ConfigError(
-                "ACCESS is keys, but the Gradio app knows no keys: it is for a Space and one's own machine.",
+                "ACCESS is keys, but the Gradio app does not support keys: it is for Spaces and local use.",
                 hint="Serve with keys by `make serve`, or let anyone in with ACCESS=open.",
             )
 
     def require_secret(self) -> str | None:
-        """``secret_key``, for a front end that signs sessions with it.
+        """Return ``secret_key``, for a front end that signs sessions with it.
 
         Raises:
-            ConfigError: ``access`` is ``keys`` and there is none.
+            ConfigError: ``access`` is ``keys`` and it is not set.
         """
         if self.access == "keys" and self.secret_key is None:
             raise ConfigError(
@@ -176,7 +177,7 @@ class Settings:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen on (without brackets) is this machine's own, which no other can reach."""
+    """Whether an address to listen on (without brackets) is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -194,9 +195,9 @@ def _warn_of_misspelt(env: Mapping[str, str]) -> None:
             _warn_once(name, near[0])
 
 
-@functools.cache  # the settings are read more than once in a process, and in those that it forks
+@functools.cache  # the settings are read more than once, also in forked processes
 def _warn_once(name: str, meant: str) -> None:
-    logger.warning("%s is set, which means nothing here. Is %s meant?", name, meant)
+    logger.warning("%s is set, but it is not a setting. Did you mean %s?", name, meant)
 
 
 def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"], Path | None]:
@@ -205,7 +206,7 @@ def _access(env: Mapping[str, str], host: str) -> tuple[Literal["open", "keys"],
         raise ConfigError(f"ACCESS is {chosen!r}; open or keys is expected.", hint="Correct ACCESS.")
     if keys_file and chosen != "keys":
         raise ConfigError(
-            f"KEYS_FILE is set, but ACCESS is {chosen or 'not set'}: the keys would not be asked for.",
+            f"KEYS_FILE is set, but ACCESS is {chosen or 'not set'}: the keys would be ignored.",
             hint="Set ACCESS=keys, or remove KEYS_FILE.",
         )
     if chosen == "keys":
@@ -263,9 +264,9 @@ def _storage(env: Mapping[str, str]) -> str:
     except ValueError:
         usable = False
     if not usable:
-        # Not quoted: such a URL may hold a password.
+        # Not quoted, since the URL may contain a password.
         raise ConfigError(
             "RATE_LIMIT_STORAGE is neither memory:// nor a Redis URL.",
-            hint="Write it as redis://HOST:PORT/NUMBER, or rediss:// where Redis speaks TLS.",
+            hint="Write it as redis://HOST:PORT/NUMBER, or rediss:// for Redis over TLS.",
         )
     return "memory://" if parts.scheme == "memory" else text

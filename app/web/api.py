@@ -1,4 +1,4 @@
-"""The HTTP API: everything a program may ask for, all of it JSON."""
+"""The HTTP API for programs, in JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.labels import URGENCY, condition
 
 
 def build_api(predictor: Predictor) -> Blueprint:
-    """The routes under ``/api/v1``, the two health checks, and the document that describes them."""
+    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document."""
     api = Blueprint("api", __name__)
     checkpoint = {"id": predictor.id, "revision": predictor.revision}
     labels = [_label(name) for name in predictor.config.labels]
@@ -36,7 +36,7 @@ def build_api(predictor: Predictor) -> Blueprint:
 
     @api.get("/readyz")
     def ready() -> dict[str, Any]:
-        # The app exists only once its checkpoint is loaded, so an answer at all means ready.
+        # The app exists only once its checkpoint is loaded, so any response means ready.
         return {"status": "ready", "checkpoint": checkpoint}
 
     @api.get("/metrics")

@@ -35,10 +35,10 @@ def _json(description: str, schema: Schema, example: Any) -> Schema:
     }
 
 
-# Status → what it means, and an error as it comes: code, message, hint.
+# Status → its meaning, and an example error: code, message, hint.
 _MEANINGS = {
     "400": (
-        "No picture, several pictures, an empty one, or a wrong parameter.",
+        "No picture, several pictures, an empty one, or an invalid parameter.",
         (
             "invalid_parameter",
             "heatmap is 'maybe'; 1 or 0 is expected.",
@@ -46,20 +46,24 @@ _MEANINGS = {
         ),
     ),
     "401": (
-        "The server asks for keys, and none or a wrong one came.",
-        ("unauthorized", "A key is needed; none came.", "A program sends `Authorization: Bearer KEY`."),
+        "The server requires a key, and none or an invalid one was sent.",
+        ("unauthorized", "A key is needed; none was sent.", "A program sends `Authorization: Bearer KEY`."),
     ),
     "403": (
         "Sent by a page of another site.",
         ("cross_site", "This request was sent by a page of another site.", "Send it from a program."),
     ),
     "405": (
-        "A method that this address does not take; Allow names those that it does.",
-        ("method_not_allowed", "This address does not take PUT requests.", "/docs says what it takes."),
+        "The method is not allowed here; Allow lists those that are.",
+        (
+            "method_not_allowed",
+            "This address does not accept PUT requests.",
+            "See /docs for what it accepts.",
+        ),
     ),
     "408": (
-        "The request did not arrive in full in the time that the server allows.",
-        ("request_timeout", "The request did not arrive in full.", "Try again with a smaller copy."),
+        "The request did not arrive completely within the server's time limit.",
+        ("request_timeout", "The request did not arrive completely.", "Try again with a smaller copy."),
     ),
     "413": (
         f"Over {MAX_BYTES / 1e6:.0f} MB or too many pixels.",
@@ -67,23 +71,23 @@ _MEANINGS = {
     ),
     "415": (
         "A Content-Type or a picture format that is not supported.",
-        ("unsupported_format", "This is not a picture in a known format.", "Save it as JPEG or PNG."),
+        ("unsupported_format", "We can't open this kind of file.", "Save it as JPEG or PNG."),
     ),
     "422": (
         "A picture that is damaged, too small or too narrow.",
-        ("invalid_image", "The picture is damaged.", "Save it again, or take another one."),
+        ("invalid_image", "This file seems damaged or incomplete.", "Save it again, or take another one."),
     ),
     "429": (
-        "More requests than one key or address may send; Retry-After says how many seconds to wait.",
+        "Too many requests from this key or address; Retry-After says how many seconds to wait.",
         ("too_many_requests", "There were too many requests.", "Wait, then go on more slowly."),
     ),
     "500": (
-        "A fault of the server.",
+        "An error in the server.",
         ("internal_error", "Something went wrong in the server.", "Try again."),
     ),
     "503": (
-        "As many pictures wait as may; Retry-After says when to try again. Or the keys cannot be read.",
-        ("overloaded", "More pictures are waiting than this server can look at soon.", "Try again later."),
+        "The queue is full (Retry-After says when to try again), or the keys cannot be read.",
+        ("overloaded", "The server is busy: its queue is full.", "Try again later."),
     ),
 }
 
@@ -121,17 +125,17 @@ _SCHEMAS = {
                         "fired": {"type": "boolean"},
                     }
                 ),
-                "The rejection rule: `rejected` where one of them fired. `unusualness`, there where the "
-                "checkpoint has a detector, is the share of photos of skin conditions that are more like "
-                "those which the model learned from; `not_skin` adds the odds of `Unknown_Normal` to it.",
+                "The rejection rule: the verdict is `rejected` if any of them fired. `unusualness`, given if "
+                "the checkpoint has a detector, is the share of photos of skin conditions that are more like "
+                "those the model learned from; `not_skin` combines it with the odds of `Unknown_Normal`.",
             ),
             "malignancy": {
                 "anyOf": [
                     _object({"probability": _NUMBER, "threshold": _NUMBER, "fired": {"type": "boolean"}}),
                     {"type": "null"},
                 ],
-                "description": "The summed probability of the labels that may be cancer; where it fired, the "
-                "advice to see a doctor stands first. Null where the checkpoint has no such label.",
+                "description": "The summed probability of the labels that may be cancer; if it fired, the "
+                "advice to see a doctor comes first. Null if the checkpoint has no such label.",
             },
             "quality": _list(
                 _object(
@@ -146,13 +150,13 @@ _SCHEMAS = {
                         "advice": _STRING,
                     }
                 ),
-                "What about the photo could be better. A warning: the answer is given all the same.",
+                "What could be better about the photo. Warnings only: there is still a result.",
             ),
             "prediction_set": {
                 "type": ["array", "null"],
                 "items": _STRING,
                 "description": "Names that cannot be ruled out, most probable first; null for a rejected "
-                "picture, or where the checkpoint has no such sets.",
+                "picture, or if the checkpoint has no prediction sets.",
             },
             "checkpoint": _ref("Checkpoint"),
             "timings_ms": _object(
@@ -160,7 +164,7 @@ _SCHEMAS = {
             ),
             "heatmap": {
                 "type": ["string", "null"],
-                "description": "The picture with the evidence laid over it, a data:image/png URI.",
+                "description": "The picture with the heat map on top, as a data:image/png URI.",
             },
         }
     ),
@@ -186,8 +190,8 @@ _SCHEMAS = {
         {
             "error": _object(
                 {
-                    "code": {"type": "string", "description": "A stable word for programs."},
-                    "message": {"type": "string", "description": "What was got and what was expected."},
+                    "code": {"type": "string", "description": "A stable identifier for programs."},
+                    "message": {"type": "string", "description": "What was received and what was expected."},
                     "hint": {"type": "string", "description": "What to do."},
                 }
             )
@@ -198,15 +202,15 @@ _SCHEMAS = {
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _PREDICT = {
     "operationId": "predict",
-    "summary": "Look at one picture",
+    "summary": "Predict one picture",
     "description": f"Takes {names(last='and')} of at most {MAX_BYTES / 1e6:.0f} MB, as the multipart field "
-    "`image` or as the bare body. The status is 200 whatever the verdict. The picture is held in memory "
-    "until the answer is sent, and nowhere else.",
+    "`image` or as the raw body. The status is 200 whatever the verdict. The picture is kept only in memory, "
+    "until the response is sent.",
     "parameters": [
         {
             "name": "heatmap",
             "in": "query",
-            "description": "1 adds the heat map of the most probable label.",
+            "description": "1 adds the heat map for the most probable label.",
             "schema": {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"},
         }
     ],
@@ -219,7 +223,7 @@ _PREDICT = {
         },
     },
     "responses": {
-        "200": _json("The answer.", _ref("Prediction"), examples.PREDICTION),
+        "200": _json("The result.", _ref("Prediction"), examples.PREDICTION),
         **_errors("400", "401", "403", "405", "408", "413", "415", "422", "429", "500", "503"),
     },
     "x-codeSamples": [
@@ -238,7 +242,7 @@ def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) 
             "operationId": operation,
             "summary": summary,
             "responses": {
-                "200": _json("The answer.", schema, example),
+                "200": _json("The result.", schema, example),
                 **_errors("401", "405", "500", "503"),
             },
             "x-codeSamples": [{"lang": "sh", "source": f"curl {{server}}{path}"}],
@@ -247,14 +251,14 @@ def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) 
 
 
 def _metrics() -> dict[str, Any]:
-    operation = _get("metrics", "/metrics", "Numbers for Prometheus", _STRING, "")
+    operation = _get("metrics", "/metrics", "Metrics for Prometheus", _STRING, "")
     text = {"schema": _STRING, "examples": {"one": {"value": examples.METRICS}}}
-    operation["get"]["responses"]["200"] = {"description": "The answer.", "content": {"text/plain": text}}
+    operation["get"]["responses"]["200"] = {"description": "The result.", "content": {"text/plain": text}}
     return operation
 
 
 def build_document() -> dict[str, Any]:
-    """The document as plain dicts and lists; ``{server}`` in its samples stands for the server's address."""
+    """Build the document; ``{server}`` in its samples is a placeholder for the server's address."""
     status = _object({"status": _STRING})
     ready = _object({"status": _STRING, "checkpoint": _ref("Checkpoint")})
     return {
@@ -263,7 +267,7 @@ def build_document() -> dict[str, Any]:
             "title": "SkinDiseaseNet",
             "version": "1",
             "description": "Which of a few skin conditions does a photo look like? "
-            "For education and decision support; never a diagnosis.",
+            "A learning aid, never a diagnosis.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
@@ -275,7 +279,7 @@ def build_document() -> dict[str, Any]:
                 _ref("Labels"),
                 examples.LABELS,
             ),
-            "/healthz": _get("healthz", "/healthz", "Whether the process answers", status, {"status": "ok"}),
+            "/healthz": _get("healthz", "/healthz", "Whether the process responds", status, {"status": "ok"}),
             "/readyz": _get(
                 "readyz", "/readyz", "Whether a checkpoint is loaded, and which", ready, examples.READY
             ),
@@ -284,7 +288,7 @@ def build_document() -> dict[str, Any]:
                 "openapi", "/openapi.json", "This document", {"type": "object"}, {"openapi": "3.1.0"}
             ),
         },
-        # Without a key where access is open, with one where it is not.
+        # No key if access is open, otherwise one.
         "security": [{}, {"key": []}],
         "components": {
             "schemas": _SCHEMAS,

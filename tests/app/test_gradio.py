@@ -261,7 +261,7 @@ def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(serv
     """Comes last: it reads what the tests above left behind."""
     log = served.log.read_text()
     assert "Serving checkpoint tiny" in log
-    assert "Terms of use: test-only" in log
+    assert "Terms of use: test only" in log
     assert SENT_NAME not in log
     spied = set(served.spied.read_text().split())
     assert spied <= {"127.0.0.1", "localhost", "::1", "0.0.0.0", "None"}

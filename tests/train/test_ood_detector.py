@@ -1,4 +1,4 @@
-"""The third criterion: its distances, its file, how it is chosen, and that every door asks it."""
+"""The third criterion: its distances, its file, how it is chosen, and that every interface uses it."""
 
 from __future__ import annotations
 
@@ -211,12 +211,12 @@ def test_a_picture_unlike_skin_is_turned_away_in_plain_words(calibrated: Path, t
     answer = predictor.predict(photo)
     assert answer.verdict == "rejected"
     assert [criterion.fired for criterion in answer.criteria] == [False, False, True, False]
-    assert "it looks unlike the skin photos that the model learned from." in answer.reason
+    assert "the picture is unlike the skin photos that the model learned from." in answer.reason
     value = f"{answer.criteria[2].value:.1%}"
     form = {"data": {"image": (io.BytesIO(photo), "photo.jpg")}, "content_type": "multipart/form-data"}
     page = create_app(Settings(port=8000), predictor).test_client().post("/", **form).text
     assert "unlike the skin photos that the model learned from" in page
-    assert f"{value} of photos of skin conditions are more like those" in page
+    assert f"{value} of photos of skin conditions are more like the photos" in page
     assert "Make sure that the photo shows skin and little else" in page
 
 
