@@ -152,7 +152,7 @@ def _check_fit(detector: Detector, path: Path) -> None:
         and isinstance(detector.choice, dict)
     )
     if not fits or not len(reference) or (np.diff(reference) < 0).any():
-        raise _unreadable(path, "its parts do not match")
+        raise _unreadable(path, "its parts do not fit together")
 
 
 def _unreadable(path: Path, problem: str) -> CheckpointError:

@@ -169,7 +169,7 @@ def test_a_plan_that_is_cut_off_is_written_anew_and_results_of_another_run_still
     plan.write_text(damage(whole))  # type: ignore[operator]
     put(tmp_path / "out" / "part-0123456789abcdef.parquet")
     assert main(words) == 1
-    assert "results of another run (1 files that this one would not write" in capsys.readouterr().err
+    assert "results of another run (1 files that this run would not write" in capsys.readouterr().err
 
 
 def test_an_output_whose_name_is_no_utf8_is_refused(

@@ -115,7 +115,7 @@ def test_an_answer_that_is_not_finite_is_an_error_and_no_verdict(tmp_path: Path)
     save(tmp_path / "huge", network, config, card="")
     predictor = Predictor.from_checkpoint(str(tmp_path / "huge"), runtime="torch")
     photo = encode(make_picture())
-    with pytest.raises(ComputationError, match="logits for this picture hold a value that is not finite"):
+    with pytest.raises(ComputationError, match="logits that are not finite for this picture"):
         predictor.predict(photo)
     client = create_app(Settings(port=8000), predictor).test_client()
     answer = client.post("/api/v1/predict", data=photo, content_type="image/jpeg")

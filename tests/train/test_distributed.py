@@ -127,7 +127,7 @@ def test_a_batch_that_cannot_be_shared_out_evenly_is_named(data: Path, tmp_path:
     words = command(dataclasses.replace(recipe(data, tmp_path / "run"), batch_size=9))
     done = subprocess.run([*launcher(2), *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
-    assert "9 pictures cannot be shared out evenly among 2 processes" in done.stderr
+    assert "9 pictures cannot be divided evenly among 2 processes" in done.stderr
 
 
 def commands(checkpoint: Path, data: Path, output: Path) -> list[list[str]]:

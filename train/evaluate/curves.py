@@ -1,4 +1,4 @@
-"""Is a probability what it says, what does deferring buy, is acting on it worth it, do the sets hold?"""
+"""Calibration, selective prediction, decision curves, and the coverage of prediction sets."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ACTION_THRESHOLDS = np.arange(1, 51) / 100
 
 
 def curve_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
-    """All figures of this file, as ``metrics.json`` names them; ``config`` is the checkpoint's.
+    """All metrics of this module, under their names in ``metrics.json``.
 
     Returns:
         ``reliability``, ``risk_coverage``, ``decision_curve``, and ``prediction_sets`` of the pictures that
-        are not rejected, None where the checkpoint has no sets or every picture is rejected.
+        are not rejected, None if the checkpoint has no sets or every picture is rejected.
     """
     kept = predictions.take(~predictions.rejected(config))
     return {
@@ -46,7 +46,7 @@ def reliability(predictions: Predictions) -> dict[str, Any]:
         predictions: calibrated, with logits.
 
     Returns:
-        ``bins``: of equal width, those that hold a picture, each with ``low``, ``high``, ``n``, mean
+        ``bins``: the non-empty ones of equal-width bins, each with ``low``, ``high``, ``n``, mean
         ``confidence`` and ``accuracy``; ``ece``; ``ece_uncalibrated``; ``ece_by_source``.
     """
     confidence, right = predictions.confidence, predictions.right
@@ -75,7 +75,7 @@ def reliability(predictions: Predictions) -> dict[str, Any]:
 
 
 def risk_coverage(predictions: Predictions) -> dict[str, Any]:
-    """Share of wrong answers among those kept, as the least confident are deferred.
+    """The share of wrong answers among those kept, when the least confident are deferred.
 
     Selective risk (Geifman and El-Yaniv 2017); answers of equal confidence are kept or deferred together.
 
@@ -98,11 +98,11 @@ def risk_coverage(predictions: Predictions) -> dict[str, Any]:
 def decision_curve(predictions: Predictions, config: ModelConfig) -> dict[str, list[float]] | None:
     """Net benefit of sending pictures that may be cancer to a doctor (Vickers and Elkin 2006).
 
-    At a threshold t, one missed cancer weighs as much as (1 - t) / t needless visits.
+    At a threshold t, one missed cancer weighs as much as (1 - t) / t unnecessary visits.
 
     Returns:
         ``thresholds`` of the summed probability, ``net_benefit`` of acting from there on, ``treat_all`` of
-        always acting, both in true cases found a picture; None where no picture's class may be cancer.
+        always acting, both in true cases found per picture; None if no picture's class may be cancer.
     """
     ours = predictions.malignant
     if not ours.any():
@@ -120,14 +120,14 @@ def decision_curve(predictions: Predictions, config: ModelConfig) -> dict[str, l
 
 
 def set_metrics(predictions: Predictions, inside: Bools) -> dict[str, Any]:
-    """How often prediction sets hold the true class, and how large they are.
+    """Coverage and size of prediction sets.
 
     Args:
         predictions: of N pictures, N above 0.
         inside: which classes are in a picture's set, (N, K).
 
     Returns:
-        ``level``, what was promised; ``n``; ``coverage``, share of sets with the true class, and its
+        ``level``, the nominal coverage; ``n``; ``coverage``, share of sets with the true class, and its
         ``interval``; ``mean_size``; ``empty_or_single``, share of sets of one class or none; ``per_source``
         and ``per_skin_type``: key → ``n``, ``coverage``, ``interval`` and ``mean_size``.
     """

@@ -1,4 +1,4 @@
-"""The figures of a classifier and of its rejection rule."""
+"""Metrics of a classifier and its rejection rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def classification_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
-    """Figures of the most probable class, rejection ignored; ``config`` has the thresholds.
+    """Metrics of the most probable class, ignoring rejection; ``config`` has the thresholds.
 
     Returns:
         ``n``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present), ``macro_f1`` (the
@@ -76,11 +76,11 @@ def bootstrap_intervals(
 
 
 def warning_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, int] | None:
-    """How often the advice to see a doctor comes first, by whether the true label may be cancer.
+    """Counts of pictures with the advice to see a doctor first, by whether the true label may be cancer.
 
     Returns:
         ``malignant`` and ``others`` (pictures of each), ``malignant_warned`` and ``others_warned``;
-        None where no label may be cancer.
+        None if no label may be cancer.
     """
     if not malignant_labels(config):
         return None
@@ -96,17 +96,17 @@ def warning_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, 
 def accuracy_by(
     keys: Sequence[object] | NDArray[np.object_], predictions: Predictions, detected: NDArray[np.bool_]
 ) -> dict[str, dict[str, Any]]:
-    """Figures of the rows that share a key, such as a source or a skin type; rows without one are left out.
+    """Metrics by key, such as source or skin type; rows without a key are skipped.
 
     Args:
-        keys: one a row, or None, (N,).
+        keys: one per row, or None, (N,).
         predictions: of all rows.
-        detected: which rows are turned away, rejected or called no condition, (N,).
+        detected: which rows are rejected or called no condition, (N,).
 
     Returns:
         Key → ``n``, ``groups``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present),
         ``detected`` (a count), and the 95 % bootstrap intervals ``interval`` of the accuracy and
-        ``detected_interval`` of the share detected, both as ``share_interval`` gives them.
+        ``detected_interval`` of the detected share, both from ``share_interval``.
     """
     group_of = number_groups(predictions.groups)
     result = {}
@@ -136,20 +136,20 @@ def mean_recall(predictions: Predictions) -> float:
 
 
 def in_top3(predictions: Predictions) -> NDArray[np.bool_]:
-    """Where the true class is among the three most probable, (N,)."""
+    """Whether the true class is among the three most probable, (N,)."""
     top3 = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :3]
     return (top3 == predictions.targets[:, None]).any(axis=1)
 
 
 def detection_metrics(skin: Floats, other: Floats) -> dict[str, float | None]:
-    """How well a score tells other pictures from skin; higher means more out of place.
+    """How well a score separates other pictures from skin; higher means more unusual.
 
     Args:
         skin, other: scores, (N,) and (M,).
 
     Returns:
-        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted; None where
-        either has no score.
+        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted; None if
+        either is empty.
     """
     if not len(skin) or not len(other):
         return {"auroc": None, "fpr95": None}
