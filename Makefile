@@ -34,7 +34,7 @@ demo: $(INSTALLED) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
 serve: $(INSTALLED) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
 	exec $(BIN)/gunicorn flask_app:app
 
-test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
+test: $(DEV) ## the whole test suite (ARGS='-k layers' for a part)
 	PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
 
 test-fast: ARGS := -m 'not slow' $(ARGS)
@@ -46,7 +46,7 @@ fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operati
 soak: $(DEV) ## ten minutes at twice the load that the service sustains (MINUTES=...)
 	$(BIN)/python benchmarks/soak.py --minutes $${MINUTES:-10}
 
-lint: $(DEV) ## ruff, mypy, and the walls between the packages
+lint: $(DEV) ## ruff, mypy, and the layers of the packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -57,7 +57,7 @@ atheris: $(ATHERIS) ## made-up files at the decoder, guided by coverage (RUNS=10
 	$(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
 
-bench: $(DEV) ## measure serving against what else one could build; twenty minutes on a quiet machine (ARGS=--quick)
+bench: $(DEV) ## measure serving against alternatives; twenty minutes on a quiet machine (ARGS=--quick)
 	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme docs/speed.md $(ARGS)
 
 train: $(if $(strip $(DATA)),$(INSTALLED)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)

@@ -224,7 +224,7 @@ def test_what_was_not_measured_is_not_spoken_of(tmp_path: Path, measured: dict[s
     write_report(tmp_path, {**measured, **CURVES, **dict.fromkeys(absent), "per_skin_type": {}}, [])
     text, page = read(tmp_path)
     assert {file.name for file in (tmp_path / "figures").iterdir()} == ALWAYS
-    headings = "All pictures|Classes|What is taken for what|Source|Calibration|Leaving the unsure to a person"
+    headings = "All pictures|Classes|Confusions|Source|Calibration|Deferring uncertain pictures to a person"
     assert "|".join(re.findall(r"<h2[^>]*>([^<]+)", text)) == headings
     assert "small copies" not in text
     assert len(page.all("a")) == 6
