@@ -1,6 +1,6 @@
 # SkinDiseaseNet. `make` alone lists the targets. GNU make 3.81 or newer, Python 3.10 or newer.
 #
-# What is installed stands in the names of stamp files in .venv: a second run starts at once, a changed requirements
+# The names of stamp files in .venv record what is installed: a second run starts at once, a changed requirements
 # file installs again, and an install that failed leaves no stamp.
 
 PYTHON ?= python3

@@ -95,7 +95,7 @@ def save(
     file; a crash between the two renames leaves the old folder under a hidden name next to the new one.
 
     Args:
-        folder: made if needed; the checkpoint's own files in it are replaced.
+        folder: created if needed; the checkpoint's own files in it are replaced.
         network: any mode, any device.
         config: of the network.
         card: text of the model card.
@@ -256,7 +256,7 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
         labels: of the network, in their order.
 
     Raises:
-        CheckpointError: it is no checkpoint of such a network, or has other labels.
+        CheckpointError: it is not a checkpoint of such a network, or has other labels.
         HubError: the Hub does not provide it.
     """
     checkpoint = find(reference)

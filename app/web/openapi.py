@@ -79,7 +79,7 @@ _MEANINGS = {
     ),
     "429": (
         "Too many requests from this key or address; Retry-After says how many seconds to wait.",
-        ("too_many_requests", "There were too many requests.", "Wait, then go on more slowly."),
+        ("too_many_requests", "There were too many requests.", "Wait, then continue more slowly."),
     ),
     "500": (
         "An error in the server.",

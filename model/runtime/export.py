@@ -141,7 +141,7 @@ def export(checkpoint: Checkpoint, folder: Path) -> Path:
 
     Args:
         checkpoint: what to export.
-        folder: made if needed.
+        folder: created if needed.
 
     Returns:
         The file's path.

@@ -75,7 +75,7 @@ def test_names_that_cameras_give_are_pictures_and_marks_of_programs_are_not(tmp_
 
 
 def odd_archive(tmp_path: Path) -> Path:
-    """Two pictures in a folder whose names are no UTF-8."""
+    """Two pictures in a folder whose names are not UTF-8."""
     folder = tmp_path / os.fsdecode(b"in\xff")
     put(folder / os.fsdecode(b"b\xe9.jpg"))
     put(folder / "a.jpg")

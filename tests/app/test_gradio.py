@@ -211,7 +211,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
         {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
     ],
 )
-def test_only_an_upload_is_looked_at(image: object, served: Served) -> None:
+def test_only_an_upload_is_analysed(image: object, served: Served) -> None:
     with httpx.Client(base_url=served.address, timeout=60) as http:
         event = http.post("/gradio_api/call/predict", json={"data": [image, False]}).json()["event_id"]
         answer = http.get(f"/gradio_api/call/predict/{event}").text

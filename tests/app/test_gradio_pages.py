@@ -111,7 +111,7 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
     assert page.get_by_role("link", name="About", exact=True).get_attribute("aria-current") == "page"
 
 
-def test_an_example_is_looked_at_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
+def test_an_example_is_analysed_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
     page = open_tab(gradio_address)
     assert page.get_by_text("Drawn by this program, Apache-2.0").is_visible()
     page.get_by_role("button", name="The drawn spot, too dark").focus()

@@ -57,7 +57,7 @@ def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_add
     assert complaints == []
 
 
-def test_a_photo_chosen_before_the_script_is_there_is_looked_at(open_page: Open, flask_address: str) -> None:
+def test_a_photo_chosen_before_the_script_is_there_is_analysed(open_page: Open, flask_address: str) -> None:
     page = open_page("about:blank")
     held: list[Any] = []
     page.route("**/page.js", lambda route: held.append(route))
@@ -175,7 +175,7 @@ def test_the_answer_comes_in_its_order(open_page: Open, serve: Serve, predictor:
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_an_example_is_looked_at(
+def test_an_example_is_analysed(
     open_page: Open, serve: Serve, predictor: Predictor, javascript: bool
 ) -> None:
     recorder = Recorder(predictor)

@@ -1,4 +1,4 @@
-"""What the audit of a data set finds, leaves alone, writes down, and how a killed one goes on."""
+"""What the audit of a data set finds, leaves alone, writes down, and how a killed one continues."""
 
 from __future__ import annotations
 

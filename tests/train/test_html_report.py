@@ -1,4 +1,4 @@
-"""The HTML report: one file that asks nobody for anything, with what was measured and the worst errors."""
+"""The HTML report: one self-contained file, with what was measured and the worst errors."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def benchmark(
         (line.what, about["weights"], line.n, line.metric, with_interval(line.value, line.interval, digits=3))
         for line in table
     ]
-    print(markdown_table(("Yardstick", "Weights", "n", "Measure", "Value"), rows))
+    print(markdown_table(("Benchmark", "Weights", "n", "Measure", "Value"), rows))
 
 
 def _fitzpatrick17k(task: Task) -> Result:
