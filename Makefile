@@ -1,6 +1,6 @@
 # SkinDiseaseNet. `make` alone lists the targets. GNU make 3.81 or newer, Python 3.10 or newer.
 #
-# What is installed stands in the names of stamp files in .venv, so that a second run starts at once.
+# The names of stamp files in .venv record what is installed, so that a second run starts at once.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -31,7 +31,7 @@ demo: $(RUNTIME) ## the Gradio app at http://127.0.0.1:7860 (PORT=...)
 serve: $(RUNTIME) ## the Flask app under gunicorn at http://127.0.0.1:8000 (PORT=... WORKERS=...)
 	exec $(BIN)/gunicorn flask_app:app
 
-test: $(DEV) ## the whole test suite (ARGS='-k walls' for a part)
+test: $(DEV) ## the whole test suite (ARGS='-k layers' for a part)
 	PYTEST_ADDOPTS="-n 2 --dist loadfile --no-loadscope-reorder --durations 25 $$PYTEST_ADDOPTS" $(BIN)/python -m pytest $(ARGS)
 
 test-fast: ARGS := -m 'not slow' $(ARGS)
@@ -43,7 +43,7 @@ fuzz: $(DEV) ## requests made up from the OpenAPI document (FUZZ=1000 by operati
 soak: $(DEV) ## ten minutes at twice the load that the service sustains (MINUTES=...)
 	$(BIN)/python benchmarks/soak.py --minutes $${MINUTES:-10}
 
-lint: $(DEV) ## ruff, mypy, and the walls between the packages
+lint: $(DEV) ## ruff, mypy, and the layers of the packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -58,7 +58,7 @@ lock: $(DEV) ## write requirements.lock anew: the versions of constraints.txt, a
 	$(BIN)/uv pip compile requirements-dev.txt -c constraints.txt --universal --python-version 3.10 --generate-hashes \
 		--no-annotate --custom-compile-command 'make lock' --no-config --quiet -o requirements.lock
 
-bench: $(DEV) ## measure serving against what else one could build; twenty minutes on a quiet machine (ARGS=--quick)
+bench: $(DEV) ## measure serving against alternatives; twenty minutes on a quiet machine (ARGS=--quick)
 	$(BIN)/python -m benchmarks.serve --output docs/bench_serve.json --readme docs/speed.md $(ARGS)
 
 train: $(if $(strip $(DATA)),$(RUNTIME)) ## train on DATA='DIR ...' (INIT=weights.safetensors OUT=runs/mine)

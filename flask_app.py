@@ -17,5 +17,5 @@ except SkinDiseaseNetError as error:
     refuse_to_start(error)
 
 if __name__ == "__main__":
-    logging.info("This server is for trying things out; `make serve` is the one for production.")
+    logging.info("This server is for development; use `make serve` in production.")
     app.run(host=settings.host, port=settings.port, threaded=True)

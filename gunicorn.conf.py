@@ -1,7 +1,6 @@
-"""How gunicorn runs ``flask_app:app``: in ``make serve``, in the Docker image, by hand.
+"""gunicorn's configuration for ``flask_app:app``: for ``make serve``, the Docker image, or a plain gunicorn.
 
-gunicorn finds this file by itself in the folder that it is started in.
-Everything follows from app/settings.py.
+gunicorn finds this file in the folder that it is started in. Everything follows from app/settings.py.
 """
 
 import logging.config
@@ -29,22 +28,22 @@ bind = f"{_host}:{_settings.port}"
 workers = _settings.workers
 worker_class = BoundedWorker
 threads = _settings.max_running + _settings.max_waiting + SPARE_THREADS
-graceful_timeout = 60  # seconds in which what is in flight is finished after SIGTERM
-timeout = 120  # a worker whose main loop says nothing for so long is replaced; loading the model counts
+graceful_timeout = 60  # seconds to finish requests in flight after SIGTERM
+timeout = 120  # a worker whose main loop is silent for so long is replaced; includes loading the model
 keepalive = 5
 control_socket_disable = True
 forwarded_allow_ips = ""  # TRUSTED_PROXIES decides, in the app
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 logconfig_dict = LOGGING
 
-# The workers' metrics meet in this folder. prometheus_client wants it named before it is imported.
+# The workers share their metrics in this folder. prometheus_client needs it to be set before its import.
 _mine = f"skindiseasenet-metrics-{os.getpid()}-"
 if not os.path.basename(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).startswith(_mine):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=_mine)
 
 
 def on_starting(server):
-    """Another address of this machine's own may be given, but no option goes around ACCESS."""
+    """Another loopback address may be given, but no option may bypass ACCESS."""
     given = server.cfg.settings["bind"].get()
     local = all(isinstance(address, tuple) and is_local(address[0]) for address in server.cfg.address)
     if given != [bind] and not local:
@@ -54,7 +53,7 @@ def on_starting(server):
             file=sys.stderr,
         )
         sys.exit(EXIT_STATUS)
-    if "GUNICORN_PID" not in os.environ:  # else this one takes over the sockets of the one before it
+    if "GUNICORN_PID" not in os.environ:  # otherwise it takes over the sockets of its predecessor
         try:
             for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
                 require_free(host, port)
@@ -63,7 +62,7 @@ def on_starting(server):
 
 
 def child_exit(server, worker):
-    """A dead worker no longer counts in the gauges."""
+    """Remove a dead worker from the gauges."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)

@@ -18,7 +18,7 @@ from model.image.colour import to_srgb
 
 
 class EndpointHandler:
-    """What the inference toolkit makes once, and calls for every request.
+    """The handler that the inference toolkit creates once and calls for every request.
 
     Args:
         path: the model repository's folder, which holds the checkpoint.
@@ -30,10 +30,10 @@ class EndpointHandler:
         print(self._predictor.describe(), flush=True)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Answers one request with the Prediction as every door gives it.
+        """Answer one request with the same JSON as every other interface.
 
         Args:
-            data: ``inputs``, a picture as bytes, as base64 or as Pillow's image; and, if wanted,
+            data: ``inputs``, a picture as bytes, as base64 or as a Pillow image; and, optionally,
                 ``parameters`` with ``heatmap`` (true or false) and ``explain`` (a label).
 
         Raises:
@@ -64,9 +64,9 @@ def _encoded(inputs: object) -> bytes:
                 code="not_base64",
             ) from None
     if isinstance(inputs, Image.Image):
-        # So the toolkit hands over a body of the type image/*: decoded, and not turned upright.
+        # The toolkit passes a body of type image/* like this: decoded, but not rotated upright.
         picture = to_srgb(inputs, inputs.info.get("icc_profile")).convert("RGB")
-        scale = min(1.0, math.sqrt(MAX_BYTES / (4 * picture.width * picture.height)))  # as PNG it must fit
+        scale = min(1.0, math.sqrt(MAX_BYTES / (4 * picture.width * picture.height)))  # so that the PNG fits
         picture.thumbnail((picture.width * scale, picture.height * scale))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", compress_level=1, exif=inputs.info.get("exif", b""))

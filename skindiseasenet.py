@@ -10,7 +10,7 @@ from train.__main__ import COMMANDS as TRAINING
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status."""
+    """Run one command; return the exit status."""
     return run(
         {**APP, **TRAINING},
         arguments,

@@ -14,16 +14,16 @@ COMMANDS: dict[str, Command] = {
     "settings": commands.settings,
 }
 ALIASES = {"score": "predict-archive"}
-"""Names from before ``score`` meant one thing everywhere: to compare answers with the truth."""
+"""Older names; ``score`` now always means comparing answers with the truth."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status."""
+    """Run one command; return the exit status."""
     return run(
         COMMANDS,
         arguments,
         program="python -m app",
-        about="Answer pictures of skin, and keep the keys of a service. A learning aid, never a diagnosis.",
+        about="Predict pictures of skin, and manage a service's keys. A learning aid, never a diagnosis.",
         aliases=ALIASES,
     )
 

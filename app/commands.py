@@ -23,22 +23,22 @@ def predict(
     device: str = "auto",
     heatmap: str | None = None,
 ) -> int:
-    """Answer pictures: one JSON object a line, with the picture's path and the prediction.
+    """Predict pictures: one JSON object per line, with the picture's path and the prediction.
 
     Args:
-        pictures: files, folders (with all that lies below), patterns such as '*.jpg', or - for the bytes of
-            one picture on the standard input.
-        checkpoint: folder or ORG/NAME@REVISION; without it CHECKPOINT of the environment, or the one that
-            ships.
+        pictures: files, folders (with everything below them), patterns such as '*.jpg', or - to read one
+            picture from standard input.
+        checkpoint: folder or ORG/NAME@REVISION; default: the environment variable CHECKPOINT, or the built-in
+            one.
         device: auto, cpu, cuda or mps.
-        heatmap: PNG file for the heat map; of one picture.
+        heatmap: PNG file to write the heat map to; for a single picture only.
     """
     from app.heatmap import png_bytes
     from app.predictor import Predictor
 
     paths = [path for given in pictures for path in _found(given)]
     if heatmap and len(paths) != 1:
-        print(f"error: --heatmap takes one picture, and {len(paths)} were named.", file=sys.stderr)
+        print(f"error: --heatmap takes one picture, but {len(paths)} were given.", file=sys.stderr)
         raise SystemExit(2)
     cache = os.environ.get("GRAPH_CACHE")
     predictor = Predictor.from_checkpoint(
@@ -76,19 +76,19 @@ def predict_archive(
     shard_size: int = 256,
     address: str | None = None,
 ) -> int:
-    """Answer an archive of pictures to Parquet files, on Ray; a killed run goes on.
+    """Predict an archive of pictures to Parquet files, on Ray; a killed run can be continued.
 
     Args:
         input: folder, parquet file, or s3://BUCKET/FOLDER.
-        output: folder, where a killed run goes on.
-        checkpoint: folder or ORG/NAME@REVISION; without it CHECKPOINT of the environment, or the one that
-            ships.
+        output: folder; a killed run continues in it.
+        checkpoint: folder or ORG/NAME@REVISION; default: the environment variable CHECKPOINT, or the built-in
+            one.
         device: auto, cpu, cuda or mps.
-        runtime: what computes the network.
-        actors: processes; default one a core or GPU.
-        cores: cores of each; default an even share.
-        shard_size: pictures a file.
-        address: of a Ray cluster; default Ray on this machine.
+        runtime: auto, openvino or torch.
+        actors: processes; default: one per core or GPU.
+        cores: cores per process; default: an even share.
+        shard_size: pictures per file.
+        address: of a Ray cluster; default: Ray on this machine.
     """
     from app.bulk.run import score
 
@@ -105,27 +105,27 @@ def predict_archive(
             address=address,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        print("stopped; run the same command again to continue", file=sys.stderr)
         return 130
     print(json.dumps(counts, allow_nan=False))
     return 0
 
 
 def key_add(name: str, *, file: Path) -> None:
-    """Make a key and print it, this once.
+    """Create a key and print it, once.
 
     Args:
-        name: who holds it.
+        name: of the holder.
         file: the keys file, KEYS_FILE of the service.
     """
     from app.service.keys import add_key
 
     print(add_key(file, name))
-    print("This is the key. It is shown only now: hand it over safely.", file=sys.stderr)
+    print("This is the key. It is shown only once: pass it on safely.", file=sys.stderr)
 
 
 def key_list(*, file: Path) -> None:
-    """Print the names, and the days on which they were made.
+    """List the keys' names and creation dates.
 
     Args:
         file: the keys file, KEYS_FILE of the service.
@@ -137,10 +137,10 @@ def key_list(*, file: Path) -> None:
 
 
 def key_revoke(name: str, *, file: Path) -> None:
-    """End a key and its sessions, at once.
+    """Revoke a key and its sessions, at once.
 
     Args:
-        name: who holds it.
+        name: of the holder.
         file: the keys file, KEYS_FILE of the service.
     """
     from app.service.keys import revoke_key
@@ -158,7 +158,7 @@ def _checkpoint(given: str | None) -> str:
 
 
 def _found(given: str) -> list[str]:
-    """What one word names: what lies in a folder or fits a pattern, and itself if that is nothing."""
+    """Expand one argument: the files in a folder or matching a pattern, or the argument itself."""
     if given == STANDARD_INPUT or Path(given).is_file():
         return [given]
     if Path(given).is_dir():

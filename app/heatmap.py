@@ -1,4 +1,4 @@
-"""A Grad-CAM map laid over the picture that it explains."""
+"""Overlay a Grad-CAM map on the picture that it explains."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from model.image import read_image
 MAX_SIDE = 512
 PREVIEW_SIDE = 640
 STRENGTH = 0.65
-# Dark violet over orange to pale yellow: rises evenly in lightness, also for colour-blind eyes.
+# Dark violet, orange, pale yellow: lightness rises evenly, also for colour-blind people.
 _COLOURS = np.array(
     [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64
 )
-# By evidence from 0 to 255: the colour's red, green and blue, and how much of it is laid on.
+# For evidence from 0 to 255: red, green and blue, and the opacity.
 _LEVELS = np.linspace(0, 1, 256)
 _CHANNELS = [
     np.interp(_LEVELS, np.linspace(0, 1, len(_COLOURS)), channel).round().astype(int).tolist()
@@ -29,11 +29,11 @@ _OPACITY = (255 * STRENGTH * _LEVELS).round().astype(int).tolist()
 
 
 def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[float, float]) -> Image.Image:
-    """Colours the places that speak for a condition; places without evidence keep the picture's own colours.
+    """Colour the areas with evidence for a condition; areas without evidence keep their own colours.
 
     Args:
-        picture: the whole picture, RGB; the result has at most ``MAX_SIDE`` pixels a side.
-        evidence: (h, w), 0 to 1, over the centre part that the network saw.
+        picture: the whole picture, RGB; the result has at most ``MAX_SIDE`` pixels per side.
+        evidence: (h, w), 0 to 1, for the centre part that the network saw.
         seen: that part's width and height as shares of the picture's, 0 to 1.
     """
     base = picture.copy()
@@ -48,12 +48,12 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[
 
 
 def preview(data: bytes, *, side: int = PREVIEW_SIDE) -> str:
-    """What ``preview_jpeg`` gives, as a data URI."""
+    """As ``preview_jpeg``, as a data URI."""
     return _jpeg_uri(preview_jpeg(data, side=side))
 
 
 def preview_jpeg(data: bytes, *, side: int) -> bytes:
-    """An encoded picture as a person sees it, upright, small and without metadata, as a JPEG file.
+    """Make a small, upright JPEG without metadata from an encoded picture.
 
     Args:
         data: the encoded picture.
@@ -68,7 +68,7 @@ def preview_jpeg(data: bytes, *, side: int) -> bytes:
 
 
 def jpeg_uri(picture: Image.Image) -> str:
-    """The picture as ``data:image/jpeg;base64,...``, a tenth of a photograph's PNG."""
+    """The picture as ``data:image/jpeg;base64,...``, a tenth of the size of a PNG of a photograph."""
     return _jpeg_uri(_jpeg(picture))
 
 
@@ -85,11 +85,11 @@ def _jpeg_uri(data: bytes) -> str:
 def data_uri(picture: Image.Image) -> str:
     """The picture as ``data:image/png;base64,...``."""
     buffer = io.BytesIO()
-    # Of a photograph next to nothing repeats: to look for it takes most of the time and saves nothing.
+    # Photographs hardly compress in PNG: trying takes most of the time and saves almost nothing.
     picture.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def png_bytes(uri: str) -> bytes:
-    """What ``data_uri`` encoded, as the bytes of a PNG file."""
+    """Decode the result of ``data_uri`` to the bytes of a PNG file."""
     return base64.b64decode(uri.partition(",")[2])

@@ -1,4 +1,4 @@
-"""``Prediction``: the answer to one picture, the same over every interface."""
+"""``Prediction``: the result for one picture, the same for every interface."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Prediction:
     stands first. Null where the checkpoint has no such label.
     """
     quality: tuple[QualityWarning, ...]
-    """What about the photo could be better. A warning: the answer is given all the same."""
+    """What about the photo could be better. A warning: there is still a result."""
     prediction_set: tuple[str, ...] | None
     """Names that cannot be ruled out, most probable first; null for a rejected picture, or where the
     checkpoint has no such sets.
@@ -96,7 +96,7 @@ class Prediction:
     """The picture with the evidence laid over it, a data:image/png URI; null unless it was asked for."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings, ready for ``json.dumps``."""
+        """Convert to plain dicts, lists, numbers and strings for ``json.dumps``."""
         return _PREDICTION.dump_python(self, mode="json")
 
 

@@ -1,4 +1,4 @@
-"""``Predictor``: the one path from bytes to a ``Prediction``, for every front end."""
+"""``Predictor``: from an encoded picture to a ``Prediction``, for every front end."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from model.runtime.base import Runtime, available_cores, open_runtime
 
 
 class Predictor:
-    """A checkpoint that is ready to answer; safe to use from several threads.
+    """A loaded checkpoint that predicts; safe to use from several threads.
 
     Args:
-        checkpoint: what answers.
-        runtime: computes the checkpoint's network.
+        checkpoint: the checkpoint to serve.
+        runtime: runs the checkpoint's network.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, runtime: Runtime) -> None:
@@ -60,7 +60,8 @@ class Predictor:
 
         Args:
             reference: a folder, or ``ORG/NAME@REVISION``.
-            device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
+            device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrong results is replaced by the
+                CPU.
             runtime, graph_cache, threads, streams, precision: as for ``model.runtime.base.open_runtime``.
 
         Raises:
@@ -84,7 +85,7 @@ class Predictor:
 
         Args:
             settings: what the operator chose.
-            streams: how many pictures are computed at the same time; one has all the cores to itself.
+            streams: how many pictures are processed at the same time; with 1, a picture gets all the cores.
         """
         return cls.from_checkpoint(
             settings.checkpoint,
@@ -100,13 +101,13 @@ class Predictor:
         """What the weights may be used for: the licence that the model card names."""
         try:
             data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
-        except (ValueError, RecursionError, yaml.YAMLError):  # no reason not to serve the model
+        except (ValueError, RecursionError, yaml.YAMLError):  # the model can be served anyway
             data = None
-        named = data and (data.get("license_name") or data.get("license"))
+        named = data and (str(data.get("license_name") or "").replace("-", " ") or data.get("license"))
         return " ".join(str(named).split())[:200] if named else "not stated in its model card"
 
     def describe(self) -> str:
-        """One line for the start of a server: which model serves, and what it may be used for."""
+        """One line for a server's start-up log: which model it serves, and its terms of use."""
         return (
             f"Serving checkpoint {self.id} ({self.revision}): {self.config.backbone} + {self.config.head}, "
             f"{len(self.config.labels)} labels, on {self.runtime.device} with {self.runtime.name} "
@@ -115,17 +116,17 @@ class Predictor:
         )
 
     def predict(self, data: bytes, *, heatmap: bool = False, explain: str | None = None) -> Prediction:
-        """Looks at one picture.
+        """Predict one picture.
 
         Args:
             data: an encoded picture.
-            heatmap: also explain where the evidence lies.
+            heatmap: also compute a heat map that shows where the evidence lies.
             explain: the label that the heat map explains; default the most probable.
 
         Raises:
             ImageError: the bytes cannot be read safely as a picture.
             ConfigError: ``explain`` is not a label of the checkpoint.
-            ComputationError: what the network computed is not finite.
+            ComputationError: the network computed values that are not finite.
         """
         if explain is not None and explain not in self.config.labels:
             raise ConfigError(
@@ -159,7 +160,7 @@ class Predictor:
         checked = criteria(probabilities, self.config, unusualness)
         prediction = Prediction(
             verdict=decided,
-            reason=reason(decided, ranked[0].title, ranked[0].probability, checked),
+            reason=reason(decided, ranked[0].name, ranked[0].probability, checked),
             conditions=ranked,
             criteria=checked,
             malignancy=malignancy(probabilities, self.config),
@@ -187,7 +188,7 @@ def _seen(gate: Gate, pooled: NDArray[np.float32]) -> Seen:
 def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise ComputationError(
-            f"The network's {what} for this picture hold a value that is not finite, so there is no answer.",
-            hint="Tell whoever runs this: the machine computes wrongly, or the model does not suit it.",
+            f"The network computed {what} that are not finite for this picture, so there is no result.",
+            hint="Tell whoever runs this: the machine computes wrong results, or the model does not suit it.",
         )
     return values

@@ -1,13 +1,13 @@
-"""Is a photo too dark, too bright, blurred or too small? Warnings with advice; they never block an answer.
+"""Photo quality: warns of dark, bright, blurred or small photos, with advice; never blocks a result.
 
-Brightness and sharpness are measured on a grey copy whose short side has ``SIDE`` pixels, about what a
-network sees, so that they mean the same for a phone's 12 megapixels as for a small picture, whether or not
-a JPEG was decoded at a reduced scale.
+Brightness and sharpness are measured on a grey copy whose short side has ``SIDE`` pixels, about what the
+network sees, so that they mean the same for a phone's 12 megapixels as for a small picture, whether or not a
+JPEG was decoded at a reduced scale.
 
 The thresholds were chosen on the 872 validation pictures of the clinical photographs that the embedded
 checkpoint learned from (``skin22``): together they warn of 4 in 100 of them. Each constant below says of how
-many by itself, and, measured on every fourth of these pictures, of how many once they were darkened,
-brightened or blurred.
+many it warns by itself, and, measured on every fourth of these pictures, of how many after they were
+darkened, brightened or blurred.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ see little more than an enlarged thumbnail. Warns of 2.8 % of the validation pic
 DARK_BELOW = 0.35
 """``too_dark``: the 95th percentile of luminance (Rec. 601, 0 to 1) is less.
 
-A high percentile rather than the mean: neither dark skin nor a black backdrop makes a dark photo, since
-either has its highlights when it is well lit. Warns of 0.1 %, and of none of the 156 training and validation
+A high percentile rather than the mean: neither dark skin nor a black backdrop makes a dark photo, since both
+have highlights when they are well lit. Warns of 0.1 %, and of none of the 156 training and validation
 pictures that are marked Fitzpatrick V or VI; of 31 % at half the brightness, of all at a third."""
 
 WHITE_FROM = 0.94
@@ -45,13 +45,13 @@ SHARP_FROM = 20.0
 """``blurred``: the variance of the Laplacian of the grey values (0 to 255) is less, from 0 upwards.
 
 Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000; LAP4 in the comparison of
-Pertuz et al. (2013). Not judged where the photo is too dark, which flattens everything. Warns of 0.9 %; of
+Pertuz et al. (2013). Not measured if the photo is too dark, which reduces all contrast. Warns of 0.9 %; of
 91 % after a Gaussian blur of 1.5 pixels on the copy, of all after 2."""
 
 
 @dataclasses.dataclass(frozen=True)
 class QualityWarning:
-    """A measure that fired.
+    """A quality problem that was found.
 
     Attributes:
         name: ``too_small``, ``too_dark``, ``too_bright`` or ``blurred``.
@@ -68,11 +68,11 @@ class QualityWarning:
 
 
 def check_quality(picture: Image.Image) -> tuple[QualityWarning, ...]:
-    """The warnings for one picture, none where all is well.
+    """Check one picture; returns warnings, or none if all is well.
 
     Args:
         picture: RGB, decoded in full or with a ``target_side`` of at least ``SIDE``: a reduced decode leaves
-            a short side of that length or more, so `too_small` sees the original size where it matters.
+            a short side of that length or more, so `too_small` measures the original size when it matters.
     """
     found = []
     width, height = picture.size
@@ -125,7 +125,7 @@ def check_quality(picture: Image.Image) -> tuple[QualityWarning, ...]:
 
 
 def _small_grey(picture: Image.Image) -> Image.Image:
-    """Averaged down, never enlarged."""
+    """A small grey copy, averaged down, never enlarged."""
     grey = picture.convert("L")
     factor = SIDE / min(grey.size)
     if factor < 1:

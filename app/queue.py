@@ -1,4 +1,4 @@
-"""A bound on the work of this process: some runs, some waits for its turn, the rest is refused at once."""
+"""A bounded queue for this process: some work runs, some waits, the rest is rejected at once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from model.errors import SkinDiseaseNetError
 
 
 class OverloadedError(SkinDiseaseNetError):
-    """As much work runs and waits as may."""
+    """The queue is full."""
 
     code = "overloaded"
 
 
 class Queue:
-    """Gives turns; ``with queue.turn():`` waits for one and gives it back.
+    """Hands out turns; ``with queue.turn():`` waits for one and releases it.
 
     Args:
-        running: turns at the same time, 1 or more.
+        running: concurrent turns, 1 or more.
         waiting: callers that wait for a turn, 0 or more.
-        while_waiting, while_running: entered for as long as a caller waits for its turn, or has it.
+        while_waiting, while_running: context managers entered while a caller waits for its turn, or has it.
     """
 
     def __init__(
@@ -39,15 +39,13 @@ class Queue:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Waits for a turn.
+        """Wait for a turn.
 
         Raises:
-            OverloadedError: as many run and wait as may.
+            OverloadedError: the queue is full.
         """
         if not self._room.acquire(blocking=False):
-            raise OverloadedError(
-                "More pictures are waiting than this server can look at soon.", hint="Try again in a moment."
-            )
+            raise OverloadedError("The server is busy: its queue is full.", hint="Try again in a moment.")
         try:
             with self._while_waiting():
                 self._running.acquire()

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment once."""
+"""All settings, read from the environment once."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED_CHECKPOINT = str(Path(__file__).resolve().parent.parent / "checkpoints" / "skin22")
 MIN_SECRET = 32
-"""Characters; half of the 64 that ``secrets.token_hex(32)`` writes."""
+"""The shortest secret, characters; half of what ``secrets.token_hex(32)`` gives."""
 
 _NEAR = 0.8
-"""How like a setting (``difflib``, up to 1) the name of a variable is that was meant to be it."""
+"""Similarity (``difflib``, up to 1) from which a variable counts as a misspelt setting."""
 
 RATE_LIMIT = "120/minute"
 """What a server limits itself to where nothing is said."""
@@ -180,10 +180,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, *, default_port: int, environment: Mapping[str, str] | None = None) -> Settings:
-        """Reads the settings; an empty variable counts as not set, and the log warns of a misspelt one.
+        """Read the settings; an empty variable counts as not set, and the log warns of misspelt ones.
 
         Args:
-            default_port: where PORT is not set.
+            default_port: used if PORT is not set.
             environment: default ``os.environ``.
 
         Raises:
@@ -232,22 +232,22 @@ class Settings:
             )
 
     def require_open(self) -> None:
-        """For a front end that knows no keys.
+        """Check the settings for a front end without support for keys.
 
         Raises:
             ConfigError: ``access`` is ``keys``.
         """
         if self.access == "keys":
             raise ConfigError(
-                "ACCESS is keys, but the Gradio app knows no keys: it is for a Space and one's own machine.",
+                "ACCESS is keys, but the Gradio app does not support keys: it is for Spaces and local use.",
                 hint="Serve with keys by `make serve`, or let anyone in with ACCESS=open.",
             )
 
     def require_secret(self) -> str | None:
-        """``secret_key``, for a front end that signs sessions with it.
+        """Return ``secret_key``, for a front end that signs sessions with it.
 
         Raises:
-            ConfigError: ``access`` is ``keys`` and there is none.
+            ConfigError: ``access`` is ``keys`` and it is not set.
         """
         if self.access == "keys" and self.secret_key is None:
             raise ConfigError(
@@ -258,7 +258,7 @@ class Settings:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen on (without brackets) is this machine's own, which no other can reach."""
+    """Whether an address to listen on (without brackets) is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -275,9 +275,9 @@ def _warn_of_misspelt(env: Mapping[str, str], names: Sequence[str]) -> None:
             _warn_once(name, near[0])
 
 
-@functools.cache  # the settings are read more than once in a process, and in those that it forks
+@functools.cache  # the settings are read more than once, also in forked processes
 def _warn_once(name: str, meant: str) -> None:
-    logger.warning("%s is set, which means nothing here. Is %s meant?", name, meant)
+    logger.warning("%s is set, but it is not a setting. Did you mean %s?", name, meant)
 
 
 def settings_table() -> str:

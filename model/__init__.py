@@ -1,1 +1,1 @@
-"""The network, its preprocessing, its rejection rule and the checkpoint folder that carries them all."""
+"""The network, its preprocessing, its rejection rule and the checkpoint folder that stores them."""

@@ -1,4 +1,4 @@
-"""The code that travels with a model: to a Space, and to the repository that an Inference Endpoint runs."""
+"""The code that is uploaded with a model: to a Space, or for an Inference Endpoint."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _ELSEWHERE = (
     "uvicorn",
     "werkzeug",
 )
-"""Packages of the front ends and of training, which an endpoint does without."""
+"""Packages of the front ends and of training, which an endpoint does not need."""
 
 
 def code_files(root: Path = ROOT) -> dict[str, Path]:
-    """Path in the repository → file, of all code that serves.
+    """All code needed to serve: path in the repository → file.
 
-    The kinds of files are listed rather than excluded, and pictures count in ``static`` folders alone, so
-    that a photograph or a weight file which somebody left lying there stays at home.
+    File types are allow-listed, and pictures only in ``static`` folders, so that stray photographs or weight
+    files are never uploaded.
     """
     found = {}
     for file in sorted(file for package in _PACKAGES for file in (root / package).rglob("*")):
@@ -55,7 +55,7 @@ def code_files(root: Path = ROOT) -> dict[str, Path]:
 
 
 def other_files(*names: str, root: Path = ROOT) -> dict[str, Path]:
-    """The named files at the top of the repository.
+    """The named files in the root of the repository.
 
     Raises:
         ConfigError: one is missing.
@@ -69,7 +69,7 @@ def other_files(*names: str, root: Path = ROOT) -> dict[str, Path]:
 
 
 def endpoint_requirements(text: str) -> str:
-    """Those lines of ``requirements.txt`` that the predictor needs."""
+    """The lines of ``requirements.txt`` that the predictor needs."""
     lines = (line for line in text.splitlines() if not line.startswith(("#", "-")))
     kept = [line for line in lines if re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() not in _ELSEWHERE]
     return "\n".join(kept) + "\n"

@@ -22,8 +22,8 @@ from model.files import atomic_folder
 from model.text import decoded, parse_json, printable
 from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
 
-# PyTorch and timm take seconds and half a gigabyte; a process that serves an exported graph needs neither,
-# so whatever touches weights imports them itself.
+# PyTorch and timm take seconds and half a gigabyte to import; a process that serves an exported graph needs
+# neither, so they are imported only where weights are used.
 if TYPE_CHECKING:
     from model.network import SkinDiseaseNet
 
@@ -33,17 +33,17 @@ FILES = (CONFIG, WEIGHTS, CARD)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint, read as a whole: what becomes of its files later changes nothing.
+    """A checkpoint, read completely into memory: later changes to its files have no effect.
 
     Attributes:
-        config: what else a prediction depends on.
+        config: everything but the weights that a prediction depends on.
         id: the folder's name or the Hub id. revision: the Hub commit, or ``fingerprint``.
-        folder: where the files lay.
-        weights: as they were stored; finite, not yet held against the network.
-        detector: the third criterion's; None where the config names none.
-        gate: tells clinical photographs from dermoscopy; None where the config names none.
+        folder: of the files.
+        weights: as stored; finite, but not yet checked against the network.
+        detector: of the third criterion; None if the config names none.
+        gate: tells clinical photographs from dermoscopy; None if the config names none.
         card_file: the model card's bytes, empty if there is none.
-        fingerprint: as ``fingerprint`` gives it for these files.
+        fingerprint: the result of ``fingerprint`` for these files.
     """
 
     config: ModelConfig
@@ -58,7 +58,7 @@ class Checkpoint:
 
     @cached_property
     def network(self) -> SkinDiseaseNet:
-        """In eval mode, float32, on the CPU; built at the first use.
+        """The network in eval mode, float32, on the CPU; built on first use.
 
         Raises:
             CheckpointError: the weights do not fit the config, or no network can be built from it.
@@ -69,7 +69,7 @@ class Checkpoint:
             network = SkinDiseaseNet(self.config)
         except ConfigError as error:
             raise CheckpointError(f"{self.folder / CONFIG}: {error.message}", hint=error.hint) from error
-        except Exception as error:  # The errors of timm have no family of their own.
+        except Exception as error:  # timm's errors share no base class
             raise CheckpointError(
                 f"{self.folder / CONFIG} describes no network that can be built "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}).",
@@ -91,14 +91,14 @@ def save(
     card: str,
     detector: Detector | None = None,
 ) -> None:
-    """Writes a checkpoint folder with float16 weights.
+    """Write a checkpoint folder with float16 weights.
 
-    No reader ever meets a half-written one; see ``model.files.atomic_folder``.
+    No reader ever sees a half-written one; see ``model.files.atomic_folder``.
 
     Args:
         folder: made if needed; one that is there is replaced.
         network: any mode, any device.
-        config: belongs to the network.
+        config: of the network.
         card: text of the model card.
         detector: the one that the config names, if it names one.
 
@@ -119,26 +119,26 @@ def save(
 
 
 def load(reference: str | Path) -> Checkpoint:
-    """Loads a checkpoint from a folder or from the Hub.
+    """Load a checkpoint from a folder or from the Hub.
 
     Args:
         reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
 
     Raises:
         CheckpointError: a file is missing, damaged, not safetensors, or does not fit the others.
-        HubError: the Hub does not give it out.
+        HubError: the Hub does not provide it.
     """
     checkpoint = find(reference)
-    checkpoint.network  # noqa: B018 - read now, so that what is broken shows here
+    checkpoint.network  # noqa: B018 - read now, so that errors appear here
     return checkpoint
 
 
 def find(reference: str | Path) -> Checkpoint:
-    """As ``load``, but no network is built yet, which needs PyTorch.
+    """Read a checkpoint without building the network, which needs PyTorch.
 
     Raises:
         CheckpointError: a file is missing or damaged, or its numbers are not finite.
-        HubError: the Hub does not give it out.
+        HubError: the Hub does not provide it.
     """
     folder, name, commit = _resolve(str(reference))
     config, stored = _stored(folder)
@@ -157,7 +157,8 @@ def find(reference: str | Path) -> Checkpoint:
 
 
 def pinned(reference: str) -> str:
-    """``ORG/NAME@COMMIT`` for a Hub reference with any revision; other text as it is. Raises ``HubError``."""
+    """Resolve a Hub reference to ``ORG/NAME@COMMIT``; other text is returned unchanged. Raises
+    ``HubError``."""
     if not hub.is_reference(reference):
         return reference
     _, name, commit = _resolve(reference)
@@ -165,7 +166,7 @@ def pinned(reference: str) -> str:
 
 
 def load_config(folder: Path) -> ModelConfig:
-    """Reads ``config.json``.
+    """Read ``config.json``.
 
     Raises:
         CheckpointError: it is missing or not a valid configuration.
@@ -197,12 +198,12 @@ def _parse_config(path: Path, data: bytes) -> ModelConfig:
 
 
 def fingerprint(folder: Path) -> str:
-    """``sha256:`` and twelve digits over all but the card: changes whenever a prediction could."""
+    """``sha256:`` and twelve digits over all files but the card; changes whenever a prediction could."""
     return _fingerprint(_stored(folder)[1])
 
 
 def _stored(folder: Path) -> tuple[ModelConfig, dict[str, bytes]]:
-    """The configuration, and all that a prediction depends on: file name → content, each read once."""
+    """Read the configuration and every file that a prediction depends on (file name → content), each once."""
     data = _config_file(folder)
     config = _parse_config(folder / CONFIG, data)
     return config, {
@@ -219,9 +220,9 @@ def _fingerprint(stored: dict[str, bytes]) -> str:
 
 
 def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
-    """Fills the backbone from a safetensors file: one with timm's names, or the weights of a checkpoint.
+    """Load the backbone's weights from a safetensors file: one with timm's names, or that of a checkpoint.
 
-    A classifier or a head in the file is left out.
+    A classifier or a head in the file is ignored.
 
     Raises:
         CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
@@ -236,16 +237,16 @@ def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
 
 
 def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
-    """Fills a whole network, head included, from a checkpoint, to be trained further.
+    """Load a whole network, head included, from a checkpoint, for further training.
 
     Args:
-        network: its backbone, head and sizes are the checkpoint's.
+        network: with the backbone, head and sizes of the checkpoint.
         reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
         labels: of the network, in their order.
 
     Raises:
-        CheckpointError: it is no checkpoint of such a network, or has other labels.
-        HubError: the Hub does not give it out.
+        CheckpointError: it is not a checkpoint of such a network, or has other labels.
+        HubError: the Hub does not provide it.
     """
     checkpoint = find(reference)
     if checkpoint.config.labels != tuple(labels):
@@ -257,10 +258,10 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """What travels: name → file. The three, and the detector's and gate's where ``config.json`` names them.
+    """The files to publish: name → file. Configuration, weights, card, and detector and gate if any.
 
     Raises:
-        CheckpointError: one of them is not there, or the configuration cannot be used.
+        CheckpointError: one of them is missing, or the configuration cannot be used.
     """
     found = {name: folder / name for name in (*FILES, *_further(load_config(folder)))}
     missing = [name for name, path in found.items() if not path.is_file()]
@@ -273,7 +274,7 @@ def files(folder: Path) -> dict[str, Path]:
 
 
 def _further(config: ModelConfig) -> list[str]:
-    """Names of the files that ``config.json`` names; ``ModelConfig`` sees to it that they lie beside it."""
+    """Further files that ``config.json`` names; ``ModelConfig`` makes sure that they lie beside it."""
     return [name for name in (config.detector, config.gate) if name]
 
 

@@ -1,8 +1,8 @@
-"""Command lines out of functions: type hints say what is valid, docstrings what ``--help`` prints.
+"""Command lines built from functions: type hints define valid values, docstrings the text of ``--help``.
 
-A parameter that may be given by position and has no default stands without a dash; every other is an option,
-spelt with dashes (``--max-unreadable``). The names in Python, with underscores, are accepted as well. In YAML
-(``--config``) they are the only ones.
+A positional parameter without a default becomes a positional argument; every other is an option, spelt with
+dashes (``--max-unreadable``). The Python names, with underscores, are accepted as well; YAML files
+(``--config``) use only these.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import jsonargparse
 from model.errors import ConfigError, SkinDiseaseNetError
 
 Command: TypeAlias = "Callable[..., int | None] | Mapping[str, Command]"
-"""A function, which returns None or the exit status; or names with commands of their own."""
+"""A function that returns None or the exit status; or a mapping of subcommands."""
 
 _INTERRUPTED = 130
-"""The status of a program that Ctrl-C has ended, as shells have it."""
+"""The exit status after Ctrl-C, by the convention of shells."""
 
 
 _METAVARS = {bool: "true,false", float: "NUMBER", int: "N"}
 
 
 class _Formatter(jsonargparse.DefaultHelpFormatter):
-    """Says of an option what it is for and its default; the types show in what stands for its value."""
+    """Shows an option's purpose and default; the metavar shows its type."""
 
     def _get_help_string(self, action: Any) -> str:
         text = (action.help or "").replace("``", "").replace("%", "%%")
@@ -43,7 +43,7 @@ class _Formatter(jsonargparse.DefaultHelpFormatter):
 
 
 class _Parser(jsonargparse.ArgumentParser):
-    """The parser of one function: dashes, switches, and lists as shells expand them."""
+    """The parser for one function: dashes, flags, and lists as shells expand them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lists: dict[str, bool] = {}  # option → whether a single word is a list too
@@ -51,8 +51,8 @@ class _Parser(jsonargparse.ArgumentParser):
         super().__init__(*args, formatter_class=_Formatter, print_config="--print-config", **kwargs)
 
     def add_argument(self, *names: str, **kwargs: Any) -> Any:
-        """As the parent's; what the function calls ``max_unreadable`` becomes ``--max-unreadable``."""
-        # The parent hands on simple types as `type` and the others within an action.
+        """Add an argument; a parameter named ``max_unreadable`` becomes ``--max-unreadable``."""
+        # The parent passes simple types as `type` and all others in an action.
         kind = kwargs.get("type") or getattr(kwargs.get("action"), "_typehint", None)
         if not names[0].startswith("-"):
             if _is_list(kind):
@@ -65,7 +65,7 @@ class _Parser(jsonargparse.ArgumentParser):
         shown = tuple(name.replace("_", "-") for name in names if not name.endswith("+"))
         action = super().add_argument(*shown, **kwargs)
         if names[0] == "--print-config":
-            action.help = "print these options as YAML, with the values they have now, and stop"
+            action.help = "print these options and their current values as YAML, and exit"
         for name in (*names, *shown):
             self._option_string_actions[name] = action
             if _is_list(kind) or any(map(_is_list, get_args(kind))):
@@ -75,7 +75,7 @@ class _Parser(jsonargparse.ArgumentParser):
         return action
 
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
-        """As the parent's, after ``--data A B`` was made what it takes for a list."""
+        """Parse the arguments, after converting ``--data A B`` to the list syntax of jsonargparse."""
         return super().parse_args(self._joined(list(args)), *rest, **kwargs)
 
     def _joined(self, words: list[str]) -> list[str]:
@@ -93,7 +93,7 @@ class _Parser(jsonargparse.ArgumentParser):
         return found
 
     def format_usage(self) -> str:
-        """One line: what must be given; the page of ``--help`` lists the rest."""
+        """One line with the required arguments; ``--help`` lists the rest."""
         words = ["usage:", self.prog]
         for action in self._actions:
             name = str(action.metavar or action.dest).upper()
@@ -104,13 +104,13 @@ class _Parser(jsonargparse.ArgumentParser):
         return " ".join([*words, "[options]\n"])
 
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
-        """The usage, what the function does, and one entry an option."""
+        """The usage, what the function does, and one entry per option."""
         self.usage = self.format_usage().removeprefix("usage: ").strip()
         return super().format_help(formatter)
 
 
 def _metavar(kind: Any) -> str | None:
-    """What stands in the usage for a value of a type; None where the option's name does."""
+    """The placeholder for values of a type; None to use the option's name."""
     if _is_list(kind):
         return f"{_metavar(get_args(kind)[0]) or 'X'} ..."
     if get_origin(kind) is Literal:
@@ -130,22 +130,22 @@ def run(
     about: str,
     aliases: Mapping[str, str] | None = None,
 ) -> int:
-    """Runs the command that the first word names.
+    """Run the command that the first word names.
 
     Args:
         commands: name → command; the first line of a function's docstring describes it.
-        arguments: the words; None for those that the process was started with.
-        program: how it is called, for the usage.
-        about: one line on all of the commands.
+        arguments: the words; None for ``sys.argv``.
+        program: its name, for the usage.
+        about: one line about all commands.
         aliases: other names → names of ``commands``.
 
     Returns:
         The exit status: 0, or 1 after an error, which was printed for people.
 
     Raises:
-        SystemExit: help was asked for (0), or the words fit no command (2).
+        SystemExit: after ``--help`` (0), or if the arguments are not valid (2).
     """
-    for stream in (sys.stdout, sys.stderr):  # names that are no UTF-8 must not end a command
+    for stream in (sys.stdout, sys.stderr):  # file names that are not UTF-8 must not crash a command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
@@ -180,7 +180,7 @@ def _chosen(
     about: str,
     aliases: Mapping[str, str],
 ) -> tuple[Callable[..., int | None], str, list[str]]:
-    """The function that the words name, how it was called, and its own words."""
+    """Find the function that the words name; return it, its full name, and the remaining words."""
     if not words or words[0] in ("-h", "--help"):
         print(_page(commands, program, about, aliases), file=sys.stdout if words else sys.stderr)
         raise SystemExit(0 if words else 2)

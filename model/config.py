@@ -1,4 +1,4 @@
-"""``ModelConfig``: what a prediction depends on besides the weights, one-to-one with ``config.json``."""
+"""``ModelConfig``: everything besides the weights that a prediction depends on; mirrors ``config.json``."""
 
 from __future__ import annotations
 
@@ -38,27 +38,28 @@ class ModelConfig:
         stride_in_1x1: ResNet strides in the first 1x1 convolution of a stage (He et al. 2015, "v1")
             rather than in its 3x3 convolution (timm's default, "v1.5").
         input_size: side of the square the network sees, pixels.
-        crop_mode: ``center`` keeps the picture's proportions and sees the centre square; ``squash`` sees the
-            whole picture, made square.
-        crop_pct: share of each side of the resized picture that is seen, 0 to 1.
+        crop_mode: ``center`` keeps the aspect ratio and uses the centre square; ``squash`` uses the whole
+            picture, resized to a square.
+        crop_pct: share of each side of the resized picture that is used, 0 to 1.
         interpolation: ``bilinear`` or ``bicubic``.
         mean, std: RGB normalisation of values in 0..1.
         temperature: the logits are divided by it (Guo et al. 2017), above 0.
         min_max_probability: rejected below this largest calibrated probability, 0 to 1.
         max_normalized_entropy: rejected above this entropy over log K, 0 to 1.
-        detector: file with the statistics of the third and fourth criterion, beside this one; empty for none.
-        gate: file of the head that tells dermoscopy from clinical photographs, beside this one; empty for
+        detector: file with the statistics of the third and fourth criterion, in the same folder; empty for
             none.
-        max_unusualness: rejected above this share of the validation pictures of a condition that are less
-            unusual, 0 to 1.
-        max_not_skin: rejected above these signs that a picture shows no skin, see
+        gate: file of the head that tells dermoscopy from clinical photographs, in the same folder; empty for
+            none.
+        max_unusualness: rejected above this share of validation pictures of conditions that are less unusual,
+            0 to 1.
+        max_not_skin: rejected above this score for a picture that does not show skin, see
             ``model.decision.rejection.not_skin``, 0 to 1.
         uncertain_below: accepted but called uncertain below this largest probability, 0 to 1.
-        malignant_from: a picture whose labels that may be cancer reach this summed calibrated probability is
-            answered with the advice to see a doctor first, 0 to 1; 1 never.
+        malignant_from: if the labels that may be cancer reach this summed calibrated probability, the advice
+            to see a doctor comes first, 0 to 1; 1 means never.
         set_quantile: conformal quantile of the prediction sets, see ``model.decision.conformal``, 0 to 1; 1,
-            which would rule nothing out, means that there are none.
-        format_version: the layout of this file.
+            which would rule nothing out, means no prediction sets.
+        format_version: of the layout of this file.
     """
 
     labels: Annotated[tuple[str, ...], Listed]

@@ -1,10 +1,10 @@
-"""The one exception family. Every front end shows its three fields and nothing else."""
+"""The exception hierarchy. Every front end shows the three fields of an error and nothing else."""
 
 from __future__ import annotations
 
 
 class SkinDiseaseNetError(Exception):
-    """An error a person can act on.
+    """An error that a person can act on.
 
     Args:
         message: what was got and what was expected, one sentence.
@@ -22,14 +22,15 @@ class SkinDiseaseNetError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Pickle rebuilds an exception from positional arguments alone; a process that lends a GPU pickles.
+        # Pickle rebuilds exceptions from positional arguments only, and ZeroGPU pickles them between
+        # processes.
         return (_rebuild, (type(self), self.message, self.hint, self.code))
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
 
     def to_json(self) -> dict[str, dict[str, str]]:
-        """The error's one shape: ``{"error": {"code", "message", "hint"}}``."""
+        """The error as JSON: ``{"error": {"code", "message", "hint"}}``."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 
@@ -50,7 +51,7 @@ class CheckpointError(SkinDiseaseNetError):
 
 
 class HubError(SkinDiseaseNetError):
-    """The Hugging Face Hub refuses, or cannot be reached."""
+    """The Hugging Face Hub refused a request, or cannot be reached."""
 
     code = "hub_error"
 
@@ -62,13 +63,13 @@ class ConfigError(SkinDiseaseNetError):
 
 
 class ExportError(SkinDiseaseNetError):
-    """A network cannot be made into a graph, or the graph cannot be computed."""
+    """A network cannot be exported to a graph, or the graph cannot be run."""
 
     code = "export_failed"
 
 
 class ComputationError(SkinDiseaseNetError):
-    """The network's answer is no number: there is nothing to say about the picture."""
+    """The network's output is not finite, so there is no result for the picture."""
 
     code = "no_finite_answer"
 

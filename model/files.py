@@ -19,13 +19,13 @@ _PARTIAL = ".partial-"
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Gives a hidden path beside ``path`` to write to, and moves it there when the block ends well.
+    """Provide a hidden path beside ``path`` to write to; it is renamed to ``path`` if the block succeeds.
 
-    A reader sees the old file or the new one, whenever the process or the machine dies. The hidden name ends
-    as ``path`` does, and no two writers share it.
+    A reader sees either the old file or the new one, even if the process or the machine crashes. The hidden
+    name has the same suffix as ``path``, and no two writers share it.
 
     Raises:
-        ConfigError: the disk is full, or the folder cannot be made or written to; the old file stays.
+        ConfigError: the disk is full, or the folder cannot be created or written to; the old file stays.
     """
     partial = _hidden(path)
     try:
@@ -79,22 +79,22 @@ def _said(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written ({error.strerror or error}).",
-            hint="Make room on the disk, or choose a place that can be written to.",
+            hint="Free some disk space, or choose a folder that can be written to.",
             code="cannot_write",
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text in UTF-8, whole or not at all; raises as ``atomic_path`` does."""
+    """Write a text in UTF-8 atomically; raises the errors of ``atomic_path``."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes indented JSON, whole or not at all; raises as ``atomic_path`` does.
+    """Write indented JSON atomically; raises the errors of ``atomic_path``.
 
     Raises:
-        DataError: a number is not finite, which JSON has no word for.
+        DataError: a number is not finite, which JSON cannot represent.
     """
     try:
         text = json.dumps(content, indent=2, allow_nan=False)
@@ -107,7 +107,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file that fits into memory, in any encoding that ``model.text.decoded`` knows.
+    """Read a text file, in any encoding that ``model.text.decoded`` knows.
 
     Raises:
         DataError: the file is missing or cannot be read.
@@ -116,10 +116,10 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """The JSON object that a file holds, with at least these keys.
+    """Read a JSON object with at least these keys.
 
     Raises:
-        DataError: the file cannot be read, holds no JSON object, or lacks a key.
+        DataError: the file cannot be read, is not a JSON object, or lacks a key.
     """
     data = _read_bytes(path)
     try:
@@ -146,7 +146,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what killed writers have left in a folder that nobody writes to now."""
+    """Remove the unfinished files of killed writers from a folder that nobody is writing to."""
     for partial in folder.glob(f"{_PARTIAL}*"):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
@@ -155,7 +155,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The heads behind one interface: tokens (B, N, C) and their grid (h, w) in, logits (B, classes) out."""
+"""Classification heads with one interface: tokens (B, N, C) and their grid (h, w) → logits (B, classes)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from model.errors import ConfigError
 
 
 class StageNorm(nn.Module):
-    """Layer norm of tokens joined from several stages, over each stage's channels by themselves.
+    """Layer norm for tokens joined from several stages, over each stage's channels separately.
 
-    The maps of a ResNet's stages differ in scale; under one norm the larger would drown the other.
+    The maps of a ResNet's stages differ in scale; with one norm the larger would dominate.
 
     Args:
-        channels: of each stage, in the order in which they are joined.
+        channels: of each stage, in order.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
@@ -62,12 +62,12 @@ class MeanPooling(nn.Module):
 class BiLSTMHead(nn.Module):
     """The paper's head: a two-layer bidirectional LSTM reads the tokens row by row.
 
-    Tokens of one stage go into it as they are. Those of several are first projected to the width of the
-    LSTM's outputs, or most of the head's weights would be spent on its first input.
+    Tokens of a single stage are its direct input. Those of several stages are first projected to the width of
+    the LSTM's outputs, or most of the head's weights would be in its first input layer.
 
     Args:
         channels, classes, hidden_size, dropout: as for ``create_head``.
-        pooling: makes, of the width of the LSTM's outputs, what sums them up for the classifier.
+        pooling: creates, from the width of the LSTM's outputs, the module that pools them for the classifier.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class BiLSTMHead(nn.Module):
 class AttentionHead(nn.Module):
     """Multi-head self-attention over the tokens (the paper's first future work).
 
-    A learned query token gathers the answer, as in ViT (Dosovitskiy et al. 2021). Positions are fixed
+    A learned query token collects the information, as in ViT (Dosovitskiy et al. 2021). Positions are fixed
     two-dimensional sines and cosines, so any grid fits.
     """
 
@@ -121,13 +121,13 @@ class AttentionHead(nn.Module):
     def forward(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         x = self.project(self.norm(tokens))  # (B, N, C) → (B, N, width)
         x = x + _grid_positions(grid, x.shape[-1]).to(x)
-        # Not len(x): an exported graph would keep the number of pictures it was traced with.
+        # Not len(x): an exported graph would fix the batch size it was traced with.
         x = torch.cat([self.query.expand(x.shape[0], -1, -1), x], dim=1)
         return self.classifier(self.final_norm(self.encoder(x)[:, 0]))
 
 
 def _grid_positions(grid: tuple[int, int], width: int) -> Tensor:
-    """Two-dimensional sine-cosine positions, (1, h * w, width); half of the width a direction."""
+    """Two-dimensional sine-cosine positions, (1, h * w, width); half of the width per direction."""
     frequencies = 100.0 ** -(torch.arange(width // 4) / (width // 4))  # (width / 4,)
     axes = []
     for steps in grid:
@@ -140,7 +140,7 @@ def _grid_positions(grid: tuple[int, int], width: int) -> Tensor:
 
 
 def map_tokens(features: Tensor) -> Tensor:
-    """The map (B, C, h, w) → one token a place, row by row, (B, h * w, C)."""
+    """The map (B, C, h, w) → one token per location, row by row, (B, h * w, C)."""
     return features.flatten(2).transpose(1, 2)
 
 
@@ -165,14 +165,14 @@ def create_head(
     dropout: float,
     heads: Mapping[str, Head] = HEADS,
 ) -> nn.Module:
-    """Builds a head by name.
+    """Create a head by name.
 
     Args:
         name: a key of ``heads``.
         channels: of the stages whose maps are joined to tokens; their sum is C.
         classes: number of logits.
-        hidden_size: width, where the head has one. dropout: 0 to 1.
-        heads: those there are.
+        hidden_size: width, if the head has one. dropout: 0 to 1.
+        heads: the available ones.
 
     Raises:
         ConfigError: the name is unknown; the message lists the valid ones.

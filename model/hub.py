@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: one commit up, one pinned revision down, and plain words where either fails."""
+"""The Hugging Face Hub: uploads as one commit, downloads of a pinned revision, and clear errors."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _SIGN_IN = "Sign in with `hf auth login`, or set HF_TOKEN to a token from huggin
 
 
 class Upload(NamedTuple):
-    """What an upload came to.
+    """The result of an upload.
 
     Attributes:
         repo_id: ``ORG/NAME``.
         revision: the commit's hash.
-        url: where to look at it.
+        url: of the page that shows it.
     """
 
     repo_id: str
@@ -55,7 +55,7 @@ class Upload(NamedTuple):
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text has the form ``ORG/NAME@REVISION`` and is no path that exists here."""
+    """Whether a text has the form ``ORG/NAME@REVISION`` and is not an existing path."""
     name, at, revision = text.partition("@")
     return bool(at and revision and _NAME.fullmatch(name)) and not os.path.exists(text)
 
@@ -81,7 +81,7 @@ def parse(reference: str) -> tuple[str, str]:
 
 
 def download(repo_id: str, revision: str, patterns: Sequence[str]) -> Path:
-    """Fetches files of a model repository, or finds them in the cache.
+    """Download files of a model repository, or find them in the cache.
 
     Args:
         repo_id: ``ORG/NAME``.
@@ -92,11 +92,11 @@ def download(repo_id: str, revision: str, patterns: Sequence[str]) -> Path:
         A folder whose name is the commit's hash, whatever the revision was called.
 
     Raises:
-        HubError: they cannot be had.
+        HubError: they cannot be downloaded.
     """
     try:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:  # The client lets errors of its HTTP library and of its threads through.
+    except Exception as error:  # The client also raises errors of its HTTP library and of its threads.
         raise explain(f"{repo_id} at the revision {revision!r} cannot be fetched", error) from error
 
 
@@ -110,10 +110,10 @@ def upload(
     replaces: Sequence[str] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Upload:
-    """Uploads files in one commit; the repository is made if needed.
+    """Upload files in one commit; the repository is created if needed.
 
-    Whatever breaks off before the commit leaves the repository as it was; large files that arrived
-    by then need not be sent again.
+    A failure before the commit leaves the repository unchanged; large files that arrived by then need not be
+    sent again.
 
     Args:
         repo_id: ``ORG/NAME``.
@@ -129,7 +129,7 @@ def upload(
     """
     if not _NAME.fullmatch(repo_id):
         raise HubError(
-            f"{repo_id!r} is no name of a repository; ORG/NAME is expected.", hint="Correct the name."
+            f"{repo_id!r} is not a valid repository name; ORG/NAME is expected.", hint="Correct the name."
         )
     api = HfApi()
     sdk = "gradio" if kind == "space" else None
@@ -186,10 +186,10 @@ def _operations(
 
 
 def explain(what: str, error: BaseException) -> HubError:
-    """The error to show for one that the Hub's client raised.
+    """Explain an error that the Hub's client raised.
 
     Args:
-        what: what was tried and did not work, without a full stop.
+        what: what failed, without a full stop.
         error: what the client raised.
     """
     for cause in _causes(error):
@@ -206,26 +206,26 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _problem(error: BaseException) -> tuple[str, str] | None:
-    """(what is wrong, what to do), if this error tells."""
+    """(what is wrong, what to do) if the error is a known one."""
     signed_in = get_token() is not None
     if isinstance(error, HFValidationError):
         return (
-            "this is no name of a repository",
+            "this is not a valid repository name",
             "Check the name: ORG/NAME, of letters, digits, '-', '_' and '.'.",
         )
     if isinstance(error, OfflineModeIsEnabled) or (
         constants.HF_HUB_OFFLINE and isinstance(error, LocalEntryNotFoundError)
     ):
-        return "HF_HUB_OFFLINE is set, so the Hub is not asked", "Unset it to use the Hub."
+        return "HF_HUB_OFFLINE is set, so the Hub is not contacted", "Unset it to use the Hub."
     if isinstance(error, GatedRepoError):
-        return "its owner grants access one by one", f"Ask for access on its page. {_SIGN_IN}"
+        return "access must be requested from its owner", f"Ask for access on its page. {_SIGN_IN}"
     if isinstance(error, RevisionNotFoundError):
         return "the repository has no such revision", "Check the spelling of the commit, branch or tag."
     if isinstance(error, HfHubHTTPError):
         return _refusal(error, signed_in)
     if isinstance(error, (HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError)):
         return (
-            f"the Hub at {constants.ENDPOINT} cannot be reached, or broke off",
+            f"the Hub at {constants.ENDPOINT} cannot be reached, or the connection broke",
             "Check the connection and run it again; what arrived need not be sent again.",
         )
     return None
@@ -253,7 +253,7 @@ def _refusal(error: HfHubHTTPError, signed_in: bool) -> tuple[str, str]:
     if status == 412:
         return (
             "someone else changed the repository meanwhile (412)",
-            "Look at what changed, and run it again.",
+            "Check what changed, and run it again.",
         )
     if status == 429 or status >= 500:
         return f"the Hub is busy or has a fault ({status})", "Wait a little and run it again."

@@ -1,6 +1,6 @@
-"""The conditions in their one fixed order, and what the program says to people about each of them.
+"""The conditions in their one fixed order, and the text shown to people about each of them.
 
-A checkpoint names its own labels; this module finds the text for a name. The texts stand in
+A checkpoint names its own labels; this module finds the text for a name. The texts are in
 ``conditions.json``: ``conditions`` are the 22 groups of clinical photographs, ``dermoscopy`` the seven
 labels of HAM10000, ``lesions`` those of ISIC 2019 and PAD-UFES-20 beyond them. They are education, never a
 diagnosis.
@@ -21,7 +21,7 @@ class Lookalike:
     """Something a condition is confused with.
 
     Attributes:
-        name: the label it belongs to, or None where no label covers it.
+        name: the label it belongs to, or None if no label covers it.
         title: its name for people; often one member of the label's group, such as "Scabies".
         how_to_tell: one sentence.
     """
@@ -41,24 +41,26 @@ class Source:
 
 @dataclass(frozen=True)
 class Condition:
-    """What is said about one label.
+    """The text about one label.
 
     Attributes:
         name: the label as the checkpoint spells it.
         title: its name for people.
+        in_a_sentence: its name as a sentence continues with it, such as "a mole".
         summary: one sentence.
-        what_it_is: two or three sentences; says so where the label is a group.
+        what_it_is: two or three sentences; says so if the label is a group.
         looks_like: two or three sentences, on darker skin too where that differs.
-        confused_with: two to four lookalikes; none where no text has been written.
+        confused_with: two to four lookalikes; empty if no text has been written.
         urgency: a key of `URGENCY`.
         when_to_be_seen: one or two sentences, with the red flags that make it more urgent.
         malignant: whether the label itself holds cancer or a precursor of cancer. False does not mean that a
             cancer cannot look like it.
-        sources: where to read on.
+        sources: further reading.
     """
 
     name: str
     title: str
+    in_a_sentence: str
     summary: str
     what_it_is: str
     looks_like: str
@@ -71,7 +73,7 @@ class Condition:
 
 URGENCY: Mapping[str, str] = MappingProxyType(
     {
-        "none": "No condition named; see a doctor if a spot worries you",
+        "none": "No condition recognised; see a doctor if a spot worries you",
         "self_care": "Often manageable at home, with a pharmacist's advice",
         "routine": "Worth a routine appointment",
         "soon": "See a doctor soon, within two weeks",
@@ -96,7 +98,7 @@ DERMOSCOPY: tuple[Condition, ...] = tuple(_read(entry) for entry in _TEXTS["derm
 """The seven labels of HAM10000 (ISIC 2018 Task 3), in alphabetical order. Not part of `LABELS`."""
 
 LESIONS: tuple[Condition, ...] = tuple(_read(entry) for entry in _TEXTS["lesions"])
-"""What ISIC 2019 (ak, scc) and PAD-UFES-20 (ak, scc, sek) have beyond the labels of HAM10000."""
+"""The labels of ISIC 2019 (ak, scc) and PAD-UFES-20 (ak, scc, sek) that HAM10000 does not have."""
 
 LABELS: tuple[str, ...] = tuple(entry.name for entry in CONDITIONS)
 """The 22 label names; the position of a name is its class index."""
@@ -108,20 +110,21 @@ _BY_NAME = {entry.name: entry for entry in (*CONDITIONS, *DERMOSCOPY, *LESIONS)}
 
 
 def condition(name: str) -> Condition:
-    """The texts for a label name, spelled exactly as in the checkpoint.
+    """Return the texts for a label name, spelled exactly as in the checkpoint.
 
     A name without a text of its own gets a generic one that says so: a checkpoint may bring labels that
-    nobody has written about, and must be served all the same.
+    nobody has written about, and can still be served.
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
     return Condition(
         name=name,
         title=name.replace("_", " "),
+        in_a_sentence=name.replace("_", " "),
         summary="No text has been written for this label yet.",
-        what_it_is="The label comes from the model that was loaded, and no description of it stands here. "
-        "Please look it up in a reliable source.",
-        looks_like="No description of its look has been written, on lighter or on darker skin. "
+        what_it_is="This label comes from the model that was loaded, and there is no description of it here "
+        "yet. Please look it up in a reliable source.",
+        looks_like="There is no description yet of what it looks like on lighter or darker skin. "
         "The name alone says nothing about how serious it is.",
         confused_with=(),
         urgency="routine",

@@ -1,4 +1,4 @@
-"""``SkinDiseaseNet``: the last maps of a backbone, read as a sequence of spatial tokens by a head."""
+"""``SkinDiseaseNet``: a backbone whose last feature maps a head reads as a sequence of spatial tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SkinDiseaseNet(nn.Module):
 
     Args:
         config: names the backbone and the head.
-        pretrained: take the backbone's ImageNet weights from timm's Hub repository.
+        pretrained: load the backbone's ImageNet weights from timm's Hub repository.
         heads: the heads that the config may name.
 
     Raises:
@@ -55,8 +55,8 @@ class SkinDiseaseNet(nn.Module):
     def forward_features(self, images: Tensor) -> Tensor:
         """Normalised RGB (B, 3, H, W) → the map that the head reads (B, C, h, w).
 
-        That is the backbone's last map; before it along the channels come those of ``stages - 1`` stages
-        further up, averaged down to its grid, the earliest first.
+        This is the backbone's last map, preceded along the channels by the maps of the ``stages - 1`` stages
+        before it, averaged down to its grid, the earliest first.
         """
         return join_maps(self._maps(images))
 
@@ -89,7 +89,7 @@ class SkinDiseaseNet(nn.Module):
         return features
 
     def tokens(self, features: Tensor) -> Tensor:
-        """The map (B, C, h, w) → one token a place, row by row, (B, h * w, C)."""
+        """The map (B, C, h, w) → one token per location, row by row, (B, h * w, C)."""
         return map_tokens(features)
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class SkinDiseaseNet(nn.Module):
 def join_maps(maps: Sequence[Tensor]) -> Tensor:
     """Maps (B, C_i, h_i, w_i), the last one the smallest → one map on its grid, (B, sum of C_i, h, w)."""
     last = maps[-1]
-    grid = int(last.shape[2]), int(last.shape[3])  # numbers, since an exported graph must know them
+    grid = int(last.shape[2]), int(last.shape[3])  # plain ints, which the exported graph needs
     smaller = [functional.adaptive_avg_pool2d(earlier, grid) for earlier in maps[:-1]]
     return torch.cat([*smaller, last], dim=1) if smaller else last
 
@@ -117,13 +117,13 @@ def _create_backbone(config: ModelConfig, *, pretrained: bool) -> nn.Module:
         close = timm.list_models(f"*{name.split('.')[0][:6]}*")[:8]
         raise ConfigError(
             f"timm has no model called {name!r}.",
-            hint=f"Names that look like it: {', '.join(close) or 'none'}; "
+            hint=f"Similar names: {', '.join(close) or 'none'}; "
             "timm.list_models() lists all, torchvision/alexnet is taken from torchvision.",
         )
     takes_size = name.startswith(("vit_", "deit", "swin", "beit"))
     options: dict[str, Any] = {"img_size": config.input_size} if takes_size else {}
     backbone = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="", **options)
-    # What stands behind the last map is never run; left in, it would be trained and saved for nothing.
+    # Layers after the last map are never run; they would be trained and saved for nothing.
     classifier = str(dict(backbone.pretrained_cfg).get("classifier") or "head")  # type: ignore[arg-type]
     for unused in {classifier.split(".")[0], "pre_logits", "fc_norm"}:
         if isinstance(getattr(backbone, unused, None), nn.Module):
@@ -155,7 +155,7 @@ def _tokens_to_map(backbone: nn.Module, tokens: Tensor, size: torch.Size) -> Ten
     if height * width != tokens.shape[1]:
         raise ConfigError(
             f"The backbone gives {tokens.shape[1]} tokens, which form no map of {height} x {width}.",
-            hint="Choose a backbone whose last layer keeps the places of the picture.",
+            hint="Choose a backbone whose last layer keeps the spatial layout of the picture.",
         )
     return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, height, width)
 

@@ -1,4 +1,4 @@
-"""Texts that others wrote: files in any encoding, names that are no UTF-8, and JSON."""
+"""Text from outside: files in any encoding, names that are not UTF-8, and JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def decoded(data: bytes) -> str:
-    """A text file's content, lines ended by ``\\n``: UTF-8 or UTF-16, a byte order mark or none, else cp1252.
+    """Decode a text file, with ``\\n`` line ends: UTF-8 or UTF-16, with or without a byte order mark, else
+    cp1252.
 
-    What is none of these still gives a text, with U+FFFD where a byte means nothing.
+    Anything else still gives a text, with U+FFFD for bytes that have no meaning.
     """
     if data.startswith(_UTF16):
         text = data.decode("utf-16", "replace")
@@ -26,16 +27,16 @@ def decoded(data: bytes) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name as UTF-8 can hold it; a byte that is no UTF-8 becomes ``\\xff``, four characters."""
+    """Make a file's name valid UTF-8; a byte that is not becomes ``\\xff``, four characters."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def parse_json(data: bytes) -> Any:
-    """What a JSON file holds; UTF-8, with or without a byte order mark.
+    """Parse a JSON file; UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: it is no JSON, or nothing that could be relied upon: a name stands twice in an object, or
-            the values are nested too deeply to be read.
+        ValueError: it is not JSON, or it is ambiguous: an object has a duplicate name, or the values are
+            nested too deeply.
     """
     try:
         return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
@@ -48,5 +49,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object")
+        raise ValueError(f"{twice!r} appears twice in one object")
     return values

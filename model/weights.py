@@ -1,4 +1,4 @@
-"""Weights as safetensors files hold them, checked before they are used; no pickle is ever read."""
+"""Weights from safetensors files, checked before they are used; no pickle is ever read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Weights = dict[str, NDArray[Any]]
 
 _KINDS = {
     "F16": np.float16,
-    "BF16": np.uint16,  # NumPy has none; widened below
+    "BF16": np.uint16,  # NumPy has no bfloat16; widened below
     "F32": np.float32,
     "F64": np.float64,
     "BOOL": np.bool_,
@@ -49,7 +49,7 @@ def check_there(path: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content. It is read and not mapped, so that nothing that is done to the file later matters.
+    """Read a file's content. It is not memory-mapped, so later changes to the file have no effect.
 
     Raises:
         CheckpointError: the file is missing or cannot be read.
@@ -59,19 +59,19 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}).", hint="Check who may read it, and its disk."
+            f"{path} cannot be read ({error.strerror}).", hint="Check its permissions, and the disk."
         ) from error
 
 
 def parse_weights(data: bytes, path: Path) -> Weights:
-    """The tensors of a safetensors file, by name.
+    """Parse the tensors of a safetensors file, by name.
 
     Args:
         data: the file's content. path: names it in errors.
 
     Raises:
-        CheckpointError: it is damaged, not safetensors, or holds a number that is not finite, or numbers that
-            are neither real nor whole.
+        CheckpointError: it is damaged, not safetensors, or holds numbers that are not finite, or complex
+            numbers or truth values.
     """
     try:
         found = deserialize(data)
@@ -99,24 +99,24 @@ def _array(what: str, *, dtype: str, shape: list[int], data: bytearray) -> NDArr
 
 
 def _all_finite(values: NDArray[Any]) -> bool:
-    if values.dtype == np.float16:  # twice as fast as np.isfinite, and a start waits for it
+    if values.dtype == np.float16:  # twice as fast as np.isfinite, and start-up waits for it
         return not ((values.view(np.uint16) & 0x7C00) == 0x7C00).any()
     return values.dtype.kind != "f" or bool(np.isfinite(_as_computed(values)).all())
 
 
 def _as_computed(values: NDArray[Any]) -> NDArray[Any]:
-    """In float32 at most, in which the network computes."""
+    """Convert to float32 at most, the precision of the network."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32) if values.dtype == np.float64 else values
 
 
 def fitted(path: Path, weights: Weights, network: SkinDiseaseNet) -> dict[str, torch.Tensor]:
-    """A whole network's tensors, to be loaded into it.
+    """Check a whole network's tensors before they are loaded into it.
 
     Args:
         path: of their file, for errors.
-        weights: as ``parse_weights`` gives them.
-        network: whose names, shapes and kinds of numbers they must have, and no others.
+        weights: from ``parse_weights``.
+        network: whose names, shapes and number types they must match exactly.
 
     Raises:
         CheckpointError: they do not fit the network.
@@ -133,7 +133,7 @@ def fitted(path: Path, weights: Weights, network: SkinDiseaseNet) -> dict[str, t
 def matched(
     path: Path, weights: Weights, wanted: dict[str, torch.Tensor], *, missing: list[str]
 ) -> dict[str, torch.Tensor]:
-    """The weights as tensors; ``CheckpointError`` if names are missing, or one has another shape or kind."""
+    """The weights as tensors; ``CheckpointError`` if names are missing, or shapes or number types differ."""
     import torch
 
     if missing:
@@ -164,7 +164,7 @@ def _kind(tensor: torch.Tensor) -> str:
 
 
 def halved(network: SkinDiseaseNet) -> dict[str, torch.Tensor]:
-    """The network's tensors as a checkpoint stores them, on the CPU: floating-point numbers as float16.
+    """The network's tensors for a checkpoint, on the CPU, with floating-point numbers as float16.
 
     Raises:
         CheckpointError: a number is not finite, or too large for float16 (over 65504).

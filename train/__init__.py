@@ -1,1 +1,1 @@
-"""Data, training, evaluation: everything that makes a checkpoint and measures it."""
+"""Data, training and evaluation: everything needed to create a checkpoint and measure it."""

@@ -25,11 +25,11 @@ COMMANDS: dict[str, Command] = {
     "push-data": data.push_data,
 }
 ALIASES = {"predict": "predict-split"}
-"""Names from before ``predict`` meant one thing everywhere: to answer pictures."""
+"""Older names; ``predict`` now always means predicting pictures."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status."""
+    """Run one command; return the exit status."""
     return run(
         COMMANDS,
         arguments,

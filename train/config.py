@@ -14,12 +14,12 @@ class TrainConfig:
 
     Attributes:
         data: folders or Hub ids; their splits are concatenated.
-        output: folder of the run, made if needed.
+        output: folder of the run, created if needed.
         init: a safetensors file for the backbone, a checkpoint (folder or ORG/NAME@REVISION) to train
             further, "timm" for timm's weights from the Hub, or "random".
-        init_share: share of the weights of the checkpoint ``init`` in those that are kept (WiSE-FT, Wortsman
-            et al. 2022), 0 to 1; 0 keeps what was trained.
-        resume: go on with the run in ``output``.
+        init_share: share of the checkpoint ``init`` in the weights that are saved (WiSE-FT, Wortsman et al.
+            2022), 0 to 1; 0 saves the trained weights unchanged.
+        resume: continue the run in ``output``.
         labels: class names in the order of the logits.
         seed: of every random draw.
         backbone: a timm model name, or torchvision/NAME.
@@ -28,26 +28,26 @@ class TrainConfig:
         hidden_size: width of the head.
         dropout: of the head, 0 to 1.
         stride_in_1x1: original ResNet strides, as the weights in Caffe and Keras have them.
-        input_size: side of the picture at evaluation and in use, pixels.
-        crop_mode: center or squash; how a whole picture becomes square at evaluation and in use.
-        crop_pct: share of each side of the resized picture that is seen, 0 to 1.
-        train_size: side of the training crops, pixels; of a list every size has an equal part of the epochs,
-            in this order (small pictures first save most of the time).
+        input_size: side of the picture for evaluation and serving, pixels.
+        crop_mode: center or squash; how a whole picture becomes square for evaluation and serving.
+        crop_pct: share of each side of the resized picture that is used, 0 to 1.
+        train_size: side of the training crops, pixels; a list divides the epochs equally among its sizes, in
+            this order (small pictures first save most of the time).
         trainable: patterns of backbone parameter names (layer4.*) that are trained; the rest is frozen.
         epochs: passes over the training rows.
-        batch_size: pictures a step, shared out evenly among the processes.
+        batch_size: pictures per step, divided evenly among the processes.
         head_lr: peak learning rate of the head.
         backbone_lr: peak learning rate of the trained part of the backbone.
-        layer_decay: each stage of the backbone, from the last to the first, is trained at this multiple of
-            the rate of the stage behind it, above 0, at most 1.
+        layer_decay: each stage of the backbone is trained at this multiple of the rate of the stage after it,
+            above 0, at most 1.
         weight_decay: of AdamW, on matrices only.
         warmup_epochs: linear warm-up.
         restarts: number of warm restarts of the cosine (0: one long decay).
         clip_norm: largest gradient norm.
-        drop_path: probability with which the last residual block is left out for a picture (stochastic depth,
-            Huang et al. 2016); it grows from 0 at the first block. 0 turns it off.
-        ema_decay: the checkpoint holds a moving average of the weights over steps with this decay; 0 turns it
-            off, and the last weights of an epoch count.
+        drop_path: probability of skipping the last residual block for a picture (stochastic depth, Huang et
+            al. 2016); it grows linearly from 0 at the first block. 0 turns it off.
+        ema_decay: decay of a moving average of the weights over steps, which the checkpoint holds; 0 turns it
+            off, and an epoch's last weights are used.
         sampler_power: WeightedRandomSampler draws a picture with weight n ** -power, n its class's pictures;
             1 balances the classes, 0 turns it off.
         source_power: within a class, the sampler draws a picture with weight m ** -power, m the class's
@@ -57,31 +57,32 @@ class TrainConfig:
         logit_adjustment: the loss adds this multiple of a class's log frequency, as drawn, to its logit
             (Menon et al. 2021); 1 makes the logits those of balanced classes, 0 turns it off.
         label_smoothing: 0 to 1.
-        diagnosis_weight: weight of an auxiliary loss: a linear layer on the averaged map that names the
-            diagnosis, where the data has one, and is not kept; 0 turns it off.
-        mixup: parameter of the Beta distribution of the shares in which two pictures are laid over each
-            other (Zhang et al. 2018); 0 turns it off.
-        cutmix: the same for a rectangle of one picture that is put into another (Yun et al. 2019). With both,
-            a batch has the one or the other.
+        diagnosis_weight: weight of an auxiliary loss: a linear layer on the averaged map predicts the
+            diagnosis, where the data has one, and is discarded afterwards; 0 turns it off.
+        mixup: parameter of the Beta distribution of the shares with which two pictures are blended (Zhang et
+            al. 2018); 0 turns it off.
+        cutmix: the same for a rectangle of one picture that is pasted into another (Yun et al. 2019). With
+            both, a batch uses one or the other.
         mix_share: share of the batches that are mixed, 0 to 1.
         min_scale: smallest area of a random crop, 0 to 1.
         color_jitter: strength, 0 to 1.
-        white_balance: strength of a cast of light: red, green and blue are each scaled by a factor from
-            1 - strength to 1 + strength, 0 to 1.
+        white_balance: strength of a colour cast: red, green and blue are each scaled by a factor from 1 -
+            strength to 1 + strength, 0 to 1.
         grayscale: probability, 0 to 1.
         blur: probability, 0 to 1.
         downscale: probability, 0 to 1.
         compress: probability of a JPEG compression of random strength, 0 to 1.
         erase: probability, 0 to 1.
-        quarter_turns: turn pictures by multiples of 90 degrees, for pictures without an upright side.
-        validation_fraction: kept back from train where a data set has no validation split.
+        quarter_turns: rotate pictures by multiples of 90 degrees, for pictures without an upright side.
+        validation_fraction: share of train held out for validation if a data set has no validation split.
         max_unreadable: largest share of unreadable pictures.
-        manifest: a hash manifest that the pictures of train and validation must match; empty: none.
-        not_skin: sources of those pictures of the label Unknown_Normal that show no skin; by those in
-            validation the detector of the third rejection criterion is chosen, without any there is none.
-        detector_pictures: at most so many training pictures of skin are computed for it; 0 leaves it out.
-        keep: share of validation pictures with a condition that are neither rejected nor called no condition.
-        uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
+        manifest: a hash manifest that the pictures of train and validation must match; empty for none.
+        not_skin: sources whose Unknown_Normal pictures show no skin; the detector of the third rejection
+            criterion is chosen on those in validation, and without any there is no detector.
+        detector_pictures: the most training pictures of skin used to fit it; 0 for no detector.
+        keep: share of validation pictures with a condition that should be neither rejected nor called no
+            condition.
+        uncertain_accuracy: wanted accuracy of answers that are not called uncertain.
         malignant_sensitivity: share of validation pictures of labels that may be cancer for which the advice
             to see a doctor comes first, each group of related pictures counting as one.
         patience: epochs without a better validation balanced accuracy before the run stops.
@@ -89,8 +90,8 @@ class TrainConfig:
         num_workers: processes that load pictures.
         device: auto, cpu, cuda or mps.
         precision: bf16 computes the network in bfloat16; auto does so on CUDA.
-        compile: compile the backbone with torch.compile, which takes a minute a training size and needs a C++
-            compiler, and makes a step up to half as fast again.
+        compile: compile the backbone with torch.compile, which takes a minute per training size, needs a C++
+            compiler, and makes a step up to 1.6 times as fast.
     """
 
     data: list[str] = dataclasses.field(default_factory=list)
@@ -165,5 +166,5 @@ class TrainConfig:
         return sizes[min(epoch * len(sizes) // self.epochs, len(sizes) - 1)]
 
 
-# What may differ between a run and its resumption without changing its result.
+# Options that may change when a run is resumed, since they do not affect its result.
 FREE_ON_RESUME = ("resume", "output", "manifest", "num_workers", "save_every")

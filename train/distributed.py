@@ -1,6 +1,6 @@
-"""Work that is dealt out to the processes of a launcher, and gathered without duplicates.
+"""Distribute work over the processes of a launcher, and gather results without duplicates.
 
-Accelerate knows the processes; without a launcher there is one, and it does everything.
+Accelerate knows the processes; without a launcher there is only one, which does everything.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ Result = TypeVar("Result")
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The device of this process, of the given kind: under a launcher each process has a GPU of its own."""
+    """The device of this process, of the given kind: under a launcher each process has its own GPU."""
     return PartialState(cpu=device.type == "cpu").device
 
 
 def is_main() -> bool:
-    """Whether this is the one process that writes and prints."""
+    """Whether this is the main process, which writes and prints."""
     return PartialState().is_main_process
 
 
 def wait_for_everyone() -> None:
-    """Returns once every process has come this far."""
+    """Wait until every process has reached this point."""
     PartialState().wait_for_everyone()
 
 
 def own_rows(count: int) -> range:
-    """The rows, out of ``count``, that fall to this process: every n-th, so that the shares are alike."""
+    """The rows, out of ``count``, of this process: every n-th, so that the shares are alike."""
     state = PartialState()
     return range(state.process_index, count, state.num_processes)
 
 
 def gather_rows(count: int, results: Sequence[Result]) -> list[Result]:
-    """What all processes have for their ``own_rows``, in the order of the rows, the same in every process."""
+    """Gather the results of all processes for their ``own_rows``, in row order, in every process."""
     pairs = gather_object(list(zip(own_rows(count), results, strict=True)))
     return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def on_main(work: Callable[[], Result]) -> Result:
-    """What a call gives in the main process, which alone makes it, in every process; its error likewise.
+    """Make a call in the main process only; return its result, or raise its error, in every process.
 
     Raises:
         SkinDiseaseNetError: that the call raises.

@@ -8,11 +8,11 @@ from model.errors import ConfigError
 
 
 def require(*modules: str, what: str) -> None:
-    """Checks that packages of requirements-eval.txt are there before a long command begins.
+    """Check that packages of requirements-eval.txt are installed before a long command starts.
 
     Args:
-        modules: names as they are imported.
-        what: what needs them, to begin a sentence with.
+        modules: their import names.
+        what: what needs them, to start a sentence with.
 
     Raises:
         ConfigError: one is not installed.
@@ -20,6 +20,6 @@ def require(*modules: str, what: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"{what} needs {' and '.join(missing)}, not installed here.",
+            f"{what} needs {' and '.join(missing)}, which is not installed.",
             hint="Install them: pip install -r requirements-eval.txt",
         )

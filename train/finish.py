@@ -1,4 +1,4 @@
-"""From options to a checkpoint folder: ``fit``, and then what follows it."""
+"""From options to a checkpoint folder: ``fit``, then calibration and the model card."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from train.run_folder import locked
 
 
 def fit_checkpoint(config: TrainConfig) -> Path:
-    """Trains a network, calibrates it and writes its checkpoint folder, which is returned; see ``fit``."""
+    """Train a network, calibrate it, and write and return its checkpoint folder; see ``fit``."""
     return finish(fit(config))
 
 
 def finish(fitted: Fitted) -> Path:
-    """Calibrates a trained network and writes ``OUTPUT/checkpoint`` with its card, which is returned.
+    """Calibrate a trained network; write and return ``OUTPUT/checkpoint``, with its card.
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
-        ConfigError: another process is at work in the folder, or it cannot be written to.
+        ConfigError: another process is using the folder, or it cannot be written to.
     """
     config, network = fitted.config, fitted.network
     folder = Path(config.output)

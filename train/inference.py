@@ -1,4 +1,4 @@
-"""What a network gives for a whole data set."""
+"""Run a network on a whole data set."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def predict_rows(
     bf16: bool = False,
     transform: Transform | None = None,
 ) -> Predictions:
-    """The predictions for every row, in order, with logits and features.
+    """Predict every row, in order, with logits and features.
 
-    Every process of a launcher must call it: each computes its share, and all get the whole result.
+    Every process of a launcher must call it: each computes its share, and all get the full result.
 
     Args:
         network: is put into eval mode and moved to ``device``.
-        rows: as ``train.data.splits.load_split`` gives them.
+        rows: from ``train.data.splits.load_split``.
         config: of the network; its temperature gives the probabilities.
         what: for the progress bar.
-        detector: says how unusual the pictures are.
+        detector: computes the unusualness.
         bf16: compute the backbone in bfloat16.
         transform: other than in use, see ``eval_loader``.
     """

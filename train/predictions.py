@@ -1,4 +1,4 @@
-"""``Predictions``: what a network says of many pictures, beside what is known about them."""
+"""``Predictions``: a network's predictions for many pictures, with their labels and metadata."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Objects = NDArray[np.object_]
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-    """One row a picture; ``of`` and ``of_rows`` make one.
+    """One row per picture; created by ``of`` and ``of_rows``.
 
     Attributes:
         class_names: in the order of the K columns.
         probabilities: (N, K), each row sums to 1.
-        targets: true class numbers, (N,); -1 where the true class is not known.
+        targets: true class indices, (N,); -1 if the true class is not known.
         groups: pictures of one series or patient share a name, (N,).
-        sources, skin_types: where a picture is from and its Fitzpatrick type, None where not known, (N,).
-        logits: uncalibrated, (N, K); (N, 0) where the probabilities are not a network's.
-        features: the backbone's last map averaged over its places, (N, C); (N, 0) where they are not kept.
+        sources, skin_types: a picture's source and Fitzpatrick type, None if not known, (N,).
+        logits: uncalibrated, (N, K); (N, 0) if the probabilities are not from a network.
+        features: the backbone's last map averaged over locations, (N, C); (N, 0) if they are not kept.
         unusualness: 0 to 1, (N,), see ``model.decision.ood``; None without a detector.
     """
 
@@ -63,7 +63,7 @@ class Predictions:
         features: Features | None = None,
         unusualness: Floats | None = None,
     ) -> Predictions:
-        """From arrays or lists, as the attributes are; a group of None is a group of its own."""
+        """Create from arrays or lists; a group of None becomes a group of its own."""
         unknown = [None] * len(probabilities)
         own = [group or f"row {row}" for row, group in enumerate(unknown if groups is None else groups)]
         return cls(
@@ -87,7 +87,7 @@ class Predictions:
         features: Features | None = None,
         detector: Detector | None = None,
     ) -> Predictions:
-        """What a network gave for the rows of ``train.data.splits``, in their order."""
+        """Create from a network's output for rows of ``train.data.splits``, in their order."""
         return cls.of(
             config.labels,
             softmax(logits, config.temperature),
@@ -102,7 +102,7 @@ class Predictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
-        """The pictures of all parts, in their order; the parts are of one network."""
+        """Concatenate parts from the same network."""
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0]._columns()
         }
@@ -112,16 +112,16 @@ class Predictions:
         return len(self.probabilities)
 
     def take(self, rows: Ints | Bools) -> Predictions:
-        """The pictures at these positions, or where a mask (N,) is true."""
+        """Select pictures by position or by a mask (N,)."""
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in self._columns()})
 
     def at_temperature(self, temperature: float) -> Predictions:
-        """The same with the probabilities that this temperature gives; there must be logits."""
+        """The same predictions with another temperature; logits are required."""
         return dataclasses.replace(self, probabilities=softmax(self.logits, temperature))
 
     @property
     def answers(self) -> Ints:
-        """The number of the most probable class, (N,)."""
+        """The index of the most probable class, (N,)."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -131,25 +131,25 @@ class Predictions:
 
     @property
     def right(self) -> Bools:
-        """Where the most probable class is the true one, (N,)."""
+        """Whether the most probable class is the true one, (N,)."""
         return self.answers == self.targets
 
     @property
     def has_condition(self) -> Bools:
-        """Where the true class is a condition, not ``Unknown_Normal``, (N,)."""
+        """Whether the true class is a condition, not ``Unknown_Normal``, (N,)."""
         return self._of_classes(name != NO_CONDITION for name in self.class_names)
 
     @property
     def malignant(self) -> Bools:
-        """Where the true class may be cancer or its precursor, (N,)."""
+        """Whether the true class may be cancer or a precancer, (N,)."""
         return self._of_classes(condition(name).malignant for name in self.class_names)
 
     def rejected(self, config: ModelConfig) -> Bools:
-        """Where a criterion of the rejection rule fires, (N,)."""
+        """Whether a criterion of the rejection rule fires, (N,)."""
         return rejected(self.probabilities, config, self.unusualness)
 
     def detected(self, config: ModelConfig) -> Bools:
-        """Where the verdict is ``rejected`` or ``no_condition``, (N,)."""
+        """Whether the verdict is ``rejected`` or ``no_condition``, (N,)."""
         return detected(self.probabilities, config, self.unusualness)
 
     def warned(self, config: ModelConfig) -> Bools:
@@ -160,16 +160,16 @@ class Predictions:
         return np.isin(self.targets, np.flatnonzero(list(chosen)))
 
     def _columns(self) -> list[str]:
-        """The attributes that have a row a picture."""
+        """The attributes with one row per picture."""
         names = [field.name for field in dataclasses.fields(self) if field.name != "class_names"]
         return [name for name in names if getattr(self, name) is not None]
 
 
 def members(keys: Iterable[object]) -> dict[str, Bools]:
-    """Each key as text, in order → the rows (N,) that have it; rows without a key are in none."""
+    """Each key as text, in order → a mask (N,) of its rows; rows without a key are in none."""
     texts = np.array(["" if key is None else str(key) for key in keys], dtype=str)
     return {str(key): texts == key for key in np.unique(texts) if key}
 
 
 def _objects(values: Iterable[object]) -> Objects:
-    return np.array([*values, None], dtype=object)[:-1]  # one-dimensional, whatever the values are
+    return np.array([*values, None], dtype=object)[:-1]  # always one-dimensional

@@ -31,13 +31,13 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 STRENGTHS = (0.0001, 0.001, 0.01, 0.1)
-"""``C`` of the logistic regression, on standardised features: validation chooses one."""
+"""Candidates for ``C`` of the logistic regression on standardised features; validation chooses one."""
 
 _CHUNK = 256
 
 
 class Weights(NamedTuple):
-    """The weights of a backbone; the fields mean what they mean in ``TrainConfig``."""
+    """The weights of a backbone; fields as in ``TrainConfig``."""
 
     init: str
     backbone: str
@@ -46,7 +46,7 @@ class Weights(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Numbers of the rows that a probe is fitted on, chosen by, and measured on."""
+    """Indices of the rows for fitting, choosing and testing a probe."""
 
     train: Ints
     validation: Ints
@@ -54,11 +54,11 @@ class Part(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """A probe's answers.
+    """A probe's predictions.
 
     Attributes:
-        probabilities: of the test rows, (M, K); 0 for a class that no training row has.
-        strength: the one of ``STRENGTHS`` that was chosen.
+        probabilities: of the test rows, (M, K); 0 for a class without training rows.
+        strength: the chosen one of ``STRENGTHS``.
     """
 
     probabilities: Floats
@@ -68,12 +68,12 @@ class Probed(NamedTuple):
 def cached_features(
     folder: Path, rows: datasets.Dataset, hashes: Sequence[str], weights: Weights
 ) -> NDArray[np.float32]:
-    """Pooled features (N, C) of every row, from a file in the folder or computed now.
+    """Pooled features (N, C) of every row, cached in a file in the folder.
 
     Args:
-        folder: the file appears there and grows with every few hundred pictures, so a killed run goes on.
+        folder: for the file, which grows every few hundred pictures, so a killed run can continue.
         rows: as ``load_split`` gives them.
-        hashes: of the pictures, (N,); with the weights they name the file.
+        hashes: of the pictures, (N,); the file's name depends on them and the weights.
         weights: a checkpoint, or initial weights for a network with average pooling.
     """
     config, network = _network(weights)
@@ -96,10 +96,10 @@ def cached_features(
 
 
 def grouped_folds(labels: Ints, groups: Ints, *, folds: int = 5) -> list[Part]:
-    """Parts that test every row once; each fold's validation is the next one, and no group is divided.
+    """Parts that test every row once; each fold validates on the next one, and no group is split.
 
     Args:
-        labels: class numbers, (N,). groups: as ``number_groups`` gives them, (N,).
+        labels: class indices, (N,). groups: from ``number_groups``, (N,).
         folds: their number, 3 or more.
     """
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=0)
@@ -113,14 +113,14 @@ def grouped_folds(labels: Ints, groups: Ints, *, folds: int = 5) -> list[Part]:
 
 
 def probe(features: NDArray[np.float32], targets: Floats, part: Part, *, what: str) -> Probed:
-    """Fits a probe on a part's training rows and answers for its test rows.
+    """Fit a probe on a part's training rows and predict its test rows.
 
-    Of ``STRENGTHS`` the one with the smallest cross-entropy on the validation rows is taken, and the probe is
-    then fitted on training and validation rows together.
+    The one of ``STRENGTHS`` with the smallest cross-entropy on the validation rows is chosen, and the probe
+    is then fitted on training and validation rows together.
 
     Args:
         features: (N, C).
-        targets: each row's share of each class, (N, K); a class label is a row with a single 1.
+        targets: class probabilities of each row, (N, K); one-hot for plain labels.
         part: row numbers.
         what: for the progress bar.
 

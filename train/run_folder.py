@@ -1,4 +1,4 @@
-"""A run's folder: what is needed to go on after a kill, what the run has measured so far, and whose it is."""
+"""A run's folder: the state for resuming, the history of metrics, and a lock."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _BLOCK = 1 << 20
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        epoch: the epoch in hand, from 0. step: steps of it that are done.
+        epoch: the current epoch, from 0. step: its finished steps.
         loss_sum: sum of the losses of those steps.
         best: best validation balanced accuracy so far. best_epoch: when (-1: never).
-        history: one entry a finished epoch.
+        history: one entry per finished epoch.
     """
 
     epoch: int = 0
@@ -49,18 +49,18 @@ class Progress:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def next_epoch(self) -> None:
-        """Begins the epoch after the one in hand."""
+        """Start the next epoch."""
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
 
     def exhausted(self, config: TrainConfig) -> bool:
-        """Whether all epochs are done, or too many in a row have brought nothing better."""
+        """Whether all epochs are done, or too many in a row brought no improvement."""
         return self.epoch >= config.epochs or (
             self.best_epoch >= 0 and self.epoch - 1 - self.best_epoch >= config.patience
         )
 
 
 class _Sealing:
-    """What ``torch.save`` writes to: it counts into a digest on its way to the file."""
+    """A file object for ``torch.save`` that updates a digest while writing."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.digest = file, hashlib.sha256()
@@ -74,7 +74,7 @@ class _Sealing:
 
 
 def write_atomically(path: Path, content: Any) -> None:
-    """Saves an object with ``torch.save``, whole or not at all, and a checksum of it at the file's end."""
+    """Save an object atomically with ``torch.save``, with a checksum at the file's end."""
     with atomic_path(path) as partial, open(partial, "wb") as file:
         sealing = _Sealing(file)
         torch.save(content, cast(IO[bytes], sealing))
@@ -82,7 +82,7 @@ def write_atomically(path: Path, content: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    """Reads what ``write_atomically`` wrote, tensors and plain values only.
+    """Read a file that ``write_atomically`` wrote; tensors and plain values only.
 
     Raises:
         ConfigError: the file is missing, empty, cut off or damaged.
@@ -90,14 +90,14 @@ def read(path: Path) -> Any:
     try:
         with open(path, "rb") as file:
             if not _sealed(file):
-                raise ValueError("its checksum is missing or another one")
+                raise ValueError("its checksum is missing or wrong")
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
             f"{path} is damaged or missing ({problem}).",
-            hint="The run cannot go on: put a copy of the file back, or start anew in another --output.",
+            hint="The run cannot continue: restore a copy of the file, or start again in another --output.",
         ) from error
 
 
@@ -113,13 +113,13 @@ def _sealed(file: BinaryIO) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps every other process out of a run's folder, which is made if needed, while the block runs.
+    """Lock a run's folder, which is created if needed, against other processes while the block runs.
 
-    The lock belongs to this process, not to its children, and ends with it, however it ends. What killed
-    processes have left half-written is removed.
+    The lock belongs to this process, not to its children, and is released when it ends, however it ends.
+    Unfinished files of killed processes are removed.
 
     Raises:
-        ConfigError: another process is at work there, or the folder cannot be made or written to.
+        ConfigError: another process is using the folder, or it cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,13 +133,13 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
-            who = file.read(200).strip() or "it does not say which"
+            who = file.read(200).strip() or "unknown"
             raise ConfigError(
-                f"Another process is at work in {folder} ({who}).",
+                f"Another process is using {folder} ({who}).",
                 hint="Wait until it has ended, or choose another --output.",
             ) from error
         except OSError as error:
-            tqdm.write(f"{folder} cannot be locked ({error.strerror}): see to it that no other run uses it.")
+            tqdm.write(f"{folder} cannot be locked ({error.strerror}): make sure that no other run uses it.")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
@@ -148,11 +148,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def open_run(config: TrainConfig) -> Path:
-    """Makes the run's folder, or finds the one to go on with.
+    """Create the run's folder, or open the one to resume.
 
     Raises:
-        ConfigError: the folder holds a run and ``resume`` is off; it is to be resumed with options that would
-            change its result; or what it holds cannot be read.
+        ConfigError: the folder holds a run and ``resume`` is off; the options differ in ways that would
+            change its result; or its files cannot be read.
     """
     folder = Path(config.output)
     options = dataclasses.asdict(config)
@@ -161,14 +161,14 @@ def open_run(config: TrainConfig) -> Path:
         if (folder / STATE).exists():
             raise ConfigError(
                 f"{folder} holds the state of a run, but no {CONFIG} that says which.",
-                hint=f"Put {CONFIG} back, or choose another --output.",
+                hint=f"Restore {CONFIG}, or choose another --output.",
             )
         write_json(stored, options)
         return folder
     if not config.resume:
         raise ConfigError(
             f"{folder} already holds a run.",
-            hint="Add --resume to go on with it, or choose another --output.",
+            hint="Add --resume to continue it, or choose another --output.",
         )
     before = read_stored(stored)
     changed = [
@@ -186,35 +186,35 @@ def open_run(config: TrainConfig) -> Path:
 
 @contextmanager
 def of_this_run(folder: Path) -> Iterator[None]:
-    """Raises ``ConfigError`` where what a run has saved does not fit the network that is trained."""
+    """Raise ``ConfigError`` if a run's saved state does not fit the network."""
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
-            f"{folder / STATE} or {BEST} beside it is not of this run ({type(error).__name__}: "
-            f"{str(error).splitlines()[0][:200] if str(error) else 'no more is known'}).",
-            hint="Put the run's own files back, or start anew in another --output.",
+            f"{folder / STATE} or {BEST} beside it does not belong to this run ({type(error).__name__}: "
+            f"{str(error).splitlines()[0][:200] if str(error) else 'no details'}).",
+            hint="Restore the run's own files, or start again in another --output.",
         ) from error
 
 
 def read_stored(path: Path) -> dict[str, Any]:
-    """Reads a JSON object of a run's folder; raises ``ConfigError`` if it is none."""
+    """Read a JSON object from a run's folder; raises ``ConfigError`` if it is not valid."""
     try:
         return read_json(path)
     except DataError as error:
         raise ConfigError(
             error.message,
-            hint="The run cannot go on: put a copy of the file back, or start anew in another --output.",
+            hint="The run cannot continue: restore a copy of the file, or start again in another --output.",
         ) from error
 
 
 def refuse_diverged(loss: float, epoch: int, *networks: nn.Module) -> None:
-    """Raises ``ConfigError`` where the loss, a weight or a buffer of a network is no finite number.
+    """Raise ``ConfigError`` if the loss, a weight or a buffer of a network is not finite.
 
     Args:
         loss: of the epoch so far.
-        epoch: its number, from 0.
-        networks: those that are trained and those that are kept.
+        epoch: its index, from 0.
+        networks: the trained ones and the averaged ones.
     """
     what = "" if np.isfinite(loss) else "the loss"
     for network in networks:
@@ -223,11 +223,11 @@ def refuse_diverged(loss: float, epoch: int, *networks: nn.Module) -> None:
                 what = name
     if what:
         raise ConfigError(
-            f"The training diverged in epoch {epoch + 1}: {what} is not finite any more.",
+            f"The training diverged in epoch {epoch + 1}: {what} is no longer finite.",
             hint="Lower the learning rates, or compute with --precision fp32.",
         )
 
 
 def write_log(folder: Path, progress: Progress) -> None:
-    """Writes ``epochs.jsonl``, one line a finished epoch."""
+    """Write ``epochs.jsonl``, one line per finished epoch."""
     write_text(folder / LOG, "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in progress.history))

@@ -1,4 +1,4 @@
-"""What one process of ``python -m app predict-archive`` does: a shard of pictures in, a Parquet file out."""
+"""The worker of ``python -m app predict-archive``: a shard of pictures in, a Parquet file out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.predictor import Predictor
 from model.errors import CheckpointError, ComputationError, ImageError
 
 PARTIAL = "_partial"
-# Pictures that are fetched at once: an object store answers late, but many at a time.
+# Concurrent reads: an object store has a high latency but serves many requests at once.
 _READERS = 8
 
 In = TypeVar("In")
@@ -25,12 +25,12 @@ Out = TypeVar("Out")
 
 
 def result(target: Place, shard: Shard) -> Place:
-    """Where a shard's finished result lies."""
+    """The path of a shard's finished result."""
     return target / f"part-{shard.name}.parquet"
 
 
 def is_scored(target: Place, shard: Shard) -> bool:
-    """Whether a shard's result is there and whole; one that is cut off or damaged is not."""
+    """Whether a shard's result exists and is complete, neither truncated nor damaged."""
     place = result(target, shard)
     try:
         with place.filesystem.open_input_file(place.path) as file:
@@ -40,28 +40,28 @@ def is_scored(target: Place, shard: Shard) -> bool:
 
 
 def sent(shard: Shard) -> dict[str, Any]:
-    """A shard as Ray can carry it, whose texts are UTF-8 and file names need not be."""
+    """Convert a shard for Ray, whose texts must be UTF-8, while file names need not be."""
     files = [os.fsencode(name) for name in shard.files]
     return {"name": shard.name, "files": files, "start": shard.start, "stop": shard.stop}
 
 
 def received(item: dict[str, Any]) -> Shard:
-    """What ``sent`` was given."""
+    """Convert the result of ``sent`` back to a shard."""
     files = tuple(os.fsdecode(name) for name in item["files"])
     return Shard(item["name"], files, item["start"], item["stop"])
 
 
 class Scorer:
-    """One process's share of the work: shards in, Parquet files out.
+    """Predicts shards in one process: shards in, Parquet files out.
 
     Args:
         archive: where the pictures are.
         target: the folder of the results.
         checkpoint, device, runtime, cores: as for ``score``.
-        revision: that the checkpoint must have, whenever this process starts and wherever it reads it.
+        revision: that the checkpoint must have, whenever and wherever this process loads it.
 
     Raises:
-        CheckpointError: it has another one.
+        CheckpointError: the checkpoint has another revision.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Scorer:
         cores: int,
     ) -> None:
         self._archive, self._target = archive, target
-        # A picture a core: cores that share a picture wait for each other.
+        # One picture per core: cores that share a picture wait for each other.
         self._predictor = Predictor.from_checkpoint(
             checkpoint, device=device, runtime=runtime, threads=cores, streams=cores
         )
@@ -84,7 +84,7 @@ class Scorer:
             raise CheckpointError(
                 f"The checkpoint {checkpoint} is at {self._predictor.revision} now, but this run began "
                 f"with {revision}.",
-                hint="Put the old one back to go on, or choose another --output.",
+                hint="Restore the old one to continue, or choose another --output.",
             )
         if self._predictor.runtime.name == "torch":
             import torch
@@ -107,7 +107,7 @@ class Scorer:
         )
 
     def __call__(self, item: dict[str, Any]) -> dict[str, int]:
-        """Scores one shard; returns ``{"count": its pictures}``."""
+        """Predict one shard; return ``{"count": its pictures}``."""
         shard = received(item)
         with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(self._cores) as workers:
             fetched = _ahead(readers, _fetch, self._archive.read(shard), depth=2 * _READERS)
@@ -154,7 +154,7 @@ def _fetch(picture: tuple[str, Read]) -> tuple[str, bytes | Exception]:
 def _ahead(
     pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In], *, depth: int
 ) -> Iterator[Out]:
-    """``map`` in a pool, in order, that takes only so many items ahead of its reader."""
+    """An ordered ``map`` in a pool that runs at most ``depth`` items ahead of its consumer."""
     waiting: collections.deque[Future[Out]] = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))

@@ -19,7 +19,7 @@ from model.errors import ConfigError, DataError, ImageError
 from model.image import MAX_BYTES
 from model.text import printable
 
-# Rows of a table that are in memory at a time.
+# Rows of a table in memory at a time.
 _ROWS = 16
 
 Read = Callable[[], bytes]
@@ -27,7 +27,7 @@ Read = Callable[[], bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A part of the archive that is scored as one.
+    """A part of the archive that is processed as a unit.
 
     Attributes:
         name: changes whenever the result could: a hash over its pictures' paths and sizes and the checkpoint.
@@ -46,17 +46,17 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A path in a file system: ``/data/x``, ``s3://bucket/x`` or what else pyarrow opens."""
+    """A path in a file system: ``/data/x``, ``s3://bucket/x`` or anything else that pyarrow opens."""
 
     filesystem: fs.FileSystem
     path: str
 
     @classmethod
     def parse(cls, reference: str) -> Place:
-        """Finds the file system of a path or an address.
+        """Find the file system of a path or an address.
 
         Raises:
-            ConfigError: pyarrow knows no such address.
+            ConfigError: pyarrow does not know such an address.
         """
         if "://" not in reference:
             return cls(fs.LocalFileSystem(), os.path.realpath(reference))
@@ -69,7 +69,7 @@ class Place:
             ) from error
 
     def holds(self, other: Place) -> bool:
-        """Whether the other path is this one or lies below it."""
+        """Whether the other path is this one or below it."""
         below = f"{other.path}/".startswith(f"{self.path.rstrip('/')}/")
         return below and self.filesystem.equals(other.filesystem)
 
@@ -78,12 +78,12 @@ class Place:
 
 
 class Archive:
-    """Pictures below a place: every file, and every row of a parquet table with a column ``image``.
+    """Pictures in a folder: every file, and every row of a parquet table with a column ``image``.
 
-    Files and folders whose names begin with a dot are left out, and so are the marks that programs leave
-    beside tables, such as ``_SUCCESS``: names that begin with an underscore and have no ending. Tables are
-    those of the Hub: ``image`` is a struct with ``bytes``, or the encoded picture itself. Here, names need be
-    no UTF-8, and each real folder is read once, as ``walk`` says.
+    Files and folders whose names begin with a dot are skipped, and so are marker files such as ``_SUCCESS``:
+    names that begin with an underscore and have no extension. Tables have the format of the Hub: ``image`` is
+    a struct with ``bytes``, or the encoded picture itself. On a local disk, names need not be UTF-8, and each
+    real folder is read once, as ``walk`` describes.
 
     Args:
         place: a folder, a parquet table, or one picture.
@@ -91,7 +91,7 @@ class Archive:
 
     def __init__(self, place: Place) -> None:
         self._filesystem = place.filesystem
-        # pyarrow can neither name every file of this machine nor tell that links go in circles.
+        # pyarrow can neither represent every local file name nor detect circular links.
         self._here = isinstance(place.filesystem, fs.LocalFileSystem)
         self._root = place.path.rstrip("/")
         self._only: str | None = None
@@ -103,14 +103,14 @@ class Archive:
             self._root, self._only = os.path.split(self._root)
 
     def shards(self, *, size: int, salt: str) -> list[Shard]:
-        """Lists the archive, in an order that depends on the names alone.
+        """List the archive, in an order that depends only on the names.
 
         Args:
             size: largest number of pictures in a shard.
-            salt: goes into the shards' names: whatever else decides their results.
+            salt: part of the shards' names: everything else that determines their results.
 
         Raises:
-            DataError: there is nothing, or a table has no column ``image``.
+            DataError: there are no pictures, or a table has no column ``image``.
         """
         pictures: list[tuple[str, int]] = []
         shards = []
@@ -131,10 +131,10 @@ class Archive:
         return shards
 
     def read(self, shard: Shard) -> Iterator[tuple[str, Read]]:
-        """The path of each picture below the root (``TABLE#ROW`` in a table), and what fetches its bytes.
+        """The path of each picture below the root (``TABLE#ROW`` in a table), and a function that reads it.
 
-        A byte in a path that is no UTF-8 stands there as ``\\xff``. The function raises ``ImageError`` or
-        ``OSError`` where there is nothing to be had.
+        A byte in a path that is not UTF-8 is written as ``\\xff``. The function raises ``ImageError`` or
+        ``OSError`` if the picture cannot be read.
         """
         if shard.stop:
             yield from self._read_rows(shard.files[0], shard.start, shard.stop)
@@ -174,7 +174,7 @@ class Archive:
         )
 
     def _table_rows(self, path: str) -> int | None:
-        """Number of rows; None for a file that is no parquet table and so counts as a picture."""
+        """Number of rows; None for a file that is not a parquet table and so counts as a picture."""
         if not path.endswith(".parquet"):
             return None
         try:
@@ -186,14 +186,15 @@ class Archive:
         if "image" not in names:
             raise DataError(
                 f"{printable(path)} has no column 'image'; its columns are: {', '.join(names)}.",
-                hint="Call the pictures' column 'image', or take the table out of the folder.",
+                hint="Name the pictures' column 'image', or move the table out of the folder.",
             )
         return rows
 
     def _read_file(self, path: str) -> bytes:
         full = self._full(path)
         with open(full, "rb") if self._here else self._filesystem.open_input_stream(full) as file:
-            return file.read(MAX_BYTES + 1)  # one more than is accepted, so that too much is seen as that
+            # one more than accepted, so that files that are too large are recognised
+            return file.read(MAX_BYTES + 1)
 
     def _read_rows(self, path: str, start: int, stop: int) -> Iterator[tuple[str, Read]]:
         row, name = start, printable(path)
@@ -201,7 +202,7 @@ class Archive:
             with self._open(path) as file:
                 table = pq.ParquetFile(file, buffer_size=1 << 20)
                 first = 0
-                # One group after the other, so that a damaged one does not spoil its neighbour's rows.
+                # One row group at a time, so that a damaged one does not affect the others.
                 for group in range(table.num_row_groups):
                     after = first + table.metadata.row_group(group).num_rows
                     if after > row and first < stop:

@@ -1,8 +1,8 @@
-"""``python -m app predict-archive``: an archive of any size to Parquet, by Ray, here or on many machines.
+"""``python -m app predict-archive``: an archive of any size to Parquet, with Ray, on one or many machines.
 
-The archive is cut into shards, and the plan of them is written first. Each shard's result has the shard's
-name and is moved into place when it is whole, so a shard that was begun twice counts once, and a run that was
-killed goes on with the shards that are not there yet.
+The archive is divided into shards, and the plan of them is written first. Each shard's result has the shard's
+name and is renamed into place when it is complete, so a shard that was started twice counts once, and a
+killed run continues with the shards that are missing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from model.errors import ConfigError, SkinDiseaseNetError
 from model.text import parse_json, printable
 
 PLAN = "_plan.json"
-# Raised when the columns of the results change.
+# Increase when the columns of the results change.
 _VERSION = 2
-# A shard that kills its process more often than this ends the run.
+# A shard that kills its process more often than this aborts the run.
 _RETRIES = 3
 
 
@@ -46,20 +46,20 @@ def score(
     shard_size: int,
     address: str | None,
 ) -> dict[str, int]:
-    """Writes a Parquet file a shard; docs/scaling.md describes its columns.
+    """Write one Parquet file per shard; docs/scaling.md describes its columns.
 
     Args:
         source: folder, parquet file, or an address such as ``s3://BUCKET/FOLDER``.
-        output: folder; on a cluster one that every machine sees.
-        checkpoint: as for ``Predictor.from_checkpoint``; on a cluster every machine must find it.
+        output: folder; on a cluster, one that every machine can access.
+        checkpoint: as for ``Predictor.from_checkpoint``; on a cluster, every machine must have access to it.
         device: auto, cpu, cuda or mps. runtime: auto, openvino or torch.
-        actors: number of processes, each with a ``Predictor`` of its own; default: one a core.
-        cores: that each of them computes on; default: an even share of all.
+        actors: number of processes, each with its own ``Predictor``; default: one per core.
+        cores: per process; default: an even share of all.
         shard_size: largest number of pictures in a shard.
-        address: of a Ray cluster; None starts Ray on this machine for as long as it takes.
+        address: of a Ray cluster; None starts Ray on this machine for the duration of the run.
 
     Returns:
-        How many pictures got each verdict; ``unreadable`` counts those that got an error instead.
+        The number of pictures per verdict; ``unreadable`` counts those with an error.
 
     Raises:
         ConfigError, CheckpointError, DataError: an option, the checkpoint or the archive is wrong, or
@@ -69,7 +69,7 @@ def score(
         if value is not None and value < 1:
             raise ConfigError(f"--{name} is {value}; at least 1 is expected.", hint=f"Correct --{name}.")
     if printable(output) != output:
-        raise ConfigError(f"The name {printable(output)} is no UTF-8.", hint="Choose another --output.")
+        raise ConfigError(f"The name {printable(output)} is not UTF-8.", hint="Choose another --output.")
     place, target = Place.parse(source), Place.parse(output)
     if place.holds(target):
         raise ConfigError(f"The output {output} lies in the input {source}.", hint="Choose another --output.")
@@ -93,7 +93,7 @@ def score(
         unit="picture",
         smoothing=0.1,
     )
-    # Ray reports lost processes on stdout, where only the answer belongs.
+    # Ray reports lost processes on stdout, which is for the result only.
     with bar, contextlib.redirect_stdout(sys.stderr):
         if left:
             work = (archive, target, checkpoint, found.revision)
@@ -114,11 +114,11 @@ def _run(
     cores: int | None,
     address: str | None,
 ) -> Iterator[int]:
-    """Lets Ray's actors score the shards; yields the number of pictures of each as it is done."""
+    """Let Ray's actors predict the shards; yields each finished shard's number of pictures."""
     ray = _ray()
     try:
         if address is None:
-            # Its object store holds nothing but the plan. Nothing of it is reachable from another machine.
+            # The object store holds only the plan, and is not reachable from other machines.
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -144,7 +144,7 @@ def _run(
         cores = cores or max(1, total // actors)
         if actors * cores > total:
             raise ConfigError(
-                f"{actors} actors of {cores} cores were asked for, and Ray has {total} cores.",
+                f"{actors} actors with {cores} cores each were requested, but Ray has {total} cores.",
                 hint="Lower --actors or --cores.",
             )
         context = ray.data.DataContext.get_current()
@@ -169,7 +169,7 @@ def _run(
 
 
 def _ray() -> Any:
-    """Ray with its telemetry off; it reads these variables when it is imported."""
+    """Import Ray with its telemetry off; it reads these variables on import."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -185,19 +185,19 @@ def _ray() -> Any:
 
 
 def _cause(error: BaseException) -> SkinDiseaseNetError:
-    """What a process on the other side had to say, in our words if they were ours."""
+    """The error that a remote process raised, unwrapped if it is one of ours."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, SkinDiseaseNetError):
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
     return SkinDiseaseNetError(
-        f"Ray gave up: {error}", hint="Run the same command again: it goes on where it stopped."
+        f"Ray gave up: {error}", hint="Run the same command again: it continues where it stopped."
     )
 
 
 def _keep_plan(target: Place, plan: dict[str, Any], output: str) -> None:
-    """Writes the plan, or makes sure that it is the one the results in the folder were made by."""
+    """Write the plan, or make sure that the results in the folder belong to it."""
     stored = target / PLAN
     before = _read_plan(stored)
     if before == plan:
@@ -210,7 +210,7 @@ def _keep_plan(target: Place, plan: dict[str, Any], output: str) -> None:
         ]
         what = "; ".join(changed) or "the names or sizes of the pictures were different"
     elif others := _parts(target) - {f"part-{name}.parquet" for name in plan["shards"]}:
-        what = f"{len(others)} files that this one would not write, {min(others)} first"
+        what = f"{len(others)} files that this run would not write, {min(others)} first"
     else:
         target.filesystem.create_dir(target.path)
         with target.filesystem.open_output_stream(f"{stored.path}.new") as file:
@@ -224,7 +224,7 @@ def _keep_plan(target: Place, plan: dict[str, Any], output: str) -> None:
 
 
 def _read_plan(stored: Place) -> dict[str, Any] | None:
-    """None where there is none, or one that is cut off: the results alone then tell whose they are."""
+    """Read the plan; None if it is missing or truncated: the results' names then tell whose they are."""
     if not _exists(stored):
         return None
     with stored.filesystem.open_input_stream(stored.path) as file:

@@ -1,4 +1,4 @@
-"""The files below a folder of this machine."""
+"""List the files below a local folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import deque
 
 
 def walk(root: str) -> list[tuple[str, int]]:
-    """Path below the root, ``/`` between its parts, and size in bytes of each file, sorted.
+    """Path below the root (with ``/`` separators) and size in bytes of each file, sorted.
 
-    Links are followed, but each real folder is walked once: under its own name where that lies below the
-    root, else under the first of the links to it. A link that leads nowhere is listed with size 0; pipes,
-    sockets and devices are not, and nothing whose name begins with a dot.
+    Links are followed, but each real folder is listed once: under its own name if that is below the root,
+        else under the first link to it. A broken link is listed with size 0; pipes, sockets, devices and
+        names that begin with a dot are skipped.
 
     Args:
-        root: a folder; its name and those below may be no UTF-8.
+        root: a folder; names need not be UTF-8.
 
     Raises:
         OSError: a folder cannot be listed.

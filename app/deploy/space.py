@@ -1,6 +1,7 @@
 """Uploads the app to a Space: ``python -m app.deploy.space ORG/NAME``, or ``make space REPO=ORG/NAME``.
 
-It serves what CHECKPOINT names: a folder travels along, ORG/NAME@REVISION on the Hub is fetched there.
+It serves the checkpoint that CHECKPOINT names: a folder is uploaded, ORG/NAME@REVISION is fetched by the
+Space.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ _COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"
 
 
 def space_files(root: Path = ROOT) -> dict[str, Path]:
-    """What a Space needs apart from the checkpoint: path there → file here.
+    """The files that a Space needs besides the checkpoint: path in the Space → local file.
 
     Raises:
-        ConfigError: the README's front matter does not fit, or a file is missing.
+        ConfigError: the README's front matter is not valid, or a file is missing.
     """
     top = other_files("space_app.py", "requirements.txt", "README.md", "LICENSE", root=root)
     check_front_matter(top["README.md"].read_text(encoding="utf-8"))
@@ -38,10 +39,10 @@ def space_files(root: Path = ROOT) -> dict[str, Path]:
 
 
 def check_front_matter(readme: str) -> None:
-    """Makes sure that a Space understands the block between two ``---`` lines at the top of the README.
+    """Check the front matter of the README, the block between two ``---`` lines that a Space reads.
 
     Raises:
-        ConfigError: it is missing, or a value is wrong; the message names it.
+        ConfigError: it is missing, or a value is not valid; the message names it.
     """
     found = re.match(r"---\r?\n(.*?\n)---\r?\n", readme, re.DOTALL)
     try:
@@ -64,12 +65,13 @@ def check_front_matter(readme: str) -> None:
     ]
     if wrong:
         raise ConfigError(
-            f"README.md's front matter does not fit a Space: {'; '.join(wrong)}.", hint="Correct README.md."
+            f"README.md's front matter is not valid for a Space: {'; '.join(wrong)}.",
+            hint="Correct README.md.",
         )
 
 
 def push(repo_id: str, *, checkpoint: str, root: Path = ROOT) -> hub.Upload:
-    """Uploads the app, after checking it, and sets which checkpoint the Space serves; it is made if needed.
+    """Check and upload the app, and set which checkpoint the Space serves; creates the Space if needed.
 
     Args:
         repo_id: ``ORG/NAME``.
@@ -77,7 +79,7 @@ def push(repo_id: str, *, checkpoint: str, root: Path = ROOT) -> hub.Upload:
         root: the repository.
 
     Raises:
-        ConfigError, CheckpointError, HubError: something does not fit, or the Hub refuses it.
+        ConfigError, CheckpointError, HubError: something is not valid, or the Hub refuses it.
     """
     files = dict(space_files(root))
     loaded = load(checkpoint)
@@ -97,7 +99,7 @@ def push(repo_id: str, *, checkpoint: str, root: Path = ROOT) -> hub.Upload:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Uploads; returns 1 and says why if it cannot."""
+    """Upload; returns 1 after printing an error."""
     parser = argparse.ArgumentParser(prog="python -m app.deploy.space", description=__doc__)
     parser.add_argument("repo_id", metavar="ORG/NAME")
     options = parser.parse_args(arguments)

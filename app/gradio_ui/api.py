@@ -15,7 +15,7 @@ from app.prediction import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
 
 _MCP = "/gradio_api/mcp"
-# A text, or what `gradio_client.handle_file` uploads: the second is how Gradio knows a file.
+# A text, or an upload by `gradio_client.handle_file`, whose schema tells Gradio that it is a file.
 _PICTURE = {
     "anyOf": [
         {"type": "string", "description": "the picture as data:image/jpeg;base64,..."},
@@ -35,16 +35,16 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
     """Adds ``/predict`` to the Blocks being built.
 
     Args:
-        look: a picture's bytes, and whether to draw the heat map, to the prediction.
-        uploads: the pictures that were sent.
+        look: predicts from a picture's bytes and whether to draw the heat map.
+        uploads: the uploaded pictures.
     """
 
     def predict(image: str, request: gr.Request, heatmap: bool = False) -> Any:
-        """Looks at one photo of skin. A learning aid, never a diagnosis.
+        """Compare one photo of skin with the groups that the model knows. A learning aid, never a diagnosis.
 
         Args:
             image: the photo (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, at most 20 MB) as
-                data:image/jpeg;base64,... or as an upload, which is forgotten once it has been read. Web
+                data:image/jpeg;base64,... or as an upload, which is deleted once it has been read. Web
                 addresses are not fetched.
             heatmap: also return the heat map, as a data URI.
 
@@ -57,11 +57,11 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
             with uploads.received(image) as data:
                 answer = look(data, heatmap=bool(heatmap)).to_json()
         except ImageError as error:
-            raise gr.Error(str(error), print_exception=False, title="The picture cannot be used") from None
+            raise gr.Error(str(error), print_exception=False, title="This picture cannot be used") from None
         except SkinDiseaseNetError as error:
-            raise gr.Error(str(error), print_exception=False, title="Not now") from None
+            raise gr.Error(str(error), print_exception=False, title="Please try again later") from None
         over_mcp = request.url.path.startswith(_MCP)
-        # Gradio hands over an object as Python would print it.
+        # Gradio would pass an object as Python's repr.
         return json.dumps(answer, allow_nan=False) if over_mcp else answer
 
     image = uploads_only(gr.File(visible=False, label="image"))
@@ -69,7 +69,7 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
     image.api_info = lambda: _PICTURE  # type: ignore[method-assign]
     heatmap = gr.Checkbox(visible=False, label="heatmap", value=False)
     answer = gr.JSON(visible=False, label="prediction")
-    # Not queued: Gradio's MCP server then calls it in this process, without a request to itself.
+    # Not queued, so that Gradio's MCP server calls it directly instead of sending a request to itself.
     gr.Button(visible=False).click(
         predict,
         [image, heatmap],
@@ -82,12 +82,12 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
 
 
 def uploads_only(component: Component) -> Component:
-    """Keeps Gradio from fetching a picture whose web address was sent instead of a file."""
+    """Keep Gradio from fetching a web address that was sent instead of a file."""
 
     async def refuse_addresses(path: str | Path | None) -> str | None:
         if str(path).lower().startswith(("http:", "https:")):
             raise gr.Error(
-                "An address was sent; a picture is expected. Download it and send the file.",
+                "A web address was sent; a picture is expected. Download it and send the file.",
                 print_exception=False,
             )
         return None if path is None else str(path)

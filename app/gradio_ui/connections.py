@@ -1,4 +1,4 @@
-"""Connections to Gradio end: uvicorn waits for ever for a request's head, and for an answer to be read."""
+"""Timeouts for Gradio's connections: uvicorn waits forever for request headers and for slow readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 
 def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's protocol; a connection ends that for so long sends no request's head, or reads no answer."""
+    """uvicorn's protocol with a timeout for sending request headers and for reading the response."""
 
     class Timed(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
         _head: asyncio.TimerHandle | None = None
@@ -40,7 +40,7 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
             super().resume_writing()
 
         def _reset(self) -> None:
-            # Without lingering; else the system would go on trying to deliver the answer.
+            # Without lingering, or the system would keep trying to deliver the response.
             line = self.transport.get_extra_info("socket")
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
@@ -51,7 +51,7 @@ def timed_protocol(seconds: float) -> type[asyncio.Protocol]:
             self._head = self.loop.call_later(seconds, self._end_without_head)
 
         def _end_without_head(self) -> None:
-            # While a request is answered there is one; its body is the edge's concern.
+            # While a request is handled, its headers have arrived; Edge limits the body.
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.close()
 

@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio: how much may be sent, how slowly, and who is believed."""
+"""ASGI middleware in front of Gradio: limits on size and time, allowed routes, and trusted proxies."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.pages.batch import MAX_BATCH_BYTES
 from model.image import MAX_BYTES
 
 MAX_BODY = MAX_BYTES * 4 // 3 + 64 * 1024
-"""Bytes of a request other than an upload: a picture as a base64 data URI and a little around it."""
+"""Most bytes of a request other than an upload: a picture as a base64 data URI, with some margin."""
 MAX_UPLOAD = MAX_BATCH_BYTES + 64 * 1024
-"""Bytes of an upload: its pictures and what separates them."""
+"""Most bytes of an upload: its pictures and the multipart boundaries."""
 MAX_IN_FLIGHT = 128_000_000
-"""Bytes of all bodies together that are being received or answered."""
+"""Most bytes of all bodies together that are being received or handled."""
 
 _API = "/gradio_api/"
-# What the pages, gradio_client, plain HTTP and MCP ask for. Gradio has more: it fetches addresses, saves what
-# pages show, takes recordings, watches code.
+# The routes that the pages, gradio_client, plain HTTP and MCP use. Gradio has more: it fetches addresses,
+# saves page content, takes recordings, watches code.
 _OFFERED = {
     "api",
     "app_id",
@@ -56,13 +56,14 @@ class _RefusedError(Exception):
 
 
 class Edge:
-    """ASGI middleware: receives each body whole, in time and within a budget, and only then asks Gradio.
+    """Receives each body completely, in time and within a memory budget, before passing it to Gradio.
 
     Args:
-        app: what comes after it.
-        seconds: in which a body must have arrived.
-        proxies: how many proxies in front are trusted; with none, nothing that a proxy may say is believed.
-        space: whether this is a Hugging Face Space, whose proxy Gradio knows and which the Hub's pages frame.
+        app: the wrapped app.
+        seconds: time limit for receiving a body.
+        proxies: number of trusted proxies in front; with 0, no proxy header is trusted.
+        space: whether this is a Hugging Face Space, whose proxy Gradio knows and whose pages may frame the
+            app.
     """
 
     def __init__(self, app: ASGIApp, *, seconds: float, proxies: int, space: bool) -> None:
@@ -95,7 +96,7 @@ class Edge:
             self._in_flight -= size + len(body)
 
     async def _receive(self, scope: Scope, receive: Receive, body: bytearray) -> bool:
-        """Fills ``body``, counting what is in flight; False where the client went away."""
+        """Fill ``body``, counting its bytes in flight; return False if the client disconnected."""
         declared = Headers(scope=scope).get("content-length", "")
         self._check_size(int(declared) if declared.isdecimal() else 0, scope)
         with anyio.move_on_after(self._seconds):
@@ -108,7 +109,7 @@ class Edge:
                     return True
             return False
         error = f"The request did not arrive within {self._seconds:g} seconds."
-        hint = "Send it over a faster line, or send a smaller copy of the picture."
+        hint = "Use a faster connection, or send a smaller copy of the picture."
         raise _RefusedError(408, "too_slow", error, hint, Connection="close")
 
     def _check_size(self, size: int, scope: Scope, *, counted: int = 0) -> None:
@@ -117,7 +118,7 @@ class Edge:
             hint = f"At most {limit} are accepted; send a smaller copy of the picture, or fewer."
             raise _RefusedError(413, "request_too_large", f"The request has more than {limit} bytes.", hint)
         if self._in_flight + size - counted > MAX_IN_FLIGHT:
-            error = "More is being sent than this server can take in at once."
+            error = "The server is receiving as much as it can handle at once."
             raise _RefusedError(503, "overloaded", error, "Try again in a moment.", Retry_After="3")
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
@@ -139,7 +140,7 @@ def _path(scope: Scope) -> str:
 
 
 def _forget_forwarded(scope: Scope, *, trusted: bool) -> None:
-    """Takes out what only a proxy may say; the scheme of the nearest one is kept where it is trusted."""
+    """Remove proxy headers; the scheme from the nearest proxy is kept if it is trusted."""
     scheme = Headers(scope=scope).get("x-forwarded-proto", "").rpartition(",")[2].strip()
     scope["headers"] = [
         (name, value)
@@ -153,7 +154,7 @@ def _forget_forwarded(scope: Scope, *, trusted: bool) -> None:
 def _check_offered(scope: Scope) -> None:
     name = _path(scope).removeprefix(_API).partition("/")[0]
     if _path(scope).startswith(_API) and name not in _OFFERED and not name.startswith("file="):
-        raise _RefusedError(404, "not_found", "There is nothing here.", f"{_API}info says what there is.")
+        raise _RefusedError(404, "not_found", "There is nothing here.", f"See {_API}info for what there is.")
 
 
 def _check_site(scope: Scope) -> None:
@@ -161,7 +162,7 @@ def _check_site(scope: Scope) -> None:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         foreign = site not in ("same-origin", "none")
-    else:  # sent over HTTPS and to this machine only; the origin is sent everywhere
+    else:  # browsers send Sec-Fetch-Site only over HTTPS or to localhost, but Origin always
         hosts = (headers.get("host"), headers.get("x-forwarded-host"))
         foreign = origin is not None and urlsplit(origin).netloc not in hosts
     if foreign and scope["method"] not in ("GET", "HEAD", "OPTIONS"):

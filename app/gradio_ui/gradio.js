@@ -1,7 +1,6 @@
 (() => {
-  // Gradio runs this before it draws the page. What Gradio itself does not say, or says in words for developers, is
-  // said here. Where the line breaks while an answer is awaited, Gradio loads the page anew as soon as it is back:
-  // the trouble is kept until then.
+  // Gradio runs this before it draws the page. It shows messages for errors that Gradio hides, or words for developers. If the
+  // connection breaks while a result is pending, Gradio reloads the page once it is back: the message is kept until then.
   let trouble = sessionStorage.getItem("sdn-trouble");
   sessionStorage.removeItem("sdn-trouble");
   const show = () => {
@@ -13,13 +12,13 @@
     document.getElementById(id)?.scrollIntoView({ block: "nearest" });
   };
 
-  // A camera that is denied or missing: Gradio's request for it fails unheard.
+  // A camera that is denied or missing: Gradio swallows the error.
   const cameraErrors = ["NotAllowedError", "NotFoundError", "NotReadableError", "OverconstrainedError"];
   window.addEventListener("unhandledrejection", (event) => {
     if (cameraErrors.includes(event.reason?.name)) say("camera");
   });
 
-  // A picture that did not get through.
+  // An upload that failed.
   const troubles = { 408: "unreachable", 413: "too-large", 503: "busy" };
   const plainFetch = window.fetch;
   window.fetch = async (...request) => {
@@ -27,7 +26,7 @@
     const asked = address.match(/\/gradio_api\/(upload|queue\/join|queue\/data)(\?|$)/)?.[1];
     if (!asked) return plainFetch(...request);
     const lost = (error) => {
-      if (error.name === "AbortError") return; // Gradio itself no longer waits
+      if (error.name === "AbortError") return; // Gradio cancelled it
       say("unreachable");
       if (asked !== "upload") sessionStorage.setItem("sdn-trouble", trouble);
     };
@@ -42,13 +41,13 @@
     }
   };
 
-  // The browser looked for the place that the address names before there was one.
+  // The browser looked for the anchor before the page was drawn.
   let sought = location.hash;
   const toAnchor = () => {
     const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!place) return;
     sought = "";
-    if (!place.getClientRects().length) return void requestAnimationFrame(toAnchor); // drawn, and not yet shown
+    if (!place.getClientRects().length) return void requestAnimationFrame(toAnchor); // drawn but not yet visible
     place.scrollIntoView();
     place.focus({ preventScroll: true });
   };

@@ -1,4 +1,4 @@
-"""The Gradio pages; ``serve`` starts them."""
+"""The Gradio app: builds the pages and serves them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Read by Gradio when it is imported: nothing is reported to anyone.
+# Gradio reads this when it is imported: telemetry stays off.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
@@ -46,12 +46,12 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica N
 
 
 def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr.Blocks:
-    """The pages and the API.
+    """Build the pages and the API.
 
     Args:
-        predictor: answers.
-        settings: what the operator chose.
-        uploads: the pictures that were sent.
+        predictor: predicts every picture.
+        settings: the operator's settings.
+        uploads: the uploaded pictures.
 
     Raises:
         ConfigError: the examples cannot be used, or the audit log cannot be written.
@@ -86,7 +86,7 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
         yield
         part(render.bottom(predictor.id, terms=predictor.terms, about=ABOUT), elem_id="sdn-footer")
 
-    # Nothing of ours lies in Gradio's cache; what Gradio itself may put there goes as soon as an upload does.
+    # We store nothing in Gradio's cache; what Gradio itself puts there is deleted as soon as an upload is.
     kept = (round(MAX_AGE), round(MAX_AGE))
     with (
         gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo,
@@ -95,37 +95,38 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
         part(title(wording.LOOK_TITLE, wording.look_lead(len(labels))), elem_id="sdn-title")
         look_page(look, uploads, examples, labels)
         add_api(look, uploads)
-    with demo.route("Several pictures", SEVERAL, show_in_navbar=False), frame(SEVERAL):
+    with demo.route("Several photos", SEVERAL, show_in_navbar=False), frame(SEVERAL):
         part(title(wording.SEVERAL_TITLE, wording.several_lead(MAX_BATCH, MAX_BATCH_BYTES)))
         several_page(look, uploads, labels)
     with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
         part(render.learn(labels, address=LEARN))
     with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
         part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
-    # Waiting is bounded as a whole, running by the events' shared concurrency_id.
+    # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
 
 
 def require_startable(settings: Settings) -> None:
-    """What can be known before a model is loaded.
+    """Check what can be checked before a model is loaded.
 
     Raises:
-        ConfigError: keys are asked for, which Gradio does not know, or the address cannot be listened on.
+        ConfigError: keys are required, which the Gradio app does not support, or the address is not
+            available.
     """
     settings.require_open()
     require_free(settings.host, settings.port)
 
 
 def serve(predictor: Predictor, settings: Settings) -> None:
-    """Serves until the process is told to stop.
+    """Serve until the process is told to stop.
 
     Raises:
-        ConfigError: the address cannot be listened on, or a file that the settings name cannot be used.
+        ConfigError: the address is not available, or a file named in the settings cannot be used.
     """
-    # As for Ctrl+C: the server closes in good order.
+    # As for Ctrl+C: shut down cleanly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.environ["FORWARDED_ALLOW_IPS"] = ""  # of uvicorn: TRUSTED_PROXIES decides, in the edge
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # for uvicorn; TRUSTED_PROXIES decides, in Edge
     uvicorn.config.HTTP_PROTOCOLS["auto"] = timed_protocol(settings.request_seconds)  # type: ignore[assignment]
     uploads = Uploads()
     demo = build_demo(predictor, settings, uploads)
@@ -141,7 +142,7 @@ def serve(predictor: Predictor, settings: Settings) -> None:
 
 
 def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
-    """What ``gr.Blocks.launch`` is to be called with."""
+    """The arguments for ``gr.Blocks.launch``."""
     edge = Middleware(
         Edge,
         seconds=settings.request_seconds,
@@ -164,7 +165,7 @@ def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
         "footer_links": ["api"],
         "css_paths": CSS,
         "head": head_html(),
-        # A session's last answer stays in memory, the picture in it: keep one, not Gradio's 10,000.
+        # A session's last result, with its picture, stays in memory: keep one, not Gradio's 10,000.
         "state_session_capacity": 1,
         "theme": gr.themes.Base(
             primary_hue="teal",
@@ -177,5 +178,5 @@ def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
 
 
 def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
-    """Borrows a GPU for each call in a Space that lends them, where the package ``spaces`` is there."""
+    """Request a GPU for each call on ZeroGPU Spaces, where the package ``spaces`` is installed."""
     return spaces.GPU(predict) if spaces else predict

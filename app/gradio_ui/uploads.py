@@ -1,8 +1,8 @@
-"""Gradio's uploads: in memory, from their arrival until they have been looked at.
+"""Gradio's uploads, kept in memory until they have been analysed.
 
 Gradio's own upload route writes a picture to the disk, under its file name and the hash of its content, which
-two visitors with the same picture share. The routes here take its place: each upload gets an unguessable
-address of its own, no file name is kept, and nothing is ever written.
+two visitors with the same picture share. The routes here replace it: each upload gets its own unguessable
+address, no file name is kept, and nothing is ever written to disk.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from model.errors import ImageError, SkinDiseaseNetError
 from model.image import MAX_BYTES
 
 MAX_KEPT = 240_000_000
-"""Bytes of all uploads together that wait to be looked at."""
+"""Most bytes of all uploads together that wait to be analysed."""
 MAX_AGE = 60.0
-"""Seconds after which an upload is forgotten that nobody asked about."""
+"""Seconds after which an unused upload is deleted."""
 
-# An <img> shows any picture that comes as this; opened by itself it is never run as a page.
+# An <img> shows any picture with this type; opened directly, it is never run as a page.
 _KIND = "application/octet-stream"
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
@@ -42,30 +42,30 @@ class _InMemory(MultiPartParser):
 
 
 class Uploads:
-    """The pictures that were uploaded and not yet looked at."""
+    """The uploaded pictures that have not been analysed yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pictures: dict[str, bytes] = {}
 
     def keep(self, pictures: Sequence[bytes]) -> list[str]:
-        """Keeps pictures for ``MAX_AGE`` seconds; to be called in the server's event loop.
+        """Keep pictures for ``MAX_AGE`` seconds; must be called in the server's event loop.
 
         Returns:
-            The path by which Gradio knows each; no file lies there.
+            The path by which Gradio knows each picture; no such file exists.
 
         Raises:
-            SkinDiseaseNetError: ``MAX_KEPT`` would be passed.
+            SkinDiseaseNetError: ``MAX_KEPT`` would be exceeded.
         """
         with self._lock:
             kept = sum(map(len, self._pictures.values()))
             if kept + sum(map(len, pictures)) > MAX_KEPT:
                 raise SkinDiseaseNetError(
-                    "More pictures are waiting than this server can hold.",
+                    "The server is busy: too many uploads are waiting.",
                     hint="Try again in a moment.",
                     code="overloaded",
                 )
-            # Gradio hands only what lies in its upload folder on to a function.
+            # Gradio passes only paths in its upload folder to functions.
             paths = [f"{get_upload_folder()}/{secrets.token_hex(16)}/picture" for _ in pictures]
             self._pictures |= dict(zip(map(_token, paths), pictures, strict=True))
         for path in paths:
@@ -73,24 +73,24 @@ class Uploads:
         return paths
 
     def look(self, path: str) -> bytes | None:
-        """The picture with this path, or with an address that ends in it; None where it is not kept."""
+        """The picture with this path, or with an address that ends in it; None if there is none."""
         return self._pictures.get(_token(path))
 
     def forget(self, path: str) -> None:
-        """Drops the picture with this path, if it is kept."""
+        """Delete the picture with this path, if there is one."""
         with self._lock:
             self._pictures.pop(_token(path), None)
 
     @contextlib.contextmanager
     def received(self, payload: Any) -> Iterator[bytes]:
-        """The bytes of a picture that was sent; an upload is forgotten when the block ends.
+        """The bytes of a picture that was sent; an upload is deleted when the block ends.
 
         Args:
             payload: Gradio's FileData of the upload as a dict, the upload's address on this server, or the
                 picture itself as ``data:image/...;base64,...``.
 
         Raises:
-            ImageError: there is no such upload, or the text is no picture.
+            ImageError: there is no such upload, or the text is not a picture.
         """
         if isinstance(payload, str) and payload.startswith("data:"):
             yield _decode(payload)
@@ -99,8 +99,8 @@ class Uploads:
         data = self.look(str(path))
         if data is None:
             raise ImageError(
-                "No picture was sent, or it is no longer here: each upload is forgotten once it has been "
-                f"looked at, or after {MAX_AGE:.0f} seconds.",
+                "No picture was sent, or it has been deleted: an upload is deleted once it has been "
+                f"analysed, or after {MAX_AGE:.0f} seconds.",
                 hint="Choose the photo again.",
                 code="no_image",
             )
@@ -110,16 +110,16 @@ class Uploads:
             self.forget(str(path))
 
     def received_all(self, payloads: Sequence[Any]) -> list[bytes]:
-        """The bytes of several uploads, all of which are forgotten.
+        """The bytes of several uploads, all of which are deleted.
 
         Raises:
-            ImageError: one of them is not there.
+            ImageError: one of them does not exist.
         """
         with contextlib.ExitStack() as stack:
             return [stack.enter_context(self.received(payload)) for payload in payloads]
 
     def routes(self) -> list[Route]:
-        """The routes that stand in for Gradio's own: an upload, its progress, and its preview in the page."""
+        """The routes that replace Gradio's own: uploads, their progress, and their previews in the page."""
 
         async def progress(request: Request) -> Response:
             return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")

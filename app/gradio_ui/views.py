@@ -1,4 +1,4 @@
-"""The two pages that look at pictures: one at a time, and several at once."""
+"""The two pages that check photos: one at a time, and several at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from model.image import SUFFIXES
 
 Look = Callable[..., Prediction]
 _REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
-# The page scrolls to its top, where the picture is; a screen reader goes on at the verdict.
+# The page scrolls to the top, where the picture is; a screen reader continues at the verdict.
 _TO_RESULT = """() => {
     const headline = document.getElementById("verdict");
     if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
@@ -35,11 +35,11 @@ _SHOWN = (gr.update(visible=False), gr.update(visible=True))
 
 
 def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """One picture: the way in, and the answer in its place.
+    """Build the page for one photo; the result replaces the input.
 
     Args:
-        look: a picture's bytes, and whether to draw the heat map, to the prediction.
-        uploads: the pictures that were sent.
+        look: predicts from a picture's bytes and whether to draw the heat map.
+        uploads: the uploaded pictures.
         examples: pictures to try.
         labels: of the checkpoint.
     """
@@ -93,7 +93,7 @@ def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels:
         part(render.known(labels, learn=LEARN))
     with gr.Column(visible=False, elem_id="sdn-answer") as answer:
         result = part()
-        again = gr.Button("Look at another photo", variant="primary", elem_id="sdn-again")
+        again = gr.Button("Check another photo", variant="primary", elem_id="sdn-again")
     state = [photo, result, start, answer]
     asked = {"outputs": state, "show_progress_on": photo, "concurrency_id": "look", **_PRIVATE}
     uploads_only(photo)
@@ -104,11 +104,11 @@ def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels:
 
 
 def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
-    """Several pictures and their table; the arguments are those of ``look_page``."""
+    """Build the page for several photos; the arguments are those of ``look_page``."""
 
     def show(
         files: list[dict[str, Any]] | None,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio requires it
     ) -> list[Any]:
         if not files:
             return [gr.skip(), gr.skip()]
@@ -117,7 +117,7 @@ def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
         def look_at_one(data: bytes) -> Prediction:
             nonlocal done
             done += 1
-            progress((done, len(pictures)), desc="Looking at the pictures", unit="pictures")
+            progress((done, len(pictures)), desc="Analysing the photos", unit="photos")
             return look(data, heatmap=False)
 
         try:
@@ -130,7 +130,7 @@ def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
     files = gr.File(
         file_count="multiple",
         file_types=["image", *SUFFIXES],
-        label=f"Photos, {wording.at_most(MAX_BATCH, MAX_BATCH_BYTES)}",
+        label=f"Choose {wording.at_most(MAX_BATCH, MAX_BATCH_BYTES)}",
         height=180,
         elem_id="sdn-files",
     )

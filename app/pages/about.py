@@ -1,4 +1,4 @@
-"""The model card as safe HTML, for the page about the model."""
+"""Convert the model card to safe HTML, for the page about the model."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from markdown_it.token import Token
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
-# On a narrow screen a table scrolls by itself; whoever uses a keyboard must be able to reach it.
+# On a narrow screen a table scrolls on its own, so it must be reachable with the keyboard.
 _TABLE = '<div class="card-table" role="region" aria-label="A table of the model card" tabindex="0"><table>\n'
 
 
 def about_html(card: str) -> str:
-    """A model card's Markdown without its front matter, as HTML that is safe to put into a page.
+    """Convert a model card's Markdown, without its front matter, to HTML that is safe to embed.
 
-    Raw HTML in the card is shown as text, links with a scheme that runs code stay text, and a picture
-    becomes a link, so that the page asks no other server for anything. Headings are one level lower than in
-    the card: the page has its own first heading.
+    Raw HTML in the card is shown as text, links with a scheme that runs code stay text, and a picture becomes
+    a link, so that the page loads nothing from other servers. Headings move down one level, since the page
+    has its own first heading.
 
     Args:
         card: the text of ``README.md``, which may be empty.
     """
     body = _FRONT_MATTER.sub("", card).strip()
     if not body:
-        return "<p>This checkpoint came without a model card.</p>"
+        return "<p>This checkpoint has no model card.</p>"
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = markdown.parse(body)
     for token in _all(tokens):

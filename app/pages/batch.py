@@ -1,4 +1,4 @@
-"""Several pictures at once: a table for people, CSV and JSON to download. Pictures have numbers, no names."""
+"""Several pictures at once: a table, and CSV and JSON to download. Pictures have numbers, not names."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from app.prediction import Prediction, RankedCondition
 from model.errors import ConfigError, ImageError
 
 MAX_BATCH = 12
-"""Pictures in one go."""
+"""The largest number of pictures in one batch."""
 
 MAX_BATCH_BYTES = 60_000_000
-"""All of them together, bytes."""
+"""The largest size of a batch, bytes."""
 
 Outcome = Prediction | ImageError
-"""What became of one picture."""
+"""The result for one picture."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One picture's line in the table; a text that does not apply is empty.
+    """One picture's row in the table; texts that do not apply are empty.
 
     Attributes:
-        number: of the picture, from 1, in the order of sending.
+        number: of the picture, from 1, in upload order.
         verdict: as in the prediction, or ``error``.
-        headline: the few words that stand above everything else.
-        top: the three most probable labels; none where the picture was rejected or could not be read.
-        malignancy: where a label which may be cancer is probable enough: the advice to see a doctor.
-        caution: where it is not, but such a label cannot be ruled out: that it cannot.
-        modality: where the picture is of another kind than the model knows: which, and what to do.
-        quality: what about the photo could be better, a few words.
+        headline: the verdict in a few words.
+        top: the three most probable labels; empty if the picture was rejected or could not be read.
+        malignancy: the advice to see a doctor, if labels that may be cancer are probable enough.
+        caution: that such a label cannot be ruled out, if they are not, but the prediction set holds one.
+        modality: which kind of picture it is and what to do, if the model was trained on another kind.
+        quality: what is wrong with the photo, a few words.
         error: why it could not be read, and what to do.
     """
 
@@ -50,18 +50,18 @@ class Row:
 
 
 def predict_all(predict: Callable[[bytes], Prediction], pictures: Sequence[bytes]) -> list[Outcome]:
-    """Looks at each picture; one that cannot be read does not cost the others their answer.
+    """Predict each picture; one that cannot be read does not affect the others.
 
     Args:
         predict: one picture's bytes to its prediction.
         pictures: at most ``MAX_BATCH``.
 
     Raises:
-        ConfigError: with the code ``too_many_images``; nothing was looked at.
+        ConfigError: with the code ``too_many_images``; no picture was predicted.
     """
     if len(pictures) > MAX_BATCH:
         raise ConfigError(
-            f"{len(pictures)} pictures were sent; at most {MAX_BATCH} at once are accepted.",
+            f"{len(pictures)} photos were sent; at most {MAX_BATCH} are accepted at once.",
             hint="Send them in smaller groups.",
             code="too_many_images",
         )
@@ -75,13 +75,13 @@ def predict_all(predict: Callable[[bytes], Prediction], pictures: Sequence[bytes
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
-    """The table, one row a picture, in their order."""
+    """Make the table, one row per picture, in order."""
     return [_row(number, outcome) for number, outcome in enumerate(outcomes, start=1)]
 
 
 def _row(number: int, outcome: Outcome) -> Row:
     if isinstance(outcome, ImageError):
-        return Row(number, "error", "This picture could not be read", (), "", "", "", "", str(outcome))
+        return Row(number, "error", "We can't open this picture", (), "", "", "", "", str(outcome))
     rejected = outcome.verdict == "rejected"
     return Row(
         number=number,
@@ -97,9 +97,9 @@ def _row(number: int, outcome: Outcome) -> Row:
 
 
 def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
-    """One line a picture and one column a label, for a spreadsheet; lines end as RFC 4180 has it.
+    """Write CSV for a spreadsheet, one line per picture and one column per label; line ends follow RFC 4180.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front, as OWASP advises.
+    A text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP advises.
 
     Args:
         outcomes: in the order of the pictures.
@@ -125,7 +125,7 @@ def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
 
 
 def json_text(outcomes: Sequence[Outcome]) -> str:
-    """A list of predictions, without heat maps, and errors, as the API has them, in the pictures' order."""
+    """Write a JSON list of predictions (without heat maps) and errors as in the API, in order."""
     plain = (
         outcome if isinstance(outcome, ImageError) else dataclasses.replace(outcome, heatmap=None)
         for outcome in outcomes

@@ -1,4 +1,4 @@
-"""Example pictures drawn by code: what is not skin, and skin photographed badly."""
+"""Example pictures drawn by code: no skin, and badly photographed skin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Something to try without a photo at hand: drawn pictures, or a folder or data set of one's choice."""
+"""Example pictures for visitors without a photo: drawn ones, or those of a folder or data set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Example:
     Attributes:
         title: what it shows.
         data: the encoded picture.
-        licence: under which it may be shown.
+        licence: the licence under which it may be shown.
         credit: who made it.
     """
 
@@ -39,12 +39,12 @@ class Example:
 
 
 def load_examples(reference: str | None) -> tuple[Example, ...]:
-    """The examples of the setting ``EXAMPLES``.
+    """Load the examples that the setting ``EXAMPLES`` names.
 
     Args:
         reference: None for the pictures drawn by code; a folder; or a Hub data set as ``ORG/NAME@REVISION``.
-            Both hold pictures and ``metadata.csv`` with the columns ``file_name, title, licence, credit``, as
-            `datasets` reads an image folder.
+            A folder or data set holds pictures and ``metadata.csv`` with the columns ``file_name, title,
+            licence, credit``, the image folder format of `datasets`.
 
     Raises:
         ConfigError: a folder, file, column, title, licence or credit is missing, or a picture cannot be read.
@@ -81,7 +81,7 @@ def _drawn() -> tuple[Example, ...]:
 
 
 def _fetch(reference: str, *names: str) -> Path:
-    """These files of a Hub data set → the folder they lie in."""
+    """Fetch these files of a Hub data set; return their folder."""
     name, _, revision = reference.partition("@")
     if reference.startswith(("/", ".")) or reference.count("/") != 1 or not revision:
         raise ConfigError(
@@ -91,16 +91,16 @@ def _fetch(reference: str, *names: str) -> Path:
     patterns = [glob.escape(wanted) for wanted in names]
     try:
         return Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the client's own, the HTTP library's and the disk's, which share no base
+    except Exception as error:  # errors of the client, the HTTP library and the disk share no base class
         raise ConfigError(
             f"The data set {name} at revision {revision} of EXAMPLES cannot be fetched "
             f"({type(error).__name__}).",
-            hint="Check the spelling, the revision and the connection; a private one needs HF_TOKEN.",
+            hint="Check the spelling, the revision and the connection; a private data set needs HF_TOKEN.",
         ) from error
 
 
 def _entries(folder: Path) -> list[dict[str, str]]:
-    """The lines of ``metadata.csv``, checked."""
+    """Read and check the lines of ``metadata.csv``."""
     path = folder / METADATA
     try:
         lines = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))

@@ -1,4 +1,4 @@
-// The heat map's switch and its slider, wherever an answer stands on the page.
+// The heat map's switch and slider.
 document.addEventListener("input", (event) => {
   if (!event.target.id.startsWith("heat-")) return;
   const strength = document.getElementById("heat-strength");

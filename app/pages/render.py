@@ -1,4 +1,4 @@
-"""What a person reads, as HTML that either front end puts into its frame."""
+"""Render predictions and pages as HTML that both front ends embed."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from model.labels import URGENCY, condition
 
 FOLDER = Path(__file__).parent
 STYLES = ("colours.css", "style.css")
-"""The style sheets beside this file, in their order; ``colours.css`` holds what a frame needs as well."""
+"""The style sheets in this folder, in order; the front ends' own frames use ``colours.css`` as well."""
 SCRIPT = "heat.js"
-"""The script beside this file, of an answer."""
+"""The script in this folder, for the heat map of a result."""
 
 TOP = 5
-"""How many conditions are listed at once; the rest unfolds."""
+"""How many conditions are listed; the others are folded."""
 
 EXAMPLE_SIDE = 320
-"""The longer side of an example as the page shows it, pixels; what is looked at is the example itself."""
+"""The longer side of an example's thumbnail, pixels; the model gets the full example."""
 
 THUMBNAIL = 192
-"""The longer side of a picture in a table, pixels: twice what the style sheet shows it at."""
+"""The longer side of a thumbnail in the table, pixels: twice its size in the style sheet."""
 
 
 def anchor(name: str) -> str:
-    """A label's name as the id of its text on the Learn page."""
+    """Turn a label's name into the id of its text on the Learn page."""
     return re.sub(r"[^\w-]", "-", name)
 
 
 def environment(folder: Path) -> Environment:
-    """Jinja for the templates of a folder: values are escaped, and a name that is missing is an error."""
+    """Make a Jinja environment for a folder of templates: values are escaped, a missing name is an error."""
     made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -63,13 +63,13 @@ def _render(template: str, **values: object) -> Markup:
 
 
 def answer(prediction: Prediction, *, picture: str, learn: str, start: str | None = None) -> Markup:
-    """The answer to one picture.
+    """Render the result for one picture.
 
     Args:
         prediction: with its heat map.
-        picture: what it was made of, as an address or data URI.
+        picture: the picture itself, as an address or data URI.
         learn: the address of the Learn page.
-        start: where one starts again, if that is a link.
+        start: the address for "Start again"; None for no such link.
     """
     return _render(
         "answer.html",
@@ -84,7 +84,7 @@ def answer(prediction: Prediction, *, picture: str, learn: str, start: str | Non
 
 
 def table(outcomes: Sequence[Outcome], pictures: Sequence[bytes], *, labels: Sequence[str]) -> Markup:
-    """The answers to several pictures, and links that save them; what they save travels in the page.
+    """Render the results for several pictures, with links that save them; the saved data is in the page.
 
     Args:
         outcomes: one for each picture.
@@ -106,22 +106,22 @@ def table(outcomes: Sequence[Outcome], pictures: Sequence[bytes], *, labels: Seq
 
 
 def problem(error: SkinDiseaseNetError, *, retry: bool = False) -> Markup:
-    """An error in the place of an answer, with a button to try again where that may help."""
+    """Render an error in place of a result, with a button to try again if that may help."""
     return _render("problem.html", error=error, retry=retry)
 
 
 def learn(labels: Sequence[str], *, address: str) -> Markup:
-    """The text about every label, with a table of contents.
+    """Render the text about every label, with a table of contents.
 
     Args:
         labels: of the checkpoint.
-        address: where this page stands.
+        address: of this page.
     """
     return _render("learn.html", conditions=[condition(name) for name in labels], learn=address)
 
 
 def about(card: str, *, model_id: str, revision: str) -> Markup:
-    """The page about a model.
+    """Render the page about a model.
 
     Args:
         card: its model card, Markdown.
@@ -131,12 +131,12 @@ def about(card: str, *, model_id: str, revision: str) -> Markup:
 
 
 def known(labels: Sequence[str], *, learn: str) -> Markup:
-    """The labels of a checkpoint, folded up; ``learn`` is the address of the Learn page."""
+    """Render the labels of a checkpoint, folded; ``learn`` is the address of the Learn page."""
     return _render("known.html", conditions=[condition(name) for name in labels], learn=learn)
 
 
 def examples(shown: Sequence[Example], *, pictures: Sequence[str]) -> Markup:
-    """Pictures to try, as buttons named ``example`` whose value is their number.
+    """Render pictures to try, as buttons named ``example`` whose value is their number.
 
     Args:
         shown: at least one.
@@ -146,23 +146,23 @@ def examples(shown: Sequence[Example], *, pictures: Sequence[str]) -> Markup:
 
 
 def notice() -> Markup:
-    """That no answer is a diagnosis."""
+    """Render the notice that no result is a diagnosis."""
     return _render("notice.html")
 
 
 def top(start: str, links: Sequence[tuple[str, str, bool]], *, more: str = "") -> Markup:
-    """The head of every page.
+    """Render the header of every page.
 
     Args:
         start: the address of the first page.
-        links: address, name, and whether it is the page that is shown.
-        more: what else the navigation holds; text, or HTML as ``Markup``.
+        links: address, name, and whether it is the current page.
+        more: further content of the navigation; text, or HTML as ``Markup``.
     """
     return _render("top.html", start=start, links=links, more=more)
 
 
 def bottom(model_id: str, *, terms: str, about: str) -> Markup:
-    """The foot of every page.
+    """Render the footer of every page.
 
     Args:
         model_id: of the checkpoint.
@@ -173,7 +173,7 @@ def bottom(model_id: str, *, terms: str, about: str) -> Markup:
 
 
 def _smaller(heatmap: str | None) -> str | None:
-    """A heat map as a JPEG: what that saves counts on a phone."""
+    """Convert a heat map to a JPEG, which loads faster on a phone."""
     if heatmap is None:
         return None
     with Image.open(io.BytesIO(png_bytes(heatmap))) as overlaid:

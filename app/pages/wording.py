@@ -1,4 +1,4 @@
-"""The sentences that every front end shows, so that all say the same."""
+"""The sentences that people read, shared by every front end."""
 
 from __future__ import annotations
 
@@ -13,27 +13,25 @@ from model.labels import URGENCY, Condition, condition
 
 NOTICE = (
     "This is a learning aid, not a diagnosis. It can be wrong, and it knows only a few conditions. "
-    "If your skin worries you, please show it to a doctor, whatever you read here."
+    "If your skin worries you, please see a doctor, whatever you read here."
 )
 
-LOOK_TITLE = "A second look at a patch of skin"
+LOOK_TITLE = "Check a photo of skin"
 
-SEVERAL_TITLE = "Several pictures at once"
+SEVERAL_TITLE = "Check several photos"
 
 BETTER_PHOTO = (
-    "Take the photo in daylight, hold the camera still and about a hand's width away, "
+    "Take the photo in daylight, hold the camera steady about a hand's width away, "
     "and let the spot fill the middle of the picture."
 )
 
-ONLY_SKIN = (
-    "Make sure that the photo shows skin and little else: no clothes, writing or other things in the picture."
-)
+ONLY_SKIN = "Make sure that the photo shows skin and little else: no clothes, writing or other objects."
 
-WORRYING_SPOT = "Show a spot that worries you to a doctor, whatever this program says."
+WORRYING_SPOT = "If a spot worries you, show it to a doctor, whatever this program says."
 
-NO_FINDING = "That is no finding, and only a closer look can tell."
+NO_FINDING = "This is not a diagnosis; only an examination can tell."
 
-QUALITY_TITLE = "A better photo may give a better answer"
+QUALITY_TITLE = "A clearer photo may help"
 
 QUALITY_WORDS = {"too_small": "small", "too_dark": "dark", "blurred": "blurred", "too_bright": "washed out"}
 """One or two words for each quality warning, for tables."""
@@ -53,97 +51,97 @@ MODALITY_WORDS: dict[Modality, str] = {
 SET_TITLE = "What cannot be ruled out"
 
 HEADLINES: dict[Verdict, str] = {
-    "condition": "This looks most like {title}",
-    "uncertain": "Not sure; perhaps {title}",
-    "no_condition": "No condition to name here",
-    "rejected": "This picture could not be judged",
+    "condition": "This looks most like {condition}",
+    "uncertain": "Not sure – it might be {condition}",
+    "no_condition": "No skin condition recognised",
+    "rejected": "We can't assess this picture",
 }
 
 VERDICT_TAGS: dict[Verdict, str] = {
     "condition": "Best match",
     "uncertain": "Not sure",
-    "no_condition": "Nothing named",
-    "rejected": "Not judged",
+    "no_condition": "None recognised",
+    "rejected": "Not assessed",
 }
-"""One or two words beside the verdict's colour, which must never stand alone."""
+"""One or two words beside the verdict's colour, so that colour is never the only signal."""
 
 HEATMAP_NOTE = (
     "The bright areas counted most for this answer. "
     "They show where the model looked, not where something is wrong."
 )
 
-GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was turned down."
+GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was rejected."
 
 CRITERIA = {
     "max_probability": "Confidence: the best guess has a probability of {value}; at least {threshold} is "
     "needed.",
-    "normalized_entropy": "Indecision: the guesses are spread to {value} of the most even spread there is; "
+    "normalized_entropy": "Focus: the spread of the guesses is {value}, where 100% is pure guessing; "
     "at most {threshold} is allowed.",
-    "unusualness": "Likeness: {value} of photos of skin conditions are more like those which the model "
-    "learned from; at most {threshold} is allowed.",
-    "not_skin": "Not skin: the signs that the picture shows no skin, its unlikeness and the odds of "
-    "“No condition to name”, come to {value}; at most {threshold} is allowed.",
+    "unusualness": "Similarity: {value} of photos of skin conditions are more like the photos that the model "
+    "learned from than this one is; at most {threshold} is allowed.",
+    "not_skin": "Skin: the score for a picture that does not show skin is {value}; at most {threshold} is "
+    "allowed. It combines how unlike those photos the picture is with the odds of “No skin condition "
+    "recognised”.",
 }
 
 
 TROUBLE = {
     "unreachable": (
         "The server could not be reached",
-        "Check the connection and try again. A very large file can be the cause too: "
-        "then try a smaller copy.",
+        "Check your connection and try again. If the file is very large, try a smaller copy.",
     ),
     "broken": (
         "The server could not answer just now",
-        "It may be starting again. Wait a moment and try again.",
+        "It may be restarting. Wait a moment and try again.",
     ),
     "busy": (
         "The server is busy just now",
         "Nothing is wrong with your picture. Please try again in a moment.",
     ),
 }
-"""What a page's script says where no answer came back: a headline, and what to do."""
+"""What a page's script shows if no answer came back: a headline, and what to do."""
 
 
 def look_lead(labels: int) -> str:
-    """What the page for one picture does; ``labels``: how many the model knows."""
+    """What the page for one photo does; ``labels`` is how many labels the model knows."""
     return (
-        f"Choose a photo. A neural network compares it with {labels} groups of pictures and says what it "
-        "resembles, and how sure it is."
+        f"Choose a photo. A neural network compares it with {labels} groups of pictures and tells you what "
+        "it resembles most, and how sure the model is."
     )
 
 
 def several_lead(pictures: int, size: int) -> str:
-    """What the page for several pictures does; the arguments are those of ``at_most``."""
+    """What the page for several photos does; the arguments are those of ``at_most``."""
     return (
-        f"Choose {at_most(pictures, size)}. Each gets its own row, and the table can be saved as CSV or JSON."
+        f"Choose {at_most(pictures, size)}. Each gets its own row, and you can save the table as CSV or JSON."
     )
 
 
 def at_most(pictures: int, size: int) -> str:
-    """How much may be sent at once: so many pictures, and so many bytes in all."""
-    return f"at most {pictures} pictures and {size // 1_000_000}\u00a0MB at a time"
+    """The limits on one upload: a number of photos, and a number of bytes in total."""
+    return f"up to {pictures} photos, {size // 1_000_000}\u00a0MB in total"
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 for people: whole percents, and never "0%" for what is possible."""
+    """Format a share from 0 to 1 as whole percents; never "0%" for something that is possible."""
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def headline(prediction: Prediction) -> str:
-    """The verdict as the few words that stand above everything else."""
-    return HEADLINES[prediction.verdict].format(title=prediction.conditions[0].title)
+    """The verdict in a few words, the first thing to read."""
+    return HEADLINES[prediction.verdict].format(condition=_named(prediction.conditions[0].name))
 
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """What to do next, the same in every front end.
+    """What to do next.
 
     Attributes:
         urgency: a key of ``model.labels.URGENCY``.
-        how_soon: a few words that stand above the text.
-        caution: what may be cancer here, one sentence that stands beside ``how_soon``; None where nothing is.
+        how_soon: a few words shown above the text.
+        caution: one sentence on what may be cancer here, shown beside ``how_soon``; None if nothing is.
         text: a few sentences.
-        about: the condition whose texts explain the answer; None where none should be named.
+        about: the condition whose texts explain the answer; None if none should be named.
     """
 
     urgency: str
@@ -160,9 +158,9 @@ class Advice:
 def advice(prediction: Prediction) -> Advice:
     """What a person should do after this prediction, and how soon.
 
-    Where the labels that may be cancer are probable enough together (``malignancy.fired``), the advice to
-    see a doctor soon stands first, whatever the most probable label is. Where they are not, but one of them
-    is among what cannot be ruled out, the caution says so. ``how_soon``, caution and set agree: the caution
+    If the labels that may be cancer are probable enough together (``malignancy.fired``), the advice to see a
+    doctor soon comes first, whatever the most probable label is. If they are not, but the prediction set
+    holds one of them, the caution says so. ``how_soon``, caution and set agree: the caution
     names labels of the set alone, and asks for no less haste than ``how_soon`` does, and for no more unless
     the spot itself gives cause.
     """
@@ -174,11 +172,14 @@ def advice(prediction: Prediction) -> Advice:
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
     if prediction.verdict == "uncertain":
-        text = f"The model is not sure, so treat this as a hint only. If it is {about.title}: {text}"
+        text = (
+            f"The model is not sure, so treat this as a hint only. If it is {about.in_a_sentence}, "
+            f"{text[0].lower()}{text[1:]}"
+        )
     if worry:
         urgency = max(urgency, "soon", key=list(URGENCY).index)
         if prediction.verdict == "condition" and urgency != about.urgency:
-            text = f"If it is {about.title} all the same: {text}"
+            text = f"If it turns out to be {about.in_a_sentence}: {text}"
         text = f"{NO_FINDING} {text}"
     caution = (_among_what_it_could_be if worry else _not_ruled_out)(prediction, urgency)
     return Advice(urgency, URGENCY[urgency], caution, text, about)
@@ -192,32 +193,31 @@ def _among_what_it_could_be(prediction: Prediction, urgency: str) -> str:
         for ranked in worries
         if (ranked.probability >= 0.01 if inside is None else ranked.name in inside)
     ] or worries[:1]
-    names = _joined([f"{ranked.title} ({percent(ranked.probability)})" for ranked in named])
-    are = "is" if len(named) == 1 else "are"
+    names = _joined([f"{_named(ranked.name)} ({percent(ranked.probability)})" for ranked in named], "or")
     if urgency == "urgent":
-        return f"{names} {are} among what it could be, so please have the doctor look at that as well."
-    return f"{names} {are} among what it could be, so please show it to a doctor soon, within two weeks."
+        return f"It could also be {names}. Please have the doctor look at that as well."
+    return f"It could be {names}. Please have a doctor look at it soon, within two weeks."
 
 
 def _not_ruled_out(prediction: Prediction, urgency: str) -> str | None:
-    """That a label of the prediction set may be cancer, and when that matters; None where there is none."""
-    titles = [about.title for about in map(condition, prediction.prediction_set or ()) if about.malignant]
-    if not titles:
+    """That a label of the prediction set may be cancer, and when that matters; None if there is none."""
+    names = [name for name in prediction.prediction_set or () if condition(name).malignant]
+    if not names:
         return None
-    words = f"{_joined(titles)} cannot be ruled out by this picture alone"
+    words = f"From this picture alone, the model cannot rule out {_joined([*map(_named, names)], 'or')}"
     if urgency in ("soon", "urgent"):
         return f"{words}."
     return f"{words}: if the spot is new, grows, changes, itches or bleeds, see a doctor soon."
 
 
 def malignancy_words(prediction: Prediction) -> str:
-    """For a table: that a doctor should see it, and why; empty where nothing fired."""
+    """For a table: the advice to see a doctor, and why; empty if nothing fired."""
     malignancy = prediction.malignancy
     if malignancy is None or not malignancy.fired:
         return ""
     if prediction.verdict == "rejected":
         return WORRYING_SPOT
-    return f"May be skin cancer or a precursor of it ({percent(malignancy.probability)}): see a doctor soon."
+    return f"Could be skin cancer or a precancer ({percent(malignancy.probability)}): see a doctor soon."
 
 
 def modality_words(name: Modality, expected: Modality) -> str | None:
@@ -230,69 +230,79 @@ def modality_words(name: Modality, expected: Modality) -> str | None:
 
 
 def quality_sentence(warning: QualityWarning) -> str:
-    """What about the photo could be better, and how."""
+    """What is wrong with the photo, and how to take a better one."""
     return f"{warning.message} {warning.advice}"
 
 
 def set_sentence(prediction: Prediction) -> str | None:
-    """What cannot be ruled out, one or two sentences; None where the checkpoint has no such set."""
+    """What cannot be ruled out, one or two sentences; None if the checkpoint has no prediction sets."""
     names = prediction.prediction_set
     if names is None:
         return None
-    titles = [condition(name).title for name in names]
     known = len(prediction.conditions)
-    if len(titles) == 1:
+    if len(names) == 1:
         return (
-            f"Of the {known} labels it knows, the model finds only {titles[0]} plausible. That is no proof."
+            f"Of the {known} groups it knows, the model finds only one plausible: {_named(names[0])}. "
+            "That does not prove it."
         )
-    if 2 * len(titles) > known:
+    if 2 * len(names) > known:
         return (
-            f"The model cannot rule out {len(titles)} of the {known} labels it knows; it learns little here."
+            f"The model cannot rule out {len(names)} of the {known} groups it knows: "
+            "this picture tells it very little."
         )
-    return f"By this picture alone the model cannot rule out {_joined(titles)}."
+    return f"From this picture alone, the model cannot rule out {_joined([*map(_named, names)], 'or')}."
 
 
-def _joined(texts: list[str]) -> str:
-    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
+def _named(name: str) -> str:
+    return condition(name).in_a_sentence
+
+
+def _joined(texts: list[str], word: str) -> str:
+    return f" {word} ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
 
 
 def time_taken(prediction: Prediction) -> str:
-    """How long the answer took, small print."""
+    """How long the answer took."""
     return f"Answered in {prediction.timings_ms['total'] / 1000:.2f} seconds"
 
 
-def reason(verdict: Verdict, title: str, probability: float, criteria: Iterable[Criterion]) -> str:
+def reason(verdict: Verdict, name: str, probability: float, criteria: Iterable[Criterion]) -> str:
     """Why the verdict is what it is, one sentence.
 
     Args:
-        verdict: the verdict. title, probability: of the most probable label.
+        verdict: the verdict.
+        name, probability: of the most probable label.
         criteria: of the rejection rule.
     """
     if verdict == "rejected":
-        return f"The picture does not look like one the model can judge: {_joined(_fired(criteria))}."
+        return f"The model cannot assess this picture: {_joined(_fired(criteria), 'and')}."
     if verdict == "no_condition":
-        return f"It looks most like healthy skin or like something that is not skin ({percent(probability)})."
+        return f"It looks most like healthy skin, or like something other than skin ({percent(probability)})."
     if verdict == "uncertain":
-        return f"The best guess is {title}, but with {percent(probability)} it is too weak to rely on."
+        return (
+            f"The best guess is {_named(name)}, but at {percent(probability)} "
+            "that is too uncertain to rely on."
+        )
     return (
-        f"Of the conditions the model knows, {title} fits best, with a probability of {percent(probability)}."
+        f"Of the conditions the model knows, {_named(name)} fits best, "
+        f"with a probability of {percent(probability)}."
     )
 
 
 def criterion_sentence(criterion: Criterion) -> str:
-    """One criterion with its value and threshold, for people."""
-    # Of the unusualness only the last few per cent matter, so they are told apart.
+    """Describe one criterion, with its value and threshold."""
+    # For unusualness only the last few per cent matter, so they need a decimal place.
     words = "{:.1%}".format if criterion.name == "unusualness" else percent
     return CRITERIA[criterion.name].format(value=words(criterion.value), threshold=words(criterion.threshold))
 
 
 def _fired(criteria: Iterable[Criterion]) -> list[str]:
     texts = {
-        "max_probability": "even its best guess reaches only {value}, under the {threshold} that is needed",
-        "normalized_entropy": "its guesses are spread too evenly ({value} of the possible spread, "
-        "{threshold} allowed)",
-        "unusualness": "it looks unlike the skin photos that the model learned from",
-        "not_skin": "much speaks for something else than skin",
+        "max_probability": "even its best guess reaches only {value}, below the required {threshold}",
+        "normalized_entropy": "its guesses are too spread out ({value}, where 100% is pure guessing and "
+        "at most {threshold} is allowed)",
+        "unusualness": "the picture is unlike the skin photos that the model learned from",
+        "not_skin": "the picture probably does not show skin",
     }
     return [
         texts[c.name].format(value=percent(c.value), threshold=percent(c.threshold))

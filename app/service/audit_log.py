@@ -1,4 +1,4 @@
-"""The audit trail: who asked and what was answered; never a picture, a file name or an address."""
+"""The audit log: who asked and what the result was; never a picture, a file name or an address."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class AuditLog:
-    """Adds lines of JSON to a file or to the standard output.
+    """Appends lines of JSON to a file or to standard output.
 
-    The file is opened for each line: one that was moved away (by logrotate, say) is made anew. It is locked
-    while a line is added, so that those of several workers do not mix. A line that does not fit on the disk
-    is taken back, and one whose writer was killed in the middle is closed before the next.
+    The file is opened for each line: if it was moved (by logrotate, say), a new one is created. It is locked
+        while a line is appended, so that lines of several workers do not mix. A line that does not fit on the
+        disk is removed again, and a partial line of a killed writer is ended before the next one.
 
     Args:
         destination: a path, or ``-`` for the standard output.
@@ -44,10 +44,10 @@ class AuditLog:
             ) from error
 
     def write(self, **fields: Any) -> bool:
-        """Adds one line, with the time.
+        """Append one line, with the time.
 
         Returns:
-            Whether it is written; where it is not, the log says why.
+            Whether it was written; if not, the log says why.
         """
         line = json.dumps({"time": now(), **fields}, allow_nan=False) + "\n"
         try:
@@ -71,9 +71,9 @@ class AuditLog:
             os.close(descriptor)
 
     def _append(self, descriptor: int, line: bytes) -> None:
-        """All of the line or nothing, on a line of its own."""
+        """Write the whole line or nothing, on a line of its own."""
         state = os.fstat(descriptor)
-        # What went into a pipe cannot be taken back, and the standard output is not ours alone.
+        # A pipe cannot be rolled back, and standard output is shared.
         ours = self._destination != "-" and stat.S_ISREG(state.st_mode)
         if ours:
             torn = state.st_size > 0 and os.pread(descriptor, 1, state.st_size - 1) != b"\n"
@@ -84,13 +84,13 @@ class AuditLog:
         except OSError:
             self._torn = True
             if ours:
-                with contextlib.suppress(OSError):  # a file that may only grow: the next line closes this one
+                with contextlib.suppress(OSError):  # an append-only file: the next line ends this one
                     os.ftruncate(descriptor, state.st_size)
             raise
         self._torn = False
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """As ``os.write``, which a full disk or pipe cuts short once before it fails."""
+    """Write all bytes; ``os.write`` may write only part of them before it fails on a full disk or pipe."""
     while data:
         data = data[os.write(descriptor, data) :]

@@ -1,4 +1,4 @@
-"""Who may ask: keys that are named, stored as hashes, and can be taken back while the service runs."""
+"""API keys: named, stored as hashes, and revocable while the service runs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from model.files import atomic_path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_HEADER = "# Keys of SkinDiseaseNet, one a line: name, SHA-256 of the key, day it was made.\n"
+_HEADER = "# Keys of SkinDiseaseNet, one per line: name, SHA-256 of the key, creation date.\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A key as it is stored.
+    """A stored key.
 
     Attributes:
-        name: who or what it was given to.
+        name: of its holder.
         digest: SHA-256 of the key, 64 hexadecimal digits. A plain hash is enough: slow, salted ones protect
             passwords, which can be guessed; nobody guesses 256 random bits, however fast the hash.
-        created: the day it was made, as YYYY-MM-DD.
+        created: the creation date, as YYYY-MM-DD.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Key:
 
 
 class KeyStore:
-    """The keys in a file; one that was changed is read again, so that no restart is needed.
+    """The keys in a file; a changed file is read again, so no restart is needed.
 
     Args:
-        path: the file, one key a line: name, hash, day. Lines that start with # are comments.
+        path: the file, one key per line: name, hash, date. Lines that start with # are comments.
 
     Raises:
-        ConfigError: there is no such file, or a line of it is wrong. Later too, by the methods: a file that
-            cannot be read lets nobody in.
+        ConfigError: the file does not exist or has an invalid line. The methods raise it too: if the file
+            cannot be read, nobody gets access.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +75,7 @@ class KeyStore:
             return self._keys
 
     def find(self, secret: str) -> Key | None:
-        """The stored key of which this is the secret text, or None. Compares all, each in constant time."""
+        """The stored key with this secret, or None. Compares with every key in constant time."""
         digest = _digest(secret)
         found = None
         for key in self.valid():
@@ -84,23 +84,23 @@ class KeyStore:
         return found
 
     def with_digest(self, digest: str) -> Key | None:
-        """The stored key with this hash, or None: what a session is looked up by."""
+        """The stored key with this hash, or None; for sessions."""
         return next((key for key in self.valid() if key.digest == digest), None)
 
 
 def add_key(path: Path, name: str) -> str:
-    """Makes a key, adds it to the file (made where there is none, readable by its owner alone).
+    """Create a key and add it to the file (created if needed, readable only by its owner).
 
     Returns:
-        The key's text, 256 random bits; it is stored nowhere and cannot be shown again.
+        The key's text, 256 random bits; it is not stored and cannot be shown again.
 
     Raises:
-        ConfigError: the name is taken or not usable, or the file cannot be read or written.
+        ConfigError: the name is taken or not valid, or the file cannot be read or written.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name[:80]!r} is no name for a key; up to 64 letters, digits, dots, dashes and underscores are "
-            "expected.",
+            f"{name[:80]!r} is not a valid key name; up to 64 letters, digits, dots, dashes and underscores "
+            "are expected.",
             hint="Name it after the person, the ward or the program that will use it.",
         )
     keys = KeyStore(path).valid() if path.exists() else ()
@@ -115,7 +115,7 @@ def add_key(path: Path, name: str) -> str:
 
 
 def revoke_key(path: Path, name: str) -> None:
-    """Takes a key out of the file; a running service refuses it, and ends its sessions, from then on.
+    """Remove a key from the file; a running service rejects it and ends its sessions from then on.
 
     Raises:
         ConfigError: there is no key of that name, or the file cannot be read or written.
@@ -141,7 +141,7 @@ def _parse(text: str, path: Path) -> tuple[Key, ...]:
         fits = len(words) == 3 and _NAME.fullmatch(words[0]) and _HASH.fullmatch(words[1])
         if not fits or words[0] in keys:
             raise ConfigError(
-                f"Line {number} of {path} is not a name of its own, a SHA-256 in hexadecimal digits, a day.",
+                f"Line {number} of {path} is not a unique name, a SHA-256 in hexadecimal digits and a date.",
                 hint="Correct or remove that line; `python -m app key add` writes new ones.",
                 code="keys_unreadable",
             )
@@ -150,7 +150,7 @@ def _parse(text: str, path: Path) -> tuple[Key, ...]:
 
 
 def _write(path: Path, keys: Iterable[Key]) -> None:
-    """Replaces the file in one step, with its mode and owner: a reader sees all of it or nothing."""
+    """Replace the file atomically, keeping its mode and owner."""
     if not path.parent.is_dir():
         raise ConfigError(
             f"The keys file {path} cannot be written (there is no folder {path.parent}).",

@@ -1,4 +1,4 @@
-"""The address that a front end listens on."""
+"""The address that a server listens on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from model.errors import ConfigError
 
 
 def netloc(host: str, port: int) -> str:
-    """Host and port as they stand in a URL, an IPv6 address in brackets."""
+    """Host and port as in a URL, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def require_free(host: str, port: int) -> None:
-    """Makes sure that a server can listen there; to be asked before anything slow is loaded.
+    """Make sure that a server can listen there, before anything slow is loaded.
 
     Raises:
-        ConfigError: another program listens there, or this machine has no such address.
+        ConfigError: another program uses the address, or this machine does not have it.
     """
     where = netloc(host, port)
     try:
@@ -32,7 +32,7 @@ def require_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"{where} is taken by another program.", hint="Choose another PORT, or stop that program."
+                f"{where} is already in use.", hint="Choose another PORT, or stop that program."
             ) from error
         raise ConfigError(
             f"{where} cannot be listened on ({error.strerror}).", hint="Correct HOST or PORT."

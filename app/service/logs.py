@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line, each with the id of the request that it belongs to."""
+"""Logs as JSON, one object per line, each with the id of its request."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from datetime import datetime, timezone
 from typing import Any
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that is being answered, set by the web app."""
+"""The id of the current request, set by the web app."""
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def take_request_id(proposed: str | None) -> str:
-    """The id that a caller proposed, if it is 8 to 64 letters, digits, dots or dashes; else a new one."""
+    """Use the id that a caller proposed if it is 8 to 64 letters, digits, dots or dashes; else a new one."""
     taken = proposed if proposed and _WELL_FORMED.fullmatch(proposed) else secrets.token_hex(8)
     request_id.set(taken)
     return taken
 
 
 def now() -> str:
-    """The time in UTC to the millisecond, as ISO 8601 has it."""
+    """The time in UTC to the millisecond, in ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; what ``extra={"fields": {...}}`` holds stands beside the message."""
+    """Formats a record as one line of JSON, with the entries of ``extra={"fields": {...}}``."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -55,10 +55,10 @@ LOGGING: dict[str, Any] = {
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
         "gunicorn.error": {"level": "INFO", "propagate": True},
-        # The others would write addresses in clear; the app logs a line a request itself.
+        # These would log addresses; the app logs one line per request itself.
         "gunicorn.access": {"level": "CRITICAL", "propagate": False},
         "flask-limiter": {"level": "ERROR"},
         "werkzeug": {"level": "WARNING"},
     },
 }
-"""For ``dictConfig`` and gunicorn's ``logconfig_dict``: everything goes to the standard error."""
+"""For ``dictConfig`` and gunicorn's ``logconfig_dict``: everything goes to standard error."""

@@ -1,4 +1,4 @@
-"""Who is signed in, where every worker sees it: a small file a session."""
+"""Sessions of signed-in people, shared by all workers: one small file per session."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class Sessions:
     """The sessions of all workers, and of all servers that share the folder.
 
-    A session lasts for as long as its file, which is named by the session's id and holds the hash of the key
-    that it was opened with: never the key. Where the folder is lost, everybody signs in again; nobody who has
-    signed out comes back.
+    A session lasts as long as its file, which is named by the session's id and holds the hash of its key,
+    never the key itself. If the folder is lost, everybody has to sign in again; signed-out sessions stay
+    invalid.
 
     Args:
-        folder: made where there is none, readable by its owner alone; None for the user's cache folder.
+        folder: created if needed, readable only by its owner; None for the user's cache folder.
 
     Raises:
-        ConfigError: the folder cannot be used. Later too, by the methods.
+        ConfigError: the folder cannot be used. The methods raise it too.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -37,13 +37,13 @@ class Sessions:
             self.folder = self.folder.expanduser()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             usable = os.access(self.folder, os.R_OK | os.W_OK | os.X_OK)
-        except (OSError, RuntimeError) as error:  # or there is no home
+        except (OSError, RuntimeError) as error:  # or there is no home folder
             raise self._unusable(getattr(error, "strerror", str(error))) from error
         if not usable:
             raise self._unusable("it cannot be written")
 
     def start(self, key: Key) -> str:
-        """Opens a session; those that have run out are forgotten.
+        """Start a session; expired ones are deleted.
 
         Returns:
             Its id, 128 random bits.
@@ -60,7 +60,7 @@ class Sessions:
         return session
 
     def digest(self, session: object) -> str | None:
-        """The hash of the key that a session was opened with; None where there is no such session."""
+        """The hash of a session's key; None if there is no such session."""
         if (path := self._path(session)) is None:
             return None
         try:
@@ -73,7 +73,7 @@ class Sessions:
             raise self._unusable(error.strerror) from error
 
     def end(self, session: object) -> None:
-        """Ends a session for all workers, at once; one that has ended may be ended again."""
+        """End a session for all workers, at once; does nothing if it has ended already."""
         if (path := self._path(session)) is not None:
             try:
                 path.unlink(missing_ok=True)
@@ -81,7 +81,7 @@ class Sessions:
                 raise self._unusable(error.strerror) from error
 
     def _path(self, session: object) -> Path | None:
-        # What a cookie holds: of our own making, or of another program's with the same secret.
+        # The value of a cookie: ours, or from another program with the same secret.
         return self.folder / session if isinstance(session, str) and _ID.fullmatch(session) else None
 
     def _forget_old(self) -> None:
@@ -95,6 +95,6 @@ class Sessions:
     def _unusable(self, why: str | None) -> ConfigError:
         return ConfigError(
             f"The sessions folder {self.folder} cannot be used ({why}).",
-            hint="Set SESSIONS_FOLDER to a folder that the server may write.",
+            hint="Set SESSIONS_FOLDER to a folder that the server can write to.",
             code="sessions_unusable",
         )

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with bounds on how long clients may take and how many they may be."""
+"""gunicorn's threaded worker with limits on the time that clients may take, and on their number."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 SPARE_THREADS = 46
-"""On top of those that predict or wait to: they receive requests, and answer health checks meanwhile."""
+"""Threads besides those that predict or wait: they receive requests and answer health checks."""
 
 HURRIED_SECONDS = 5
-"""What a client still gets when nearly all threads are taken, or as many connections are open as may be."""
+"""Time limit for a client when threads or connections run short."""
 
 IDLE_SECONDS = 0.5
-"""How long a connection may say nothing when as many are open as may be; else gunicorn's ``keepalive``."""
+"""How long a connection may be idle at the connection limit; otherwise gunicorn's ``keepalive``."""
 
 ANSWER_SECONDS = 60
-"""For waiting, predicting, and sending the answer."""
+"""Time limit for waiting, predicting and sending the response."""
 
 GOODBYE_SECONDS = 1
-"""For reading the last of an answer, once it was sent."""
+"""Time limit for a client to read the end of a response after it was sent."""
 
 SPARE_FILES = 16
-"""Files that the worker opens beside connections and what requests need: metrics, modules, its own."""
+"""Open files besides connections and those of requests: metrics, modules, the worker's own."""
 
 LARGE_BLOCK = 4 << 20
-"""Bytes; more than any layer of the network takes for one picture."""
+"""Bytes; more than any layer of the network needs for one picture."""
 
 _M_MMAP_THRESHOLD = -3
 _TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -49,15 +49,15 @@ _PAUSE_SECONDS = 1
 
 
 class BoundedWorker(ThreadWorker):
-    """A thread reads a request, so whoever sends slowly holds one. Here each request has a time to arrive in.
+    """A threaded worker that limits how long a request may take to arrive, since each one occupies a thread.
 
     After ``Settings.request_seconds`` (``HURRIED_SECONDS`` when threads or connections run short) the
-    receiving half of the socket is shut down. That wakes a thread which waits for the client, and the app
-    sees a request that broke off; it does nothing to a request that has arrived in full. ``ANSWER_SECONDS``
-    later both halves are, for clients that do not read their answer.
+    receiving half of the socket is shut down. That wakes a thread that waits for the client, and the app sees
+    a truncated request; it does not affect a request that has arrived completely. ``ANSWER_SECONDS`` later
+    both halves are shut down, for clients that do not read their response.
 
-    There are only as many connections as the limit of open files leaves room for. Beyond them, those that say
-    nothing make room after ``IDLE_SECONDS``, and others wait in the system's queue until there is some.
+    The number of connections is bounded by the limit on open files. At the limit, idle ones are closed after
+    ``IDLE_SECONDS``, and new ones wait in the system's queue.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -82,7 +82,7 @@ class BoundedWorker(ThreadWorker):
         except OSError as error:
             if error.errno not in _TOO_MANY:
                 raise
-            logger.error("No connection is taken for a second (%s).", error.strerror)
+            logger.error("No connections are accepted for a second (%s).", error.strerror)
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             self.set_accept_enabled(False)
 
@@ -116,11 +116,11 @@ class BoundedWorker(ThreadWorker):
             del self._started[conn]
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """As gunicorn's, which would log the client's address."""
+        """As gunicorn's, but without logging the client's address."""
         super().handle_error(req, client, None, exc)
 
     def murder_pending(self) -> None:
-        """Called by the main loop every second or more often."""
+        """Close slow and idle connections; called by the main loop at least once a second."""
         now, full = time.monotonic(), self._full()
         if full:
             for conn in (*self.pending_conns, *self.keepalived_conns):
@@ -139,10 +139,10 @@ class BoundedWorker(ThreadWorker):
 
 
 def _return_large_blocks() -> None:
-    """Lets glibc give blocks of this size or more back to the system as soon as they are freed.
+    """Let glibc return blocks of this size or more to the system as soon as they are freed.
 
-    By itself it does so only until the first large one is freed (``man 3 mallopt``, M_MMAP_THRESHOLD), and
-    keeps hundreds of megabytes after many uploads at once. Other C libraries have nothing of the kind.
+    By default it does so only until the first large one is freed (``man 3 mallopt``, M_MMAP_THRESHOLD), and
+    keeps hundreds of megabytes after many concurrent uploads. Other C libraries have no such option.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -150,9 +150,9 @@ def _return_large_blocks() -> None:
 
 
 def _room_for_connections(threads: int) -> int:
-    """How many there may be: each is an open file, and each that a thread answers may open one more.
+    """The largest number of connections: each is an open file, and each active one may open one more.
 
-    Exits with status 4, which gunicorn reads as "do not try again", where there is room for none.
+    Exits with status 4, which gunicorn takes as "do not retry", if not even one is possible.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
@@ -170,12 +170,12 @@ def _room_for_connections(threads: int) -> int:
 
 
 def _say_goodbye(sock: socket.socket) -> None:
-    """Waits in this thread for the client to have read the answer; gunicorn's main loop would wait itself."""
+    """Wait for the client to read the response, in this thread rather than in gunicorn's main loop."""
     with contextlib.suppress(OSError):
         util.close_graceful(sock.dup(), timeout=GOODBYE_SECONDS)
     _shut(sock, socket.SHUT_RDWR)
 
 
 def _shut(sock: socket.socket, how: int) -> None:
-    with contextlib.suppress(OSError):  # it has been closed meanwhile
+    with contextlib.suppress(OSError):  # it has been closed in the meantime
         sock.shutdown(how)

@@ -1,4 +1,4 @@
-"""The Flask front end: one page that works with and without JavaScript, and a small HTTP API."""
+"""The Flask front end: pages that work with and without JavaScript, and a small HTTP API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.web.api import build_api
 from app.web.body import Budget, InMemoryRequest, keep_reading
 from app.web.bounded import BoundedPredictor
 from app.web.errors import register_errors
-from app.web.gate import Doors, refuse_cross_site
+from app.web.gate import Gate, refuse_cross_site
 from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.pages import build_pages
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class _StrictJSON(DefaultJSONProvider):
-    """Names in their order, and no NaN, which is no JSON."""
+    """JSON that keeps the order of keys and rejects NaN, which is not valid JSON."""
 
     sort_keys = False
 
@@ -38,7 +38,7 @@ class _StrictJSON(DefaultJSONProvider):
 
 
 class _App(Flask):
-    """Has what both front ends share among its static files: style sheets and a script."""
+    """Also serves the static files that both front ends share: style sheets and a script."""
 
     def send_static_file(self, filename: str) -> Response:
         if filename in (*render.STYLES, render.SCRIPT):
@@ -47,18 +47,18 @@ class _App(Flask):
 
 
 def create_app(settings: Settings, predictor: Predictor) -> Flask:
-    """Builds the WSGI app.
+    """Create the WSGI app.
 
     Args:
         settings: kept as ``app.config["SETTINGS"]``.
-        predictor: answers every picture; its description is logged.
+        predictor: predicts every picture; its description is logged.
 
     Raises:
-        ConfigError: a file that the settings name cannot be used, or what they ask for needs another setting.
+        ConfigError: a file named in the settings cannot be used, or a setting needs another one.
     """
     app = _App(__name__)
     app.request_class = InMemoryRequest
-    # As many bytes as the pictures that may be looked at or wait, if each is as large as can be.
+    # Enough for all pictures that may run or wait, each of the largest size.
     app.extensions["budget"] = Budget(
         max((settings.max_running + settings.max_waiting) * MAX_BODY, 2 * MAX_BATCH_BODY)
     )
@@ -71,18 +71,18 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
         Predictor,
         BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting),
     )
-    doors = Doors(app, settings) if settings.access == "keys" else None
-    # In this order a request meets them; answers pass in the reverse order.
+    gate = Gate(app, settings) if settings.access == "keys" else None
+    # Requests pass these in this order; responses in the reverse order.
     add_trail(app, settings)
     app.after_request(add_headers)
     app.after_request(keep_reading)
-    if doors is not None:
-        app.before_request(doors.recognise)
+    if gate is not None:
+        app.before_request(gate.recognise)
     limited = add_limits(app, settings)
     app.before_request(refuse_cross_site)
-    if doors is not None:
-        app.before_request(doors.turn_away)
-        app.register_blueprint(build_sign_in(doors, limited))
+    if gate is not None:
+        app.before_request(gate.require_key)
+        app.register_blueprint(build_sign_in(gate, limited))
     app.register_blueprint(build_api(bounded))
     app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
     add_audit(app, settings, predictor)

@@ -1,4 +1,4 @@
-"""The HTTP API: everything a program may ask for, all of it JSON."""
+"""The HTTP API for programs, in JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model.schema import CheckpointId
 
 
 def build_api(predictor: Predictor) -> Blueprint:
-    """The routes under ``/api/v1``, the two health checks, and the document that describes them."""
+    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document."""
     api = Blueprint("api", __name__)
     checkpoint: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
     labels = [_label(name) for name in predictor.config.labels]

@@ -1,4 +1,4 @@
-"""Request bodies: in memory from end to end, and only as many bytes at once as all requests share."""
+"""Request bodies: kept in memory only, within a memory budget that all requests share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MAX_URLENCODED = 64 * 1024
-"""A form without files, bytes; parsed, it takes up to fifty times as many."""
+"""Largest form without files, bytes; parsed, it takes up to fifty times as much memory."""
 
 _DISCARD = 3 * MAX_BYTES
 
 
 class Budget:
-    """Bytes that all requests share.
+    """A memory budget, in bytes, that all requests share.
 
     Args:
         size: bytes, 1 or more.
@@ -40,40 +40,40 @@ class Budget:
         self._lock = threading.Lock()
 
     def check(self, size: int) -> None:
-        """Takes nothing yet.
+        """Check whether bytes would fit, without taking them.
 
         Raises:
             RequestError: 503, ``size`` bytes would not fit now.
         """
         if self._held + size > self.size:
-            raise overloaded("This server holds as many pictures as it can right now.")
+            raise overloaded("The server holds as many pictures as it can right now.")
 
     def take(self, size: int) -> None:
-        """Takes bytes out of the budget.
+        """Take bytes from the budget.
 
         Raises:
-            RequestError: 503, there are fewer left.
+            RequestError: 503, not enough bytes are left.
         """
         with self._lock:
             self.check(size)
             self._held += size
 
     def give_back(self, size: int) -> None:
-        """Puts bytes back that were taken."""
+        """Return bytes to the budget."""
         with self._lock:
             self._held -= size
 
 
 class _Metered:
-    """A body of which every byte that arrives is taken out of the budget.
+    """A body whose bytes are taken from the budget as they arrive.
 
-    The announced length is looked at before the first byte is read, but not taken: else a few clients that
-    announce much and send nothing would keep all others out.
+    The declared length is checked before the first byte is read, but not taken: otherwise a few clients that
+        declare much and send nothing would block all others.
 
     Args:
-        body: as the server hands it over.
+        body: as passed by the server.
         budget: of all requests.
-        expected: announced length, bytes; 0 where none was.
+        expected: declared length, bytes; 0 for none.
 
     Attributes:
         arrived: bytes that were read.
@@ -91,7 +91,7 @@ class _Metered:
         try:
             self._budget.take(len(data))
         except RequestError:
-            self.give_back()  # at once, so that the others need not be refused as well
+            self.give_back()  # at once, so that other requests need not be rejected as well
             raise
         self._held += len(data)
         return data
@@ -102,21 +102,22 @@ class _Metered:
 
 
 class _Decoder(MultipartDecoder):
-    """Reads part headers of any bytes: old clients send file names in Latin-1, and nobody looks at them."""
+    """Accepts part headers in any encoding: old clients send file names in Latin-1, which are ignored
+    anyway."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         return super()._parse_headers(data.decode("utf-8", "replace").encode())
 
 
-# werkzeug, which drops the whole form for such a name, looks its decoder up here and nowhere else.
+# werkzeug drops the whole form for such a name; this is the only place to replace its decoder.
 formparser.MultipartDecoder = _Decoder  # type: ignore[misc]
 
 
 class InMemoryRequest(Request):
-    """Keeps uploaded files in memory, within the budget, and notices a body that broke off.
+    """Keeps uploaded files in memory, within the budget, and detects truncated bodies.
 
-    werkzeug's own request spools files over 500 kB to the disk, and believes a server that says it ends them
-    itself: gunicorn says so, and ends one early, without a word, where the client went away.
+    werkzeug's own request spools files over 500 kB to the disk, and trusts a server that claims to terminate
+    bodies itself: gunicorn does so, but silently ends a body early if the client disconnects.
 
     ``Flask.extensions["budget"]`` is the ``Budget`` of all requests.
     """
@@ -140,21 +141,19 @@ class InMemoryRequest(Request):
         return get_input_stream(counted, max_content_length=self.max_content_length)
 
     def close(self) -> None:
-        """Frees the uploaded files, and their part of the budget."""
+        """Free the uploaded files and their share of the budget."""
         super().close()
         if "_metered" in self.__dict__:
             self._metered.give_back()
 
     def discard_rest(self) -> None:
-        """Reads what is left of the body into nothing, up to a bound."""
+        """Read and discard the rest of the body, up to a limit."""
         if self.content_length is not None:
             arrived = self._metered.arrived if "_metered" in self.__dict__ else 0
             left = min(self.content_length - arrived, _DISCARD)
         else:
             left = _DISCARD if "wsgi.input_terminated" in self.environ else 0
-        with contextlib.suppress(
-            OSError, ValueError, ParseException
-        ):  # the client has gone, which is as well
+        with contextlib.suppress(OSError, ValueError, ParseException):  # the client has disconnected
             while left > 0 and (chunk := self.environ["wsgi.input"].read(min(left, 1 << 16))):
                 left -= len(chunk)
 
@@ -169,9 +168,10 @@ class InMemoryRequest(Request):
 
 
 def keep_reading(response: Response) -> Response:
-    """For ``after_request``: reads a body that was refused to its end, after the answer was sent.
+    """For ``after_request``: read a rejected body to its end, after the response was sent.
 
-    A browser reports a lost connection, not the answer, if the server stops reading while it still sends.
+    A browser reports a lost connection instead of the response if the server stops reading while it is
+    sending.
     """
     if response.status_code in (413, 503):
         response.call_on_close(cast(InMemoryRequest, request._get_current_object()).discard_rest)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The predictor as the requests of a worker share it: in turns, and each answer is noted."""
+"""A predictor with a bounded queue, shared by the requests of a worker, that records each result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.web import metrics
 
 
 class BoundedPredictor:
-    """A ``Predictor`` of which not everybody may ask at once. It notes each answer for metrics and audit.
+    """A ``Predictor`` behind a bounded queue. It records each result for metrics and audit.
 
     Args:
-        predictor: answers; what else it has is passed on as it is.
-        running: predictions at the same time, 1 or more.
+        predictor: the wrapped predictor; its other attributes are passed through.
+        running: concurrent predictions, 1 or more.
         waiting: requests that wait for their turn, 0 or more.
     """
 
@@ -37,7 +37,7 @@ class BoundedPredictor:
         """As ``Predictor.predict``.
 
         Raises:
-            OverloadedError: as many run and wait as may.
+            OverloadedError: the queue is full.
         """
         with self._queue.turn():
             prediction = self._predictor.predict(data, **options)

@@ -1,4 +1,4 @@
-"""Every error as one JSON shape under the API, and as a friendly page elsewhere."""
+"""Error handling: one JSON format for the API, and a friendly page elsewhere."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 
 class RequestError(SkinDiseaseNetError):
-    """A request that does not hold what it should.
+    """An invalid request.
 
     Args:
-        message, hint, code: as in the family.
+        message, hint, code: as in ``SkinDiseaseNetError``.
         status: the HTTP status, 4xx or 503.
-        headers: what the answer's head says on top.
+        headers: further response headers.
     """
 
     code = "invalid_request"
@@ -48,11 +48,11 @@ class RequestError(SkinDiseaseNetError):
 
 
 RETRY_AFTER = 3
-"""Seconds; by then a full queue of the default length has usually been worked off."""
+"""Seconds; by then a full queue of the default length has usually been processed."""
 
 
 def overloaded(message: str) -> RequestError:
-    """503: the server has as much to do as it may; it can be asked again in ``RETRY_AFTER`` seconds."""
+    """503: the server is at its limit; clients may retry after ``RETRY_AFTER`` seconds."""
     return RequestError(
         message,
         hint=f"Try again in {RETRY_AFTER} seconds.",
@@ -62,17 +62,21 @@ def overloaded(message: str) -> RequestError:
     )
 
 
-# Picture errors by code; the others are 422: the bytes arrived as they should, the picture is at fault.
+# Picture errors by code; all others are 422: the request was fine, but the picture is not.
 _IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
 
 # HTTP status → code, message, hint
 _HTTP = {
-    404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists what there is."),
-    405: ("method_not_allowed", "This address does not take {method} requests.", "/docs says what it takes."),
+    404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists all of them."),
+    405: (
+        "method_not_allowed",
+        "This address does not accept {method} requests.",
+        "See /docs for what it accepts.",
+    ),
     408: (
         "request_timeout",
-        "The request did not arrive in full: the connection is too slow, or it broke.",
-        "Try again; a smaller copy of the picture travels faster.",
+        "The request did not arrive completely: the connection is too slow, or it broke.",
+        "Try again, perhaps with a smaller copy of the picture.",
     ),
     413: (
         "image_too_large",
@@ -81,28 +85,28 @@ _HTTP = {
     ),
     429: (
         "too_many_requests",
-        "There were more requests than one key or address may send in that time.",
-        "Wait for as many seconds as Retry-After says, then go on more slowly.",
+        "There were too many requests from this key or address.",
+        "Wait for the seconds given in Retry-After, then continue more slowly.",
     ),
 }
 _INTERNAL = SkinDiseaseNetError(
-    "Something went wrong in the server; the picture was not kept.",
-    hint="Try again; if it happens again, tell whoever runs this server when it happened.",
+    "Something went wrong on the server; your picture was not kept.",
+    hint="Try again; if it happens again, tell whoever runs this server, with the time it happened.",
     code="internal_error",
 )
-_TELL = "Tell whoever runs this server; its log says more."
-# Errors of the server's own files: what its log says of them is not for visitors.
+_TELL = "Tell whoever runs this server; its log has the details."
+# Errors of the server's own files: the details in its log are not for visitors.
 _OF_THE_SERVER = {
-    "keys_unreadable": "The server cannot tell right now who may ask.",
-    "sessions_unusable": "The server cannot tell right now who is signed in.",
-    "audit_unwritable": "The server cannot note down right now what it answers, so it does not answer.",
+    "keys_unreadable": "The server cannot check keys right now.",
+    "sessions_unusable": "The server cannot check who is signed in right now.",
+    "audit_unwritable": "The server cannot write its audit log right now, so it does not give results.",
 }
 
 _FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
 def register_errors(app: Flask) -> None:
-    """Answers every exception of the app and of its routing."""
+    """Register handlers for every exception of the app and of its routing."""
     app.register_error_handler(SkinDiseaseNetError, _expected)
     app.register_error_handler(HTTPException, _http)
     for broken_off in (ClientDisconnected, NoMoreData, ChunkMissingTerminator):
@@ -113,8 +117,8 @@ def register_errors(app: Flask) -> None:
 
 
 def wants_json() -> bool:
-    """Whether this request is a program's: anything but the pages."""
-    # By path too: a wrong method leads to no endpoint.
+    """Whether this request comes from a program: it is for anything but the pages."""
+    # Check the path too: a wrong method has no endpoint.
     return request.blueprint == "api" or request.path.startswith("/api/") or request.path in _FOR_PROGRAMS
 
 
@@ -140,13 +144,14 @@ def _http(error: HTTPException) -> Response | HTTPException:
     status = error.code or 500
     if status < 400:  # a redirect
         return error
-    if isinstance(error, InternalServerError):  # from where no handler of exceptions is asked; it is logged
+    # raised where exception handlers are not called; it has been logged
+    if isinstance(error, InternalServerError):
         return _answer(_INTERNAL, status)
     known = _HTTP.get(status)
     code, message, hint = known or (
         error.name.lower().replace(" ", "_"),
         f"The request cannot be answered ({error.name}).",
-        "/docs says what this server takes.",
+        "See /docs for what this server accepts.",
     )
     response = _answer(
         SkinDiseaseNetError(
@@ -159,7 +164,7 @@ def _http(error: HTTPException) -> Response | HTTPException:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     if status in (400, 408):
-        response.headers["Connection"] = "close"  # where the next request would start is not known
+        response.headers["Connection"] = "close"  # the start of the next request is unknown
     return response
 
 

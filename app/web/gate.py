@@ -1,4 +1,4 @@
-"""Who gets in: bearer keys for programs, sessions for people, nothing that another site's page sent."""
+"""Access control: bearer keys for programs, sessions for people, no requests from other sites' pages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from model.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-# Health checks come from machines without keys; the sign-in page needs its style.
+# Health checks have no keys; the sign-in page needs its style sheet.
 _OPEN_TO_ALL = {"static", "api.health", "api.ready", "access.sign_in", "access.enter"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class _Cookie(SecureCookieSessionInterface):
-    """The session cookie: in clear only where the visitor came in clear, for this service's pages alone."""
+    """The session cookie: secure if the request came over HTTPS, and limited to this service's path."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
@@ -34,17 +34,18 @@ class _Cookie(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         try:
             return super().open_session(app, request)
-        except Exception:  # rightly signed, by another program with the same secret: it may hold anything
-            logger.warning("A session cookie of another shape was ignored.", exc_info=True)
+        # validly signed by another program with the same secret: its content can be anything
+        except Exception:
+            logger.warning("A session cookie with unexpected content was ignored.", exc_info=True)
             return self.session_class()
 
 
-class Doors:
-    """Tells whose request this is, as ``g.key``, and turns the others away.
+class Gate:
+    """Identifies the key of a request, as ``g.key``, and rejects requests without one.
 
     Args:
         app: gets the session cookie.
-        settings: name the keys file.
+        settings: with the keys file.
 
     Raises:
         ConfigError: the keys file, the secret or the sessions folder is missing or cannot be used.
@@ -64,18 +65,19 @@ class Doors:
         self.sessions = Sessions(settings.sessions_folder)
 
     def recognise(self) -> None:
-        """Notes the name of the key that came with this request, if it is valid; refuses nobody yet."""
+        """Store the name of this request's key, if it is valid; rejects nothing yet."""
         try:
             if (key := self._bearer() or self._signed_in()) is not None:
                 g.key = key.name
         except ConfigError as error:
-            g.unrecognised = error  # what cannot be looked up counts as a request without a key first
+            # if the key cannot be looked up, the request counts as one without a key for now
+            g.unrecognised = error
 
-    def turn_away(self) -> AnyResponse | None:
-        """Refuses a request without a valid key, or leads a person to the sign-in page.
+    def require_key(self) -> AnyResponse | None:
+        """Reject a request without a valid key, or redirect a browser to the sign-in page.
 
         Raises:
-            RequestError: 401, no valid key came.
+            RequestError: 401, no valid key was sent.
             ConfigError: the keys or the sessions cannot be read.
         """
         if "key" in g or request.endpoint in _OPEN_TO_ALL:
@@ -86,17 +88,17 @@ class Doors:
             return redirect(
                 url_for("access.sign_in", next=None if request.path == "/" else request.path), 303
             )
-        got = "a wrong or revoked one came" if request.authorization is not None else "none came"
+        got = "an invalid or revoked one was sent" if request.authorization is not None else "none was sent"
         raise RequestError(
             f"A key is needed; {got}.",
-            hint="Sign in on the start page; a program sends `Authorization: Bearer KEY`.",
+            hint="Sign in on the start page; programs send `Authorization: Bearer KEY`.",
             code="unauthorized",
             status=401,
             headers={"WWW-Authenticate": 'Bearer realm="SkinDiseaseNet"'},
         )
 
     def sign_in(self, secret: str) -> bool:
-        """Opens a session for whoever has this key, instead of the one that there may be.
+        """Start a session for this key, in place of the current one.
 
         Returns:
             Whether the key is valid.
@@ -109,7 +111,7 @@ class Doors:
         return True
 
     def sign_out(self) -> None:
-        """Ends this request's session: copies of its cookie are worth nothing any more."""
+        """End this request's session: copies of its cookie become invalid."""
         self.sessions.end(session.get("id"))
         session.clear()
 
@@ -132,13 +134,13 @@ class Doors:
 
 
 def refuse_cross_site() -> None:
-    """A browser says where a post comes from; who sends a bearer key does so on purpose."""
+    """Reject posts from other sites: browsers send the origin; a bearer key is always sent on purpose."""
     if request.method in _SAFE or (request.authorization and request.authorization.type == "bearer"):
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         foreign = site not in ("same-origin", "none")
-    else:  # sent over HTTPS and to this machine only; the origin is sent everywhere
+    else:  # browsers send Sec-Fetch-Site only over HTTPS or to localhost, but Origin always
         foreign = origin is not None and urlsplit(origin).netloc != request.host
     if foreign:
         raise RequestError(

@@ -1,10 +1,10 @@
-"""What every answer tells the browser: keep nothing, load nothing from elsewhere."""
+"""Security headers of every response: store nothing, load nothing from elsewhere."""
 
 from __future__ import annotations
 
 from flask import Response, request
 
-# data: is the answered picture and its heat map, blob: the chosen photo before it is sent.
+# data: for the analysed picture and its heat map, blob: for the chosen photo before it is sent.
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -31,7 +31,7 @@ HEADERS = {
 
 
 def add_headers(response: Response) -> Response:
-    """Adds the security headers, and forbids storing whatever is not a static file."""
+    """Add the security headers; everything but static files must not be stored."""
     response.headers.extend(HEADERS)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"

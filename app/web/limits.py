@@ -1,4 +1,4 @@
-"""How often one key or address may send something."""
+"""Rate limits per key or address."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from app.settings import Settings
 from model.errors import ConfigError
 
 SIGN_IN_LIMIT = "20/minute"
-"""By address; nobody guesses a key, but nobody need be let try without end either."""
+"""Per address; keys cannot be guessed, but there is no reason to allow endless attempts."""
 
 
 def add_limits(app: Flask, settings: Settings) -> Callable[[RouteCallable], RouteCallable]:
-    """Counts every post, also those that are refused later on; the answer over the limit is 429 with
+    """Count every post, even if it is rejected later; over the limit the response is 429 with
     ``Retry-After``.
 
     Returns:
@@ -33,7 +33,7 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[RouteCallable], Rout
     salt = (settings.secret_key or secrets.token_hex(32)).encode()
 
     def address() -> str:
-        # In the memory or in Redis, no address stands in clear.
+        # Neither memory nor Redis holds an address in plain text.
         told = visitor(request.remote_addr or "")
         return hashlib.blake2b(told.encode(), key=salt[:64], digest_size=16).hexdigest()
 
@@ -44,7 +44,7 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[RouteCallable], Rout
             app=app,
             application_limits=[settings.rate_limit] if settings.rate_limit else [],
             application_limits_exempt_when=lambda: request.method in ("GET", "HEAD", "OPTIONS"),
-            # An address without a page behind it has no endpoint, and would not count.
+            # A path without a page has no endpoint, and would not be counted.
             request_identifier=lambda: request.endpoint or "none",
             storage_uri=settings.rate_limit_storage,
             storage_options={"socket_timeout": 1, "socket_connect_timeout": 1} if shared else {},
@@ -60,13 +60,13 @@ def add_limits(app: Flask, settings: Settings) -> Callable[[RouteCallable], Rout
 
 
 def visitor(told: str) -> str:
-    """Whom an address stands for: IPv4 itself, IPv6 its /64, the least that one subscriber is given.
+    """Map an address to a visitor: IPv4 to itself, IPv6 to its /64, the smallest block for one subscriber.
 
     Args:
-        told: an address as a server or a proxy has it: with a port, in brackets, with a zone, or none at all.
+        told: an address from a server or a proxy: with a port, in brackets, with a zone, or none of these.
 
     Returns:
-        The address or network; "unknown" for whatever is no address.
+        The address or network; "unknown" for anything else.
     """
     host = told.strip().partition("%")[0]
     if host.startswith("["):

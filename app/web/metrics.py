@@ -1,4 +1,4 @@
-"""What Prometheus may read; under gunicorn the numbers of all workers meet in a folder."""
+"""Metrics for Prometheus; under gunicorn all workers share a folder for them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ REQUESTS = Counter(
 )
 LATENCY = Histogram(
     "skindiseasenet_request_seconds",
-    "From the head of a request to its answer, receiving and waiting included.",
+    "From the headers of a request to its response, including receiving and waiting.",
     ["endpoint"],
     buckets=_SECONDS,
 )
 STAGES = Histogram(
     "skindiseasenet_prediction_seconds",
-    "Stages of a prediction; total is all of it, without receiving and waiting.",
+    "Stages of a prediction; total is the whole, without receiving and waiting.",
     ["stage"],
     buckets=_SECONDS,
 )
@@ -32,7 +32,7 @@ REJECTIONS = Counter(
     "skindiseasenet_rejections", "Rejected pictures by the criterion that fired.", ["criterion"]
 )
 RUNNING = Gauge(
-    "skindiseasenet_predictions_running", "Predictions that are being made.", multiprocess_mode="livesum"
+    "skindiseasenet_predictions_running", "Predictions that are running.", multiprocess_mode="livesum"
 )
 WAITING = Gauge(
     "skindiseasenet_predictions_waiting",
@@ -53,7 +53,7 @@ def observe(prediction: Prediction) -> None:
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format; under gunicorn those of all workers together."""
+    """All metrics in Prometheus' text format; under gunicorn, those of all workers together."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -95,10 +95,10 @@ def _json(description: str, schema: Schema, example: Any) -> Schema:
     }
 
 
-# Status → what it means, and an error as it comes: code, message, hint.
+# Status → its meaning, and an example error: code, message, hint.
 _MEANINGS = {
     "400": (
-        "No picture, several pictures, an empty one, or a wrong parameter.",
+        "No picture, several pictures, an empty one, or an invalid parameter.",
         (
             "invalid_parameter",
             "heatmap is 'maybe'; 1 or 0 is expected.",
@@ -106,20 +106,24 @@ _MEANINGS = {
         ),
     ),
     "401": (
-        "The server asks for keys, and none or a wrong one came.",
-        ("unauthorized", "A key is needed; none came.", "A program sends `Authorization: Bearer KEY`."),
+        "The server requires a key, and none or an invalid one was sent.",
+        ("unauthorized", "A key is needed; none was sent.", "A program sends `Authorization: Bearer KEY`."),
     ),
     "403": (
         "Sent by a page of another site.",
         ("cross_site", "This request was sent by a page of another site.", "Send it from a program."),
     ),
     "405": (
-        "A method that this address does not take; Allow names those that it does.",
-        ("method_not_allowed", "This address does not take PUT requests.", "/docs says what it takes."),
+        "The method is not allowed here; Allow lists those that are.",
+        (
+            "method_not_allowed",
+            "This address does not accept PUT requests.",
+            "See /docs for what it accepts.",
+        ),
     ),
     "408": (
-        "The request did not arrive in full in the time that the server allows.",
-        ("request_timeout", "The request did not arrive in full.", "Try again with a smaller copy."),
+        "The request did not arrive completely within the server's time limit.",
+        ("request_timeout", "The request did not arrive completely.", "Try again with a smaller copy."),
     ),
     "413": (
         f"Over {MAX_BYTES / 1e6:.0f} MB or too many pixels.",
@@ -127,23 +131,23 @@ _MEANINGS = {
     ),
     "415": (
         "A Content-Type or a picture format that is not supported.",
-        ("unsupported_format", "This is not a picture in a known format.", "Save it as JPEG or PNG."),
+        ("unsupported_format", "We can't open this kind of file.", "Save it as JPEG or PNG."),
     ),
     "422": (
         "A picture that is damaged, too small or too narrow.",
-        ("invalid_image", "The picture is damaged.", "Save it again, or take another one."),
+        ("invalid_image", "This file seems damaged or incomplete.", "Save it again, or take another one."),
     ),
     "429": (
-        "More requests than one key or address may send; Retry-After says how many seconds to wait.",
-        ("too_many_requests", "There were too many requests.", "Wait, then go on more slowly."),
+        "Too many requests from this key or address; Retry-After says how many seconds to wait.",
+        ("too_many_requests", "There were too many requests.", "Wait, then continue more slowly."),
     ),
     "500": (
-        "A fault of the server.",
+        "An error in the server.",
         ("internal_error", "Something went wrong in the server.", "Try again."),
     ),
     "503": (
-        "As many pictures wait as may; Retry-After says when to try again. Or the keys cannot be read.",
-        ("overloaded", "More pictures are waiting than this server can look at soon.", "Try again later."),
+        "The queue is full (Retry-After says when to try again), or the keys cannot be read.",
+        ("overloaded", "The server is busy: its queue is full.", "Try again later."),
     ),
 }
 
@@ -164,15 +168,15 @@ _BINARY: Schema = {"type": "string", "format": "binary"}
 _FORM: Schema = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
 _PREDICT = {
     "operationId": "predict",
-    "summary": "Look at one picture",
+    "summary": "Predict one picture",
     "description": f"Takes {names(last='and')} of at most {MAX_BYTES / 1e6:.0f} MB, as the multipart field "
-    "`image` or as the bare body. The status is 200 whatever the verdict. The picture is held in memory "
-    "until the answer is sent, and nowhere else.",
+    "`image` or as the raw body. The status is 200 whatever the verdict. The picture is kept only in memory, "
+    "until the response is sent.",
     "parameters": [
         {
             "name": "heatmap",
             "in": "query",
-            "description": "1 adds the heat map of the most probable label.",
+            "description": "1 adds the heat map for the most probable label.",
             "schema": {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"},
         }
     ],
@@ -185,7 +189,7 @@ _PREDICT = {
         },
     },
     "responses": {
-        "200": _json("The answer.", _ref("Prediction"), examples.PREDICTION),
+        "200": _json("The result.", _ref("Prediction"), examples.PREDICTION),
         **_errors("400", "401", "403", "405", "408", "413", "415", "422", "429", "500", "503"),
     },
     "x-codeSamples": [
@@ -204,7 +208,7 @@ def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) 
             "operationId": operation,
             "summary": summary,
             "responses": {
-                "200": _json("The answer.", schema, example),
+                "200": _json("The result.", schema, example),
                 **_errors("401", "405", "500", "503"),
             },
             "x-codeSamples": [{"lang": "sh", "source": f"curl {{server}}{path}"}],
@@ -213,9 +217,9 @@ def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) 
 
 
 def _metrics() -> dict[str, Any]:
-    operation = _get("metrics", "/metrics", "Numbers for Prometheus", _STRING, "")
+    operation = _get("metrics", "/metrics", "Metrics for Prometheus", _STRING, "")
     text = {"schema": _STRING, "examples": {"one": {"value": examples.METRICS}}}
-    operation["get"]["responses"]["200"] = {"description": "The answer.", "content": {"text/plain": text}}
+    operation["get"]["responses"]["200"] = {"description": "The result.", "content": {"text/plain": text}}
     return operation
 
 
@@ -254,7 +258,7 @@ def build_document() -> dict[str, Any]:
                 "openapi", "/openapi.json", "This document", {"type": "object"}, {"openapi": "3.1.0"}
             ),
         },
-        # Without a key where access is open, with one where it is not.
+        # No key if access is open, otherwise one.
         "security": [{}, {"key": []}],
         "components": {
             "schemas": _schemas(),

@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document: made up, as short as they can be, and valid by its schemas."""
+"""Examples for the OpenAPI document: invented, as short as possible, and valid by its schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _CHECKPOINT = {"id": "skin22", "revision": "5d1c0a7e9b42"}
 
 PREDICTION: dict[str, Any] = {
     "verdict": "condition",
-    "reason": "The picture looks most like Acne.",
+    "reason": "Of the conditions the model knows, acne fits best, with a probability of 87%.",
     "conditions": [
         {"name": "Acne", "title": "Acne", "probability": 0.87},
         {"name": "Rosacea", "title": "Rosacea", "probability": 0.13},
@@ -41,7 +41,7 @@ LABELS: dict[str, Any] = {
             "title": "Acne",
             "summary": "Blocked and inflamed pores.",
             "urgency": "routine",
-            "urgency_text": "See a doctor when it suits you.",
+            "urgency_text": "Worth a routine appointment",
             "malignant": False,
         }
     ],
@@ -56,5 +56,5 @@ METRICS = (
 
 
 def error(code: str, message: str, hint: str) -> dict[str, Any]:
-    """An error in its one shape."""
+    """An error as the API returns it."""
     return {"error": {"code": code, "message": message, "hint": hint}}

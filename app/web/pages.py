@@ -19,8 +19,8 @@ from app.web.upload import read_form_picture, read_form_pictures
 from model.image import ACCEPT
 
 NAVIGATION = (
-    ("pages.index", "Look"),
-    ("pages.batch", "Several"),
+    ("pages.index", "Check a photo"),
+    ("pages.batch", "Several photos"),
     ("pages.learn", "Learn"),
     ("pages.about", "About"),
     ("pages.docs", "API"),
@@ -28,10 +28,10 @@ NAVIGATION = (
 
 
 def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
-    """The pages to look at pictures, to learn, and about the model and the API.
+    """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
-        predictor: answers every picture.
+        predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
     """
     pages = Blueprint("pages", __name__)
@@ -88,14 +88,14 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
         return render_part(render.table(outcomes, pictures, labels=labels))
 
     def _chosen_example() -> Example | None:
-        """The example whose button was pressed, if it was one."""
+        """The example whose button was pressed; None if it was not an example."""
         number = request.form.get("example", type=int)
         if "example" not in request.form:
             return None
         if number is None or not 0 <= number < len(examples):
             raise RequestError(
                 f"There is no example {request.form['example'][:20]!r}.",
-                hint="Choose one of those on the page.",
+                hint="Choose one of the examples on the page.",
                 code="unknown_example",
             )
         return examples[number]

@@ -1,4 +1,4 @@
-"""What proxies in front tell about a visitor, as far as they are trusted."""
+"""Handling of the headers that trusted proxies set."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 def trust_proxies(app: Flask, count: int) -> None:
-    """Believes the last ``count`` proxies: the visitor's address, HTTPS or not, the path they show it under.
+    """Trust the last ``count`` proxies for the visitor's address, the scheme and the path prefix.
 
     Args:
         app: its ``wsgi_app`` is wrapped.
-        count: 0 or more; with 0 no header is believed.
+        count: 0 or more; with 0, their headers are ignored.
     """
     checked = _CheckedPrefix(app.wsgi_app)
-    # Each proxy adds to X-Forwarded-For; the others are set by the first one that people meet.
+    # Each proxy appends to X-Forwarded-For; the other headers are set by the outermost one.
     app.wsgi_app = ProxyFix(checked, x_for=count, x_proto=min(count, 1), x_prefix=min(count, 1))  # type: ignore[method-assign]
 
 
 class _CheckedPrefix:
-    """A prefix goes into every link: one that is no plain path (``//elsewhere``, ``/..``) is left out."""
+    """Ignores a prefix that is not a plain path (``//elsewhere``, ``/..``), since it goes into every link."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The pages on which a person signs in with a key, and out again."""
+"""The pages to sign in with a key, and to sign out."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from flask.typing import RouteCallable
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.web.gate import Doors
+from app.web.gate import Gate
 
 
-def build_sign_in(doors: Doors, limited: Callable[[RouteCallable], RouteCallable]) -> Blueprint:
-    """The routes ``/sign-in`` and ``/sign-out``.
+def build_sign_in(gate: Gate, limited: Callable[[RouteCallable], RouteCallable]) -> Blueprint:
+    """Build the routes ``/sign-in`` and ``/sign-out``.
 
     Args:
-        doors: open and end sessions.
-        limited: decorates the view that takes a key, so that it answers only so often.
+        gate: starts and ends sessions.
+        limited: decorator that limits the rate of the view that takes a key.
     """
     pages = Blueprint("access", __name__)
 
@@ -38,13 +38,13 @@ def build_sign_in(doors: Doors, limited: Callable[[RouteCallable], RouteCallable
     @pages.post("/sign-in")
     @limited
     def enter() -> AnyResponse:
-        if not doors.sign_in(request.form.get("key", "").strip()):
+        if not gate.sign_in(request.form.get("key", "").strip()):
             return _form(wrong=True)
         return redirect(_next(), 303)
 
     @pages.post("/sign-out")
     def leave() -> AnyResponse:
-        doors.sign_out()
+        gate.sign_out()
         return redirect(url_for("access.sign_in"), 303)
 
     return pages
@@ -57,7 +57,7 @@ def _form(*, wrong: bool = False) -> Response:
 
 
 def _next() -> str:
-    """Where to go after signing in: one of this service's own pages, whatever the address says."""
+    """Where to go after signing in: always one of this service's own pages."""
     path = request.values.get("next", "/").partition("?")[0]
     try:
         endpoint, values = current_app.url_map.bind("localhost").match(path, method="GET")

@@ -1,4 +1,4 @@
-"""What is written down about a request: a log line, an audit line, numbers; nothing of what is in it."""
+"""What is recorded about a request: a log line, an audit line and metrics, but none of its content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def add_trail(app: Flask, settings: Settings) -> None:
-    """Logs and counts every request. Must come first, so that what is refused is noted too."""
+    """Log and count every request. Must come first, so that rejected requests are recorded too."""
 
     def begin() -> None:
         g.request_id = logs.take_request_id(request.headers.get("X-Request-ID"))
@@ -46,9 +46,9 @@ def add_trail(app: Flask, settings: Settings) -> None:
 
 
 def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
-    """Adds a line to the audit trail for every post. Must come last: it may put another answer in place.
+    """Add a line to the audit log for every post. Must come last: it may replace the response.
 
-    Posts over the rate limit leave none, or whoever sends many of them would fill the disk.
+    Posts over the rate limit leave none, since a flood of them would fill the disk.
 
     Raises:
         ConfigError: the audit log cannot be written.
@@ -66,7 +66,7 @@ def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
         )
         if written or not settings.audit_required:
             return response
-        session.modified = False  # nor does a cookie go out
+        session.modified = False  # no cookie is sent either
         hint = "Correct AUDIT_LOG, or make room on its disk."
         error = SkinDiseaseNetError("An answer was withheld.", hint=hint, code="audit_unwritable")
         return app.make_response(app.handle_user_exception(error))
@@ -85,7 +85,7 @@ def _noted(response: Response) -> dict[str, Any]:
 
 
 def _method() -> str:
-    """A client may make methods up; numbers are kept for the known ones only."""
+    """Clients may invent methods, so only the known ones are counted separately."""
     known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     return request.method if request.method in known else "other"
 

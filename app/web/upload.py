@@ -1,4 +1,4 @@
-"""Request to picture bytes."""
+"""Read the pictures of a request."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from app.pages.batch import MAX_BATCH_BYTES
 from app.web.errors import RequestError
 from model.image import MAX_BYTES
 
-# Room for the boundaries and part headers around a picture of the largest size that is accepted.
+# Margin for the boundaries and part headers around a picture of the largest accepted size.
 MAX_BODY = MAX_BYTES + 64 * 1024
 
 MAX_BATCH_BODY = MAX_BATCH_BYTES + 64 * 1024
 
 RAW_TYPES = "image/* or application/octet-stream"
-_HOW = f"Send it as the multipart field `image`, or as the bare body with Content-Type {RAW_TYPES}."
+_HOW = f"Send it as the multipart field `image`, or as the raw body with Content-Type {RAW_TYPES}."
 
 
 def read_form_picture(request: Request) -> bytes:
-    """The bytes of the one file in the multipart field ``image``; its name is never looked at.
+    """The bytes of the one file in the multipart field ``image``; its name is never read.
 
     Raises:
         RequestError: there is no such field, it is not a file, or there are several.
@@ -32,14 +32,14 @@ def read_form_picture(request: Request) -> bytes:
     if len(files) > 1:
         raise RequestError(
             f"{len(files)} pictures were sent; one at a time is expected.",
-            hint="Send each picture on its own.",
+            hint="Send each picture separately.",
             code="too_many_images",
         )
     return _bytes(files[0])
 
 
 def read_form_pictures(request: Request) -> list[bytes]:
-    """The bytes of each file in the multipart field ``image``: at least one, ``MAX_BATCH_BYTES`` in all.
+    """The bytes of each file in the multipart field ``image``: at least one, ``MAX_BATCH_BYTES`` in total.
 
     Raises:
         RequestError: there is no such field, or it is not a file.
@@ -51,7 +51,7 @@ def read_form_pictures(request: Request) -> list[bytes]:
 
 
 def _bare(request: Request) -> bytes:
-    """As ``get_data``, which holds the body twice."""
+    """As ``get_data``, but without a second copy of the body."""
     body = io.BytesIO()
     shutil.copyfileobj(request.stream, body)
     return body.getvalue()
@@ -80,8 +80,8 @@ def read_picture(request: Request) -> bytes:
     """The bytes of the picture in a multipart form or in a raw body.
 
     Raises:
-        RequestError: the content type is another one, or the form holds no picture.
-        werkzeug.exceptions.RequestEntityTooLarge: the body is over ``MAX_BODY``; it is not read to its end.
+        RequestError: the content type is not supported, or the form has no picture.
+        werkzeug.exceptions.RequestEntityTooLarge: the body is over ``MAX_BODY``; it is not read completely.
     """
     kind = request.mimetype
     if kind == "multipart/form-data":
@@ -99,10 +99,10 @@ def read_picture(request: Request) -> bytes:
 
 
 def read_switch(request: Request, name: str) -> bool:
-    """A query parameter that is on or off; off where it is missing.
+    """Read a query parameter that is on or off; off if it is missing.
 
     Raises:
-        RequestError: it has another value, or comes twice.
+        RequestError: it has another value, or is given twice.
     """
     values = request.args.getlist(name) or ["0"]
     if len(values) > 1 or values[0] not in ("0", "1", "false", "true"):

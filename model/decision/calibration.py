@@ -1,4 +1,4 @@
-"""Temperature scaling: probabilities that mean what they say."""
+"""Temperature scaling: calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def softmax(logits: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """Calibrated probabilities of logits (..., K), in float64; temperature above 0."""
+    """Convert logits (..., K) to calibrated probabilities, in float64; the temperature is above 0."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return scaled / scaled.sum(axis=-1, keepdims=True)
@@ -23,7 +23,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     Returns:
         A number from 0.05 to 20.
     """
-    import torch  # not above: an answer needs `softmax` alone, and no PyTorch
+    import torch  # imported here, since serving needs only `softmax` and not PyTorch
 
     x = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
     y = torch.as_tensor(np.asarray(labels))

@@ -1,4 +1,4 @@
-"""Prediction sets: the labels that one picture alone does not rule out."""
+"""Conformal prediction sets: the labels that a picture does not rule out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from model.config import ModelConfig
 from model.decision.malignancy import malignant_labels, warned
 
 SET_LEVEL = 0.9
-"""Share of pictures like the calibration ones whose set holds the true label."""
+"""Coverage: the share of pictures like the calibration ones whose set contains the true label."""
 
 SOURCE_LEVEL = 0.88
 """The least share of those of any one source with ``SOURCE_PICTURES``."""
 
 SOURCE_PICTURES = 100
-"""Under so many calibration pictures a source has no say of its own: its quantile would be chance."""
+"""A source with fewer calibration pictures has no quantile of its own: it would be chance."""
 
 _TOLERANCE = 1e-8  # MAPIE's, so that both put the same labels into a set
 
@@ -24,12 +24,12 @@ def in_prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -
     """Which labels are in the set, (..., K) → (..., K): those of probability ``1 - set_quantile`` or more.
 
     Least ambiguous sets (Sadinle, Lei and Wasserman 2019) by split conformal prediction. The most probable
-    label always counts, where the rule alone would leave the set empty too; where the advice to see a doctor
-    comes first, so does the most probable of those that may be cancer: no set rules out what is warned of.
+    label is always included, even if the rule alone would leave the set empty; if the advice to see a doctor
+    comes first, so is the most probable label that may be cancer: no set rules out what is warned of.
 
     Args:
         probabilities: calibrated.
-        config: has the quantile.
+        config: with the quantile.
     """
     inside = _largest(probabilities)
     if malignant := malignant_labels(config):
@@ -44,11 +44,11 @@ def _largest(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def prediction_set(probabilities: NDArray[np.float64], config: ModelConfig) -> tuple[str, ...] | None:
-    """Names of the labels in one picture's set, most probable first; None where no quantile was chosen.
+    """Names of the labels in one picture's set, most probable first; None if the checkpoint has no quantile.
 
     Args:
         probabilities: calibrated, (K,).
-        config: has labels and quantile.
+        config: with labels and quantile.
     """
     if config.set_quantile >= 1.0:
         return None

@@ -1,4 +1,4 @@
-"""How probable the labels that may be cancer are together, and whether to speak of it first."""
+"""The total probability of the labels that may be cancer, and whether it calls for advice first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def malignant_labels(config: ModelConfig) -> tuple[str, ...]:
 def malignant_probability(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.float64]:
     """Summed probability of the labels whose text says ``malignant``, (..., K) → (...), 0 to 1.
 
-    The sum, since a picture that is half melanoma and half basal cell carcinoma is a worry as a whole.
+    The sum, since a picture that is half melanoma and half basal cell carcinoma is of concern as a whole.
     """
     numbers = [config.labels.index(name) for name in malignant_labels(config)]
     return probabilities[..., numbers].sum(axis=-1)
@@ -38,7 +38,7 @@ def malignant_probability(probabilities: NDArray[np.float64], config: ModelConfi
 def warned(probabilities: NDArray[np.float64], config: ModelConfig) -> NDArray[np.bool_]:
     """Where the advice to see a doctor comes first, (..., K) → (...).
 
-    A threshold of 1 never fires: a checkpoint that has none chosen says nothing on its own.
+    A threshold of 1, the default of a checkpoint without one, never fires.
     """
     return (config.malignant_from < 1.0) & (
         malignant_probability(probabilities, config) >= config.malignant_from
@@ -60,7 +60,7 @@ def choose_malignant_bound(
     sensitivity: float,
     weights: NDArray[np.float64] | None = None,
 ) -> float:
-    """The largest bound that a wanted share of the pictures of classes that may be cancer reach.
+    """Choose the largest threshold with the wanted sensitivity for classes that may be cancer.
 
     Args:
         probabilities: calibrated, (N, K), of those pictures of the validation split.

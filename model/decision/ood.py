@@ -1,7 +1,7 @@
-"""The third criterion's detector: how far a picture's features lie from those of the skin learned from.
+"""The out-of-distribution detector: how far a picture's features are from those of the training skin.
 
-A feature is the backbone's last map averaged over its places. NumPy alone computes it, so that serving needs
-nothing more; ``train.calibrate.ood_detector`` fits it.
+The features are the backbone's last map, averaged over locations. Serving needs only NumPy;
+``train.calibrate.ood_detector`` fits the detector.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ Array = NDArray[np.floating]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Detector:
-    """A distance to the nearest of some centres, measured against those of pictures that should be kept.
+    """A distance to the nearest of several centres, compared with those of validation pictures of skin.
 
-    One form holds what the field has under several names. Without ``directions`` it is the Euclidean
-    distance to the nearest class mean, or to the ``neighbour``-th nearest of a bank of features (Sun et al.
-    2022). With the main directions of variation weighted by their inverse variances it is the distance of
-    Mahalanobis (Lee et al. 2018) under a low-rank covariance (Tipping and Bishop 1999); with weights of 0 it
-    is the residual outside the main directions (Wang et al. 2022).
+    This one form covers several methods. Without ``directions`` it is the Euclidean distance to the nearest
+    class mean, or to the ``neighbour``-th nearest of a bank of features (Sun et al. 2022). With the principal
+    directions weighted by their inverse variances it is the distance of Mahalanobis (Lee et al. 2018) under a
+    low-rank covariance (Tipping and Bishop 1999); with weights of 0 it is the residual outside the principal
+    directions (Wang et al. 2022).
 
     Attributes:
         centres: (M, C).
         directions: orthonormal, (C, D); D may be 0.
-        weights: of the squared distance along each direction, (D,), those of the rest being 1.
+        weights: of the squared distance along each direction, (D,); 1 for all others.
         neighbour: which of the nearest centres counts, from 1.
-        normalised: whether features are brought to length 1 first.
-        reference: scores of validation pictures of a condition, rising, (R,).
-        name: what it is, in words.
-        choice: how it was chosen, see ``train.calibrate.ood_detector.choose``.
+        normalised: whether features are scaled to length 1 first.
+        reference: scores of validation pictures of conditions, ascending, (R,).
+        name: of the method.
+        choice: how it was selected, see ``train.calibrate.ood_detector.choose``.
     """
 
     centres: Array
@@ -76,7 +76,7 @@ class Detector:
         return np.maximum(nearest, 0.0).reshape(features.shape[:-1])
 
     def unusualness(self, features: Array) -> NDArray[np.float64]:
-        """Features (..., C) → share of the ``reference`` that is less far out, (...), 0 to 1."""
+        """Features (..., C) → share of the ``reference`` with a smaller distance, (...), 0 to 1."""
         return np.searchsorted(self.reference, self.score(features)) / len(self.reference)
 
     @cached_property
@@ -86,20 +86,20 @@ class Detector:
         return centres, directions, centres @ directions
 
     def save(self, folder: Path) -> None:
-        """Writes ``detector.safetensors`` into a checkpoint folder, whole or not at all.
+        """Write ``detector.safetensors`` to a checkpoint folder, atomically.
 
         Raises:
-            CheckpointError: a number is not finite, or no floating-point number.
+            CheckpointError: a value is not finite, or not floating-point.
         """
         tensors = {name: getattr(self, name) for name in _TENSORS}
         store(folder / DETECTOR, _WHAT, tensors, {name: getattr(self, name) for name in _VALUES})
 
 
 def load_detector(path: Path) -> Detector:
-    """Reads what ``Detector.save`` wrote.
+    """Load a detector that ``Detector.save`` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no detector.
+        CheckpointError: the file is missing, damaged, or not a detector.
     """
     try:
         data = read_bytes(path)
@@ -132,12 +132,12 @@ def _check_fit(detector: Detector, path: Path) -> None:
 
 
 def normalise(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Features (N, C) brought to length 1; a row of zeros stays."""
+    """Scale features (N, C) to length 1; a row of zeros is unchanged."""
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _squared_distances(
     x: NDArray[np.float64], centres: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Of each row (N, C) to each centre (M, C), the squares weighted by (C,): (N, M)."""
+    """Weighted squared distance of each row (N, C) to each centre (M, C): (N, M)."""
     return (x**2 @ weights)[:, None] - 2 * (x * weights) @ centres.T + centres**2 @ weights

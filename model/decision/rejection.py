@@ -1,7 +1,7 @@
-"""The rejection rule: is this a picture for which the network can name a condition at all?
+"""The rejection rule: decides whether the network can assess a picture at all.
 
-The paper's two criteria look at the probabilities. Where the checkpoint has a detector, a third looks at the
-features, and a fourth at both, since each knows pictures that the other does not.
+The paper's two criteria use the probabilities. If the checkpoint has a detector, a third uses the features,
+and a fourth both, since each finds pictures that the other misses.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ def max_probability(probabilities: Array) -> Array:
 
 
 def normalized_entropy(probabilities: Array) -> Array:
-    """Shannon entropy over log K, (..., K) → (...), 0 (certain) to 1 (knows nothing)."""
+    """Shannon entropy divided by log K, (..., K) → (...), 0 (certain) to 1 (uniform)."""
     safe = np.clip(probabilities, 1e-12, 1.0)
     return -(probabilities * np.log(safe)).sum(axis=-1) / np.log(probabilities.shape[-1])
 
 
 def surprise(unusualness: Array | float) -> Array:
-    """Rising with it, so that 99 of 100 is as far from 9 of 10 as that is from none."""
+    """Minus the logarithm of the remaining share, so 0.99 is as far from 0.9 as 0.9 is from 0."""
     return -np.log(1.001 - np.asarray(unusualness))
 
 
 def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
-    """Both signs that a picture is not skin added up, for ranking pictures, (..., K) and (...) → (...).
+    """The sum of both signs that a picture is not skin, for ranking, (..., K) and (...) → (...).
 
-    They are the surprise, minus the logarithm of the share of skin that is as unusual, and the log-odds of
-    ``Unknown_Normal``.
+    These are the surprise (minus the logarithm of the share of skin pictures that are as unusual) and the
+    log-odds of ``Unknown_Normal``.
     """
     if NO_CONDITION not in config.labels:
         return surprise(unusualness)
@@ -62,19 +62,19 @@ def not_skin_evidence(probabilities: Array, config: ModelConfig, unusualness: Ar
 
 
 def not_skin(probabilities: Array, config: ModelConfig, unusualness: Array) -> Array:
-    """``not_skin_evidence`` as a number from 0 to 1, (..., K) and (...) → (...), for the fourth criterion.
+    """``not_skin_evidence`` scaled to 0 to 1, (..., K) and (...) → (...), for the fourth criterion.
 
-    It is 0 where ``Unknown_Normal`` is the most probable label: that verdict says as much, and also fits
-    healthy skin. The fourth criterion is left out where there is no such label.
+    It is 0 if ``Unknown_Normal`` is the most probable label: that verdict says as much, and also fits healthy
+    skin. Without such a label the fourth criterion does not apply.
     """
     evidence = not_skin_evidence(probabilities, config, unusualness)
     return np.where(unknown_margin(probabilities, config) <= 0, 1 / (1 + np.exp(-evidence)), 0.0)
 
 
 def unknown_margin(probabilities: Array, config: ModelConfig) -> Array:
-    """Probability of ``Unknown_Normal`` over the best condition's, (..., K) → (...), -1 to 1.
+    """Probability of ``Unknown_Normal`` minus that of the best condition, (..., K) → (...), -1 to 1.
 
-    Above 0 exactly where it is the most probable label; minus infinity where there is no such label.
+    Above 0 exactly if it is the most probable label; minus infinity if there is no such label.
     """
     if NO_CONDITION not in config.labels:
         return np.full(probabilities.shape[:-1], -np.inf)
@@ -87,9 +87,9 @@ class Rule(NamedTuple):
 
     Attributes:
         score: of calibrated probabilities (..., K), a configuration and unusualness (...) → (...), 0 to 1.
-        threshold: the field of ``ModelConfig`` that the score is held against.
-        direction: 1 where a score above the threshold fires, -1 where one below it does.
-        scale: rising; margins are distances on it.
+        threshold: the field of ``ModelConfig`` that the score is compared with.
+        direction: 1 if scores above the threshold fire, -1 if scores below it do.
+        scale: increasing; margins are distances on this scale.
     """
 
     score: Callable[[Array, ModelConfig, Array], Array]
@@ -104,7 +104,7 @@ RULES: dict[CriterionName, Rule] = {
     "unusualness": Rule(lambda p, config, unusual: unusual, "max_unusualness", 1, surprise),
     "not_skin": Rule(lambda p, config, unusual: not_skin(p, config, unusual), "max_not_skin", 1),
 }
-"""Every criterion by name; a picture is rejected where one of those that apply fires."""
+"""Every criterion by name; a picture is rejected if any that applies fires."""
 
 
 def applicable(config: ModelConfig, unusualness: Array | float | None) -> dict[CriterionName, Rule]:
@@ -125,8 +125,8 @@ def scores(
     Args:
         probabilities: calibrated, (..., K).
         config: names the classes.
-        unusualness: of the same pictures, (...), as ``model.decision.ood`` gives it; None where the
-            checkpoint has no detector.
+        unusualness: of the same pictures, (...), from ``model.decision.ood``; None if the checkpoint has no
+            detector.
     """
     unusual = np.asarray(0.0 if unusualness is None else unusualness)
     rules = applicable(config, unusualness)
@@ -140,22 +140,22 @@ def fired(name: CriterionName, score: Array, config: ModelConfig) -> Flags:
 
 
 def rejected(probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None) -> Flags:
-    """Where a criterion fires, (...); arguments as for ``scores``."""
+    """Whether any criterion fires, (...); arguments as for ``scores``."""
     found = scores(probabilities, config, unusualness)
     return np.any([fired(name, score, config) for name, score in found.items()], axis=0)
 
 
 def detected(probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None) -> Flags:
-    """Where the verdict is ``rejected`` or ``no_condition``, (...); arguments as for ``scores``."""
+    """Whether the verdict is ``rejected`` or ``no_condition``, (...); arguments as for ``scores``."""
     return rejected(probabilities, config, unusualness) | (unknown_margin(probabilities, config) > 0)
 
 
 def rejection_margin(
     probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
 ) -> Array:
-    """How far the rule is from firing, (...), above 0 exactly where it does; arguments as for ``scores``.
+    """How far the rule is from firing, (...), above 0 exactly if it fires; arguments as for ``scores``.
 
-    Each criterion's distance to its threshold, relative to the room it has beyond; the largest one counts.
+    The largest of the criteria's distances to their thresholds, each relative to the range beyond it.
     """
     margins = []
     for name, score in scores(probabilities, config, unusualness).items():
@@ -169,7 +169,7 @@ def rejection_margin(
 def detection_margin(
     probabilities: Array, config: ModelConfig, unusualness: Array | float | None = None
 ) -> Array:
-    """As ``rejection_margin``, of the verdicts ``rejected`` and ``no_condition`` together."""
+    """As ``rejection_margin``, for the verdicts ``rejected`` and ``no_condition`` together."""
     return np.maximum(
         rejection_margin(probabilities, config, unusualness), unknown_margin(probabilities, config)
     )
@@ -188,7 +188,7 @@ def criteria(
 
 
 def verdict(probabilities: Array, config: ModelConfig, unusualness: float | None = None) -> Verdict:
-    """What may be said about one picture; arguments as for ``criteria``."""
+    """The verdict for one picture; arguments as for ``criteria``."""
     if rejected(probabilities, config, unusualness):
         return "rejected"
     if unknown_margin(probabilities, config) > 0:
@@ -199,16 +199,16 @@ def verdict(probabilities: Array, config: ModelConfig, unusualness: float | None
 def choose_thresholds(
     probabilities: Array, config: ModelConfig, *, keep: float, unusualness: Array | None = None
 ) -> ModelConfig:
-    """The configuration with thresholds at which a share of pictures gets a condition for its verdict.
+    """Choose thresholds at which a given share of pictures gets a condition as its verdict.
 
-    So many of them are neither rejected nor called ``no_condition``. All criteria get the same quantile
-    level, the largest at which their union, with the pictures that ``unknown_margin`` turns away anyhow, is
-    at most ``1 - keep`` of the pictures; no criterion is favoured. Criteria that do not apply, and all of
-    them without pictures, get the threshold that rejects nothing.
+    The others are rejected or get ``no_condition``. All criteria get the same quantile level, the largest at
+    which at most ``1 - keep`` of the pictures are rejected by any of them or by ``unknown_margin``; no
+    criterion is favoured. Criteria that do not apply, and all criteria if there are no pictures, get a
+    threshold that rejects nothing.
 
     Args:
         probabilities: calibrated, (N, K), of pictures that show a condition.
-        config: names the classes; its own thresholds do not count.
+        config: names the classes; its own thresholds are ignored.
         keep: share to keep, 0 to 1.
         unusualness: of the same pictures, (N,); None without a detector.
     """
@@ -231,12 +231,12 @@ def choose_thresholds(
 
 
 def choose_uncertain_bound(probabilities: Array, targets: NDArray[np.int64], *, accuracy: float) -> float:
-    """The smallest bound above which answers are right at least this often.
+    """Choose the smallest probability from which on answers have the wanted accuracy.
 
     Args:
         probabilities: calibrated, (N, K), of the accepted pictures.
         targets: true class numbers, (N,).
-        accuracy: share of right answers wanted among those at or above the bound, 0 to 1.
+        accuracy: wanted share of right answers among those at or above the bound, 0 to 1.
 
     Returns:
         A probability; 1.0 if no bound reaches the accuracy, so that every answer is called uncertain.
@@ -244,6 +244,6 @@ def choose_uncertain_bound(probabilities: Array, targets: NDArray[np.int64], *, 
     confidence = max_probability(probabilities)
     order = np.argsort(-confidence, kind="stable")
     right = np.cumsum((probabilities.argmax(axis=-1) == targets)[order]) / np.arange(1, len(order) + 1)
-    last = np.append(np.diff(confidence[order]) != 0, True)  # equal answers fall on one side of a bound
+    last = np.append(np.diff(confidence[order]) != 0, True)  # equal values are on the same side of a bound
     enough = np.flatnonzero((right >= accuracy) & last)
     return float(confidence[order[enough[-1]]]) if len(enough) else 1.0

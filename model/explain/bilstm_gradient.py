@@ -1,7 +1,7 @@
 """Grad-CAM's channel weights through the BiLSTM head, in NumPy.
 
-Serving explains its answers with it: a process that computes the exported graph need not import PyTorch, half
-a gigabyte, for the small part of the network that Grad-CAM differentiates. ``model.explain.grad_cam`` is the
+Serving uses it for heat maps: a process that runs the exported graph need not import PyTorch, half a
+gigabyte, for the small part of the network that Grad-CAM differentiates. ``model.explain.grad_cam`` is the
 reference, and a test compares the two.
 """
 
@@ -16,11 +16,11 @@ from model.weights import Weights
 
 Array = NDArray[np.float32]
 EPSILON = 1e-5
-"""Of the layer norm, as in PyTorch."""
+"""Epsilon of the layer norm, as in PyTorch."""
 
 
 class _Layer:
-    """The weights of one layer; the first axis is the direction, onwards and back."""
+    """The weights of one layer; the first axis is the direction, forward and backward."""
 
     def __init__(self, weights: dict[str, Array], number: int) -> None:
         ends = (f"l{number}", f"l{number}_reverse")
@@ -33,7 +33,7 @@ class _Layer:
 
 
 class _Scan(NamedTuple):
-    """What both directions of a layer computed, each in the order of its own steps."""
+    """The values of both directions of a layer, each in the order of its own steps."""
 
     gates: Array  # (2, N, 4, H): input, forget, candidate, output
     cells: Array  # (2, N, H)
@@ -59,7 +59,8 @@ class BiLSTMGradient:
         self._layers = [_Layer(head, number) for number in (0, 1)]
 
     def __call__(self, features: Array, class_index: int) -> Array:
-        """The gradient of a class's logit of the map (1, C, h, w), averaged over its places, (C,)."""
+        """The gradient of a class's logit with respect to the map (1, C, h, w), averaged over locations,
+        (C,)."""
         tokens = features.reshape(features.shape[1], -1).T  # (N, C)
         centred = [stage - stage.mean(axis=1, keepdims=True) for stage in self._by_stage(tokens)]
         deviations = [
@@ -90,17 +91,17 @@ class BiLSTMGradient:
         return np.concatenate(through_norms, axis=1).mean(axis=0)
 
     def _by_stage(self, tokens: Array) -> list[Array]:
-        """(N, C) → one (N, C_i) for each stage, whose channels are normalised by themselves."""
+        """(N, C) → one (N, C_i) for each stage; each stage's channels are normalised separately."""
         return np.split(tokens, self._ends, axis=1)
 
 
 def _both_ways(tokens: Array) -> Array:
-    """Tokens (N, C) in the order of either direction, (2, N, C)."""
+    """Tokens (N, C) in the order of each direction, (2, N, C)."""
     return np.stack([tokens, tokens[::-1]])
 
 
 def _aligned(values: Array) -> Array:
-    """What both directions have by step, (2, N, ...), by token instead."""
+    """Reorder values by step, (2, N, ...), to values by token."""
     return np.stack([values[0], values[1, ::-1]])
 
 
@@ -130,11 +131,12 @@ def _scan(driven: Array, layer: _Layer) -> _Scan:
 
 
 def _back(slope: Array, scan: _Scan, layer: _Layer) -> Array:
-    """The slope at a layer's outputs, by token, (N, 2 H), carried back to its gates, by step, (2, N, 4 H)."""
+    """Back-propagate the gradient at a layer's outputs, by token, (N, 2 H), to its gates, by step, (2, N, 4
+    H)."""
     i, f, g, o = scan.gates.transpose(2, 0, 1, 3)
     before = np.concatenate([np.zeros_like(scan.cells[:, :1]), scan.cells[:, :-1]], axis=1)
     squashed = np.tanh(scan.cells)
-    # What a slope at the cell, and one at the output, mean for the four gates.
+    # How a gradient at the cell, and one at the output, propagates to the four gates.
     of_cell = np.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - g**2)], axis=2)  # (2, N, 3, H)
     of_output = squashed * o * (1 - o)
     through = o * (1 - squashed**2)

@@ -1,4 +1,4 @@
-"""Grad-CAM's last step: a map and the weights of its channels → evidence a place."""
+"""Grad-CAM's last step: a map and the weights of its channels → evidence per location."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def evidence(features: Array, weights: Array) -> Array:
 
     Args:
         features: the backbone's last map, (1, C, h, w).
-        weights: of its channels, (C,): one class's gradient, averaged over the places (equation 1).
+        weights: of its channels, (C,): one class's gradient, averaged over locations (equation 1).
 
     Returns:
-        Evidence a place, (h, w), scaled to 0..1; all zero if nothing speaks for the class.
+        Evidence per location, (h, w), scaled to 0..1; all zero if there is no evidence for the class.
     """
     found = np.tensordot(weights, features[0], axes=1).clip(min=0)  # (C,), (C, h, w) → (h, w)
     peak = found.max()

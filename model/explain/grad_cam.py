@@ -16,7 +16,7 @@ from model.weights import Weights
 
 
 class HasHead(Protocol):
-    """A network, or as much of it as is needed behind the map."""
+    """A network, or the part of it after the map."""
 
     def forward_head(self, features: Tensor) -> Tensor: ...
 
@@ -27,7 +27,7 @@ class CheckpointHead:
     Args:
         config: names the head.
         weights: the head's, by their names in it.
-        channels: C of the maps that it will be given.
+        channels: C of its input maps.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights, *, channels: int) -> None:
@@ -59,7 +59,7 @@ def grad_cam(network: HasHead, features: Tensor, class_index: int) -> NDArray[np
         class_index: the class to explain.
 
     Returns:
-        Evidence a place, (h, w), scaled to 0..1; all zero if nothing speaks for the class.
+        Evidence per location, (h, w), scaled to 0..1; all zero if there is no evidence for the class.
     """
     features = features.detach().float().requires_grad_(True)
     # cuDNN's recurrent layers refuse a backward pass in eval mode.

@@ -1,4 +1,4 @@
-"""Encoded pictures: the only code that decodes one, for training and serving alike."""
+"""Decoding and preprocessing of pictures, for training and serving alike."""
 
 from model.image.decode import read_image
 from model.image.formats import ACCEPT, FORMATS, MAX_BYTES, MIN_SIDE, SUFFIXES

@@ -25,7 +25,7 @@ _QUARTER_TURNS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, I
 
 
 def eval_transform(*, config: ModelConfig) -> Transform:
-    """What ``preprocess`` does to a picture, as a tensor (3, input_size, input_size)."""
+    """The steps of ``preprocess`` as a transform to a tensor (3, input_size, input_size)."""
     return _EvalTransform(config)
 
 
@@ -38,7 +38,7 @@ class _EvalTransform:
 
 
 class RandomDownscale:
-    """Shrinks a picture and enlarges it again with some probability, so that sharpness tells no source.
+    """Randomly shrinks a picture and enlarges it again, so that sharpness does not reveal the source.
 
     Args:
         probability: how often, 0 to 1.
@@ -58,7 +58,7 @@ class RandomDownscale:
 
 
 class RandomCompression:
-    """Stores a picture as JPEG with some probability, so that a source's compression tells nothing.
+    """Randomly compresses a picture as JPEG, so that compression does not reveal the source.
 
     Args:
         probability: how often, 0 to 1.
@@ -78,7 +78,7 @@ class RandomCompression:
 
 
 class RandomWhiteBalance:
-    """Scales red, green and blue apart, as another lamp or another camera's white balance does.
+    """Scales red, green and blue independently, like a different lamp or white balance.
 
     Args:
         strength: the factors lie between 1 - strength and 1 + strength, 0 to 1.
@@ -98,7 +98,7 @@ class RandomWhiteBalance:
 
 
 class RandomQuarterTurn:
-    """Turns a picture by 0, 90, 180 or 270 degrees, each equally often, where ``on``."""
+    """Rotates a picture by 0, 90, 180 or 270 degrees with equal probability, if ``on``."""
 
     def __init__(self, *, on: bool) -> None:
         self.on = on
@@ -109,7 +109,7 @@ class RandomQuarterTurn:
 
 
 def train_decode_side(*, size: int, min_scale: float) -> int:
-    """The ``target_side`` for ``read_image`` at which not even the smallest random crop is enlarged.
+    """The ``target_side`` for ``read_image`` at which even the smallest random crop is not enlarged.
 
     Args:
         size, min_scale: as for ``train_transform``.
@@ -145,9 +145,9 @@ def train_transform(
             objects of random crops (Touvron et al. 2019).
         min_scale: smallest area of the random crop, 0 to 1.
         color_jitter: strength of brightness, contrast and saturation changes, 0 to 1.
-        white_balance: strength of a cast of light, see ``RandomWhiteBalance``, 0 to 1.
+        white_balance: strength of a colour cast, see ``RandomWhiteBalance``, 0 to 1.
         grayscale, blur, downscale, compress, erase: probability of each, 0 to 1.
-        quarter_turns: also turn pictures by multiples of 90 degrees.
+        quarter_turns: also rotate pictures by multiples of 90 degrees.
     """
     geometry, colour, tensor = create_transform(
         size,

@@ -1,4 +1,4 @@
-"""What stands in a HEIC or AVIF file: boxes (ISO/IEC 14496-12, 4.2) and the items that they list (8.11)."""
+"""The structure of HEIC and AVIF files: boxes (ISO/IEC 14496-12, 4.2) and their items (8.11)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.image.formats import MAX_PARTS
 
 
 class Property(NamedTuple):
-    """What is told of an item: its kind, its content, and whether an item must not be shown without it."""
+    """A property of an item: its kind, its content, and whether it is essential for showing the item."""
 
     kind: bytes
     content: bytes
@@ -24,7 +24,7 @@ class Item(NamedTuple):
         kind: four letters.
         content: its bytes.
         properties: in the order in which they are to be applied.
-        parts: numbers of the items that it is made of.
+        parts: numbers of the items that it consists of.
     """
 
     kind: bytes
@@ -34,7 +34,7 @@ class Item(NamedTuple):
 
 
 class Reader:
-    """Whole numbers out of a stretch of bytes, the largest digit first."""
+    """Reads big-endian integers from a range of bytes."""
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self._data, self._at, self._end = data, start, end
@@ -63,7 +63,7 @@ class Reader:
         return self.take(self._end - self._at)
 
     def boxes(self) -> Iterator[tuple[bytes, Reader]]:
-        """The boxes of the stretch: kind and content."""
+        """The boxes in the range: kind and content."""
         count = 0
         while self._end - self._at >= 8:
             count += 1
@@ -96,7 +96,7 @@ class Items:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._allowed = 3 * len(data)  # items may share their bytes, and thousands may share all of them
+        self._allowed = 3 * len(data)  # items may share bytes: many could hold the whole file
         meta = Reader(data, 0, len(data)).first_boxes()[b"meta"]
         meta.take(4)
         boxes = meta.first_boxes()
@@ -147,7 +147,7 @@ def _read_kinds(box: Reader) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_places(box: Reader) -> Iterator[tuple[int, tuple[bool, list[tuple[int, int]]]]]:
-    """Item → whether its bytes lie in the ``idat`` box, and where: start and size of each piece."""
+    """Item → whether its bytes are in the ``idat`` box, and the start and size of each piece."""
     version = box.number(4) >> 24
     sizes = box.number(2)
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
@@ -179,7 +179,7 @@ def _read_references(box: Reader) -> Iterator[tuple[bytes, int, list[int]]]:
 
 
 def _read_associations(box: Reader) -> Iterator[tuple[int, list[int]]]:
-    """Item → its properties' places in the list, counted from 1, plus 0x8000 for an essential one."""
+    """Item → the indices of its properties, from 1, plus 0x8000 for essential ones."""
     head = box.number(4)
     version, wide = head >> 24, head & 1
     steps = 0
@@ -193,7 +193,7 @@ def _read_associations(box: Reader) -> Iterator[tuple[int, list[int]]]:
 
 
 def check_parts(steps: int) -> None:
-    """Refuses a file that keeps a decoder busy with its parts.
+    """Reject a file with so many parts that it would keep a decoder busy.
 
     Raises:
         ImageError: more than ``MAX_PARTS``.

@@ -1,4 +1,4 @@
-"""The true size of HEVC and AV1 pictures, out of their own headers: the file around them may say another."""
+"""The true size of HEVC and AV1 pictures, from their own headers: the container may say otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from model.image.boxes import Reader, check_parts
 
 
 class _Bits:
-    """Bits out of bytes, the highest first."""
+    """Reads bits from bytes, the highest first."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")
@@ -39,7 +39,7 @@ def hevc_size(configuration: bytes, content: bytes) -> tuple[int, int]:
 
     Args:
         configuration: the content of its ``hvcC`` box (ISO/IEC 14496-15, 8.3.3.1).
-        content: the picture, NAL units behind their lengths.
+        content: the picture, NAL units preceded by their lengths.
 
     Raises:
         EOFError: it is cut off.
@@ -132,7 +132,7 @@ def _sequence_size_of_av1(header: bytes) -> tuple[int, int]:
         bits.take(5)
     else:
         if bits.take(1):
-            raise _several("a film's timing")
+            raise _several("a video's timing")
         delays = bits.take(1)
         for _ in range(bits.take(5) + 1):
             bits.take(12)
@@ -146,6 +146,6 @@ def _sequence_size_of_av1(header: bytes) -> tuple[int, int]:
 
 def _several(what: str) -> ImageError:
     return ImageError(
-        f"The HEIC or AVIF picture has {what}; it may be a film or damaged.",
+        f"The HEIC or AVIF picture has {what}; it may be a video or damaged.",
         hint="Export the picture as JPEG or PNG and try again.",
     )

@@ -1,4 +1,4 @@
-"""Colours as a picture's ICC profile means them → sRGB, so that nothing after the decoder needs to know.
+"""Convert colours from a picture's ICC profile to sRGB, so that only the decoder deals with profiles.
 
 Rendering intent: relative colorimetric, without black point compensation. littleCMS converts, through Pillow.
 """
@@ -16,13 +16,13 @@ from PIL import Image, ImageCms
 from model.image.profiles import CURVES, MAX_TAGS, PRIMARIES, profile_of_tags, srgb_curve, tags_of
 
 MAX_PROFILE = 4 * 1024 * 1024
-"""Bytes of a profile that is looked at; a screen's has 1 to 20 kB, a printing press's up to 3 MB."""
+"""The largest ICC profile that is used, bytes; a screen's has 1 to 20 kB, a printing press's up to 3 MB."""
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _COARSE = 3
-"""Of sRGB's 255: more than a step of 8 bits makes of ordinary numbers, whose gamma is 1.8 to 2.4."""
+"""Of sRGB's 255: more than one 8-bit step amounts to at ordinary gammas of 1.8 to 2.4."""
 _CLASSES = {"mntr", "scnr", "prtr", "spac"}
-# Chains of any number of calculations, each of which littleCMS would follow for every node of its table. A
-# profile with one also has an ordinary description of its colours.
+# Tags with arbitrarily long chains of calculations, which littleCMS would evaluate for every node of its
+# table. A profile that has them also has an ordinary description of its colours.
 _CHAINS = tuple(f"{way}{intent}".encode() for way in ("D2B", "B2D") for intent in range(4))
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _SRGB = ImageCms.createProfile("sRGB")
@@ -30,17 +30,17 @@ _STRAIGHT = {"La": "LA", "RGBa": "RGBA", "P": "RGBA", "PA": "RGBA", "1": "L"}
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The picture with the colours that its profile means, in sRGB; alpha stays as it is.
+    """Convert a picture to sRGB, given its ICC profile; alpha is unchanged.
 
-    A profile that is broken, larger than ``MAX_PROFILE``, of another colour space than the picture, or that
-    makes no picture out of black and white, costs nothing: the numbers are taken for sRGB.
+    A profile is ignored, and the values taken as sRGB, if it is broken, larger than ``MAX_PROFILE``, for
+    another colour space than the picture's, or maps black and white to nearly the same colour.
 
     Args:
         image: of 8 bits a channel.
         profile: ICC, if the file has one.
 
     Returns:
-        The same picture where there is nothing to convert, else one of mode RGB or RGBA.
+        The same picture if there is nothing to convert, else one of mode RGB or RGBA.
     """
     if image.mode == "LAB":
         return _lab().apply(image)
@@ -69,9 +69,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def wide_grey_to_srgb(grey: NDArray[np.uint16], profile: bytes | None) -> Image.Image | None:
-    """Grey of 16 bits in sRGB; None where there is nothing to convert.
+    """Convert 16-bit grey to sRGB; None if there is nothing to convert.
 
-    Interpolated between the 256 steps of 8 bits, which would not tell dark places apart in linear light.
+    Interpolates between the 256 steps of 8 bits, which are too coarse for dark areas in linear light.
     """
     ramp = to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)
     if ramp.mode == "L":
@@ -83,11 +83,11 @@ def wide_grey_to_srgb(grey: NDArray[np.uint16], profile: bytes | None) -> Image.
 
 @functools.lru_cache(maxsize=16)
 def straightened(profile: bytes) -> tuple[list[NDArray[np.uint8]], bytes] | None:
-    """How to tell colours of 16 bits in 8 where 8 bits of the profile's own numbers are too coarse.
+    """How to reduce 16-bit colours to 8 bits if 8 bits of the profile's own values are too coarse.
 
     Returns:
-        The 65536 numbers of red, green and blue on the curve of sRGB, and the profile that they have then.
-        None where the profile's own do, or its colours are not told by three primaries and their curves.
+        The 65536 values of red, green and blue on the curve of sRGB, and the matching profile. None if the
+        profile's own values are fine enough, or it is not defined by three primaries and their curves.
     """
     tags = tags_of(profile) if profile[16:20] == b"RGB " and len(profile) <= MAX_PROFILE else {}
     if b"A2B0" in tags or not {*CURVES, *PRIMARIES} <= set(tags):
@@ -106,14 +106,14 @@ def straightened(profile: bytes) -> tuple[list[NDArray[np.uint8]], bytes] | None
 
 
 def _of_256_greys(transform: ImageCms.ImageCmsTransform) -> NDArray[np.uint8]:
-    """What each grey becomes: (256, 3)."""
+    """The converted colour of each grey: (256, 3)."""
     return np.asarray(transform.apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None])))[0]
 
 
-# A camera writes the same few bytes into every picture. littleCMS's transforms may be shared by threads.
+# A camera writes the same profile into every picture. littleCMS's transforms may be shared by threads.
 @functools.lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What converts a picture of this mode; None where nothing is to be done."""
+    """The transform for pictures of this mode; None if there is nothing to do."""
     tags = int.from_bytes(profile[128:132], "big")
     if tags > MAX_TAGS:
         return None
@@ -126,16 +126,16 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         space, kind = source.profile.xcolor_space, source.profile.device_class
         if _SPACES.get(space) != mode or kind not in _CLASSES:
             return None
-        # For grey, littleCMS's short cut is a table of 33 steps, too coarse for the dark.
+        # For grey, littleCMS's shortcut is a table of 33 steps, too coarse for dark areas.
         flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
         transform = ImageCms.buildTransform(source, _SRGB, mode, "RGB", _INTENT, flags)
         return transform if _is_of_use(transform, mode) else None
-    except Exception:  # whatever is wrong with a profile, the picture is there
+    except Exception:  # whatever is wrong with the profile, the picture can still be read
         return None
 
 
 def _is_of_use(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether white comes out much brighter than black, and any colour not as it was."""
+    """Whether white stays much brighter than black, and at least one colour changes."""
     steps = (0, 17, 51, 102, 153, 204, 238, 255)
     channels = len(Image.new(mode, (1, 1)).getbands())
     nodes = np.array(list(itertools.product(steps, repeat=channels if channels < 4 else 1)), np.uint8)

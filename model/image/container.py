@@ -1,9 +1,8 @@
-"""What stands around the pixels of a picture file: metadata is taken off before the decoder sees the file.
+"""Metadata is stripped from JPEG and PNG files before the decoder sees them.
 
-A decoder that reads metadata can be kept busy by it: a megabyte of EXIF whose entries all name the same bytes
-grew to gigabytes in Pillow, and four megabytes of GIF comments took it a minute. Only the EXIF orientation
-and the colour profile matter here, so they are read without following any reference, and the rest is dropped,
-uncopied and unread.
+Metadata can be used to attack a decoder: a megabyte of EXIF whose entries all refer to the same bytes grew to
+gigabytes in Pillow, and four megabytes of GIF comments took it a minute. Only the EXIF orientation and the
+colour profile are needed; they are read without following references, and the rest is dropped unread.
 """
 
 from __future__ import annotations
@@ -22,30 +21,30 @@ from model.image.still import still_picture
 from model.image.tiff import first_page
 
 MAX_SCANS_OF_LARGEST = 12
-"""Passes over a picture of the largest size that a progressive JPEG may take; encoders use about ten."""
+"""The most scans of a progressive JPEG of the largest size; encoders use about ten."""
 
 _SAVE_AGAIN = "Open the picture in an image program, save it as JPEG or PNG and try again."
-_LONG_ENOUGH = 1024  # An IDAT chunk of this many bytes carries pixels and is no mere part.
+_LONG_ENOUGH = 1024  # An IDAT chunk of at least this many bytes does not count towards MAX_PARTS.
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
-_METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})  # APP1 to APP13, APP15, COM; APP14 tells the colours
+_METADATA = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})  # APP1 to APP13, APP15, COM; APP14 sets colours
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _EOI, _SOS, _APP1, _APP2 = 0xD9, 0xDA, 0xE1, 0xE2
 _ICC = b"ICC_PROFILE\0"
 _INTEGERS = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}
-"""Exif's types of whole numbers, and the bytes that one takes."""
-# Markers in a header after which Pillow looks on at once while others skip a segment, so that the two would
-# see different files; no JPEG has them there.
+"""Exif's integer types, and their sizes in bytes."""
+# Markers in a header after which Pillow continues at once while other decoders skip a segment, so that they
+# would see different files; no valid JPEG has them there.
 _ODD_MARKERS = frozenset({0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)})
 
 
 class Bare(NamedTuple):
-    """A picture file as the decoder is to see it, and what was learned of the rest.
+    """A picture file for the decoder, and what its metadata said.
 
     Attributes:
         data: the file.
-        orientation: as Exif has it, 1 to 8; 1 where none is told.
-        profile: the colours' ICC profile, told or made of what is told; not yet looked at.
+        orientation: the EXIF orientation, 1 to 8; 1 if there is none.
+        profile: the ICC profile, embedded or built from other colour metadata; not yet validated.
     """
 
     data: bytes
@@ -54,9 +53,9 @@ class Bare(NamedTuple):
 
 
 def strip(data: bytes) -> Bare:
-    """A picture file without its metadata, as far as it is a JPEG or PNG.
+    """Strip the metadata of a JPEG or PNG file.
 
-    What is no such file, or one that is cut off, is handed back as it is for the decoder to judge.
+    Other files, and truncated ones, are returned unchanged for the decoder to check.
 
     Raises:
         ImageError: the file has more than ``MAX_PARTS`` parts, or is so malformed that two decoders
@@ -77,7 +76,7 @@ def strip(data: bytes) -> Bare:
 
 
 def count_scans(data: bytes, *, at_most: int) -> int:
-    """How many passes over the pixels a JPEG asks for, counted up to ``at_most + 1``.
+    """Count the scans of a JPEG, up to ``at_most + 1``.
 
     Raises:
         ImageError: more than ``MAX_PARTS`` parts.
@@ -95,10 +94,10 @@ def count_scans(data: bytes, *, at_most: int) -> int:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation in a block of EXIF, with or without its ``Exif`` header; 1 where it tells none.
+    """Read the orientation from EXIF data, with or without its ``Exif`` header; 1 if there is none.
 
-    Looks at the first directory's entries and nowhere else (Exif 2.32, 4.6.2 and 4.6.4: 0x0112, one SHORT;
-    some programs write a whole number of another type).
+    Only the first directory's entries are read (Exif 2.32, 4.6.2 and 4.6.4: 0x0112, one SHORT; some programs
+    write another integer type).
     """
     tiff = exif[6:] if exif.startswith(b"Exif\0\0") else exif
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
@@ -124,7 +123,7 @@ def _strip_jpeg(data: bytes) -> Bare:
     while found := _MARKER.search(data, position):
         steps += (
             1 + found.end() - position - 2
-        )  # Bytes between segments cost the decoder as much as segments.
+        )  # Bytes between segments cost the decoder as much as segments do.
         check_parts(steps)
         kind, body = found[1][0], found.end() + 2
         if kind == _SOS:
@@ -146,7 +145,7 @@ def _strip_jpeg(data: bytes) -> Bare:
 
 
 def _joined(parts: dict[int, tuple[int, bytes]]) -> bytes | None:
-    """A profile out of its segments, number → (how many there are, content); None where one is missing.
+    """Join a profile's segments, number → (how many there are, content); None if one is missing.
 
     ICC.1:2010, annex B.4: numbered from 1, in any order.
     """
@@ -180,7 +179,8 @@ def _strip_png(data: bytes) -> Bare:
         elif kind == b"fcTL":
             frames += 1
             if frames == 1 and before_pixels and animation:
-                # The picture before it is no part of the animation: a stand-in for programs that show none.
+                # The picture before it is not part of the animation: it is the fallback for viewers that do
+                # not animate.
                 stand_in = True
                 kept.insert(before_pixels, animation)
                 kept.append(data[position:end])
@@ -196,7 +196,8 @@ def _strip_png(data: bytes) -> Bare:
 
 
 def _png_profile(colours: dict[bytes, bytes], *, grey: bool) -> bytes | None:
-    """What a PNG's chunks tell of its colours, the most telling one (PNG 3rd edition, 4.3) as a profile."""
+    """The profile for a PNG's colour chunks, using the one with the highest precedence (PNG 3rd edition,
+    4.3)."""
     if len(colours.get(b"cICP", b"")) == 4:
         return profile_of_code_points(colours[b"cICP"][0], colours[b"cICP"][1])
     if b"iCCP" in colours:
@@ -210,7 +211,7 @@ def _png_profile(colours: dict[bytes, bytes], *, grey: bool) -> bytes | None:
         return None
     if len(colours.get(b"gAMA", b"")) == 4:
         power = int.from_bytes(colours[b"gAMA"], "big") / 100_000
-        # 1/2.2 stands for sRGB, and a gamma of 0 or 100 for nothing.
+        # 1/2.2 means sRGB; a gamma of 0 or 100 is meaningless.
         gamma = 1 / power if 0.05 < power < 10 and abs(power * 2.2 - 1) > 0.05 else None
     if len(colours.get(b"cHRM", b"")) == 32 and not grey:
         white, *others = [
@@ -224,7 +225,7 @@ def _png_profile(colours: dict[bytes, bytes], *, grey: bool) -> bytes | None:
 
 
 def _check_gif(data: bytes) -> None:
-    """Extension blocks up to the first frame; the decoder reads no further."""
+    """Check the extension blocks up to the first frame; the decoder reads no further."""
     flags = data[10] if len(data) > 10 else 0
     position = 13 + (3 * 2 ** (flags % 8 + 1) if flags & 0x80 else 0)
     steps = 0
@@ -240,13 +241,11 @@ def _check_gif(data: bytes) -> None:
             check_parts(steps)
             position += 1 + data[position]
         position += 1
-        # Pillow takes the end of such an extension for one of its blocks, and would see another file.
+        # Pillow takes the end of such an extension for one of its blocks, and would read a different file.
         if label != b"\xfe" and blocks < (2 if data.startswith(b"NETSCAPE2.0", start) else 1):
             raise odd("GIF")
 
 
 def odd(kind: str) -> ImageError:
-    """That a file is not what a file of its format is."""
-    return ImageError(
-        f"The {kind} file is not put together as its format has it; it may be damaged.", hint=_SAVE_AGAIN
-    )
+    """The error for a malformed file."""
+    return ImageError(f"This {kind} file is malformed; it may be damaged.", hint=_SAVE_AGAIN)

@@ -1,4 +1,4 @@
-"""Bytes to a safe RGB picture: the only code that decodes an image, for training and serving alike."""
+"""Decode bytes to a safe RGB picture: the only decoder, for training and serving alike."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from model.image.formats import (
     open_picture,
 )
 
-# Pillow warns of damaged metadata and of sizes that `read_image` refuses anyway. To silence that only around
-# a call would not be safe in threads.
+# Pillow warns of damaged metadata and of sizes that `read_image` rejects anyway. Silencing it only around a
+# call would not be thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _TURNS = {
@@ -34,19 +34,19 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pillow calls a file of one of its formats unknown where the header is damaged.
+# Pillow calls a file with a damaged header an unknown format.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
 _FORMAT_HINT = "Save the picture as JPEG, PNG or WebP and try again."
 
 
 def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
-    """Decodes a picture as a person would expect to see it.
+    """Decode a picture the way a viewer would show it.
 
-    The EXIF rotation is applied. Colours are converted to sRGB from what the ICC profile says that they are,
-    or a PNG, HEIC or AVIF in its own way. The first frame of an animation, the first page of a TIFF and the
-    main picture of a HEIC or AVIF are taken. Transparency is laid on white, 16 bits are scaled to 8. The
-    result carries no metadata; that of all but WebP, GIF and BMP is taken off before the file is decoded.
+    The EXIF rotation is applied. Colours are converted to sRGB from the ICC profile, or from the colour
+    metadata of PNG, HEIC and AVIF. The first frame of an animation, the first page of a TIFF and the main
+    picture of a HEIC or AVIF are taken. Transparent pictures are composited on white, 16 bits are scaled to
+    8. The result has no metadata; except for WebP, GIF and BMP, it is stripped before the file is decoded.
 
     Args:
         data: an encoded picture of one of ``FORMATS``, at most ``MAX_BYTES``.
@@ -61,9 +61,7 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
             ``invalid_image``, ``image_too_small`` or ``image_too_narrow``.
     """
     if not data:
-        raise ImageError(
-            "The picture is empty (0 bytes).", hint="Choose a photo and send it again.", code="empty_image"
-        )
+        raise ImageError("This file is empty (0 bytes).", hint="Choose another photo.", code="empty_image")
     if len(data) > MAX_BYTES:
         raise ImageError(
             f"The picture has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted.",
@@ -79,7 +77,7 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP":
             raise _broken(error) from None
         raise ImageError(
-            f"The {len(data)} bytes are not a {names()} picture.",
+            f"We can't open this kind of file: it is not a {names()} picture.",
             hint=_FORMAT_HINT,
             code="unsupported_format",
         ) from None
@@ -112,15 +110,15 @@ def _load(image: ImageFile.ImageFile, target_side: int | None) -> None:
         image.draft("RGB", (target_side, target_side))
     image.load()
     if image.format == "PNG" and image.info.get("default_image"):
-        image.seek(1)  # `strip` left the animation's first frame, which is no part of it
+        image.seek(1)  # `strip` kept the default image, which is not part of the animation
         image.load()
 
 
 def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
-    """A JPEG that has all its pixels and lacks the end marker.
+    """Open a JPEG that has all its pixels but lacks the end marker.
 
-    The decoder would fill up what is missing in silence. If the picture is whole, though, it does not matter
-    what comes behind the last byte.
+    The decoder would silently fill in missing pixels. If the picture is complete, though, it does not matter
+    what follows the last byte.
     """
     whole = data[:-1] if data.endswith(b"\xff") else data
     images = [open_picture(whole + filling * 64 + b"\xff\xd9") for filling in (b"\0", b"\x55")]
@@ -137,23 +135,23 @@ def _check_size(width: int, height: int, *, most: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"The picture has {width} x {height} pixels; each side needs at least {MIN_SIDE}.",
-            hint="Take the photo again, closer and in full size.",
+            hint="Take the photo again, closer and at full size.",
             code="image_too_small",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
             f"The picture has {width} x {height} pixels; a side may be at most {MAX_ASPECT} times the other.",
-            hint="Crop the picture to the part of the skin that matters.",
+            hint="Crop the picture to the area of skin that matters.",
             code="image_too_narrow",
         )
 
 
 def _check_scans(data: bytes, width: int, height: int) -> None:
-    # The largest picture's work is the measure; a small picture's passes cost something too.
+    # The work for the largest picture sets the limit; the scans of a small picture cost something too.
     allowed = MAX_SCANS_OF_LARGEST * MAX_PIXELS // max(width * height, 1_000_000)
     if data.count(b"\xff\xda") > allowed and count_scans(data, at_most=allowed) > allowed:
         raise ImageError(
-            f"The JPEG asks for over {allowed} passes over {width} x {height} pixels; about ten are usual.",
+            f"The JPEG asks for over {allowed} scans of {width} x {height} pixels; about ten are usual.",
             hint="Open the picture in an image program, save it as an ordinary JPEG and try again.",
         )
 
@@ -168,7 +166,7 @@ def _too_many_pixels(got: str, most: int) -> ImageError:
 
 def _broken(error: Exception) -> ImageError:
     return ImageError(
-        f"The picture cannot be decoded ({type(error).__name__}); it may be cut off or damaged.",
+        f"This file seems damaged or incomplete ({type(error).__name__}).",
         hint=_FORMAT_HINT,
     )
 
@@ -184,7 +182,7 @@ def _plain_rgb(image: Image.Image, bare: Bare) -> Image.Image:
     else:
         image, profile = eight_bits(image, bare.data, profile)
     if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
-        image = image.convert("RGB")  # Windows' programs leave the fourth byte at 0 and mean no alpha
+        image = image.convert("RGB")  # Windows programs leave the fourth byte at 0 without meaning alpha
     image = to_srgb(image, profile)
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):
         image = image.convert("RGBA")

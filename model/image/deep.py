@@ -1,6 +1,6 @@
-"""Pictures of 16 bits a channel, of which Pillow hands over the upper eight; in the dark the others matter.
+"""Pictures with 16 bits per channel: Pillow keeps only the upper eight, but dark areas need the others.
 
-Where the numbers stand for light itself, one step of eight bits near black is 13 of sRGB's 255.
+If values are linear in light, one 8-bit step near black is 13 of sRGB's 255.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "
 
 
 def eight_bits(image: Image.Image, data: bytes, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """A decoded picture with 8 bits a channel, and the profile that its numbers have then.
+    """Convert a decoded picture to 8 bits per channel; return it with the matching profile.
 
     Args:
-        image: as Pillow has decoded it, whatever its depth.
+        image: as decoded by Pillow, of any depth.
         data: its file.
         profile: ICC, if the file has one.
     """
@@ -48,7 +48,7 @@ def eight_bits(image: Image.Image, data: bytes, profile: bytes | None) -> tuple[
 
 
 def scaled(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as grey of 8."""
+    """Scale 16-bit grey to 8 bits."""
     # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it. 257 x 255 = 65535.
     grey = np.asarray(image).clip(0, 65535).astype(np.uint32)
     return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
@@ -57,9 +57,9 @@ def scaled(image: Image.Image) -> Image.Image:
 def without_colour(
     image: Image.Image, data: bytes, profile: bytes | None
 ) -> tuple[Image.Image, bytes | None]:
-    """A PNG of grey or RGB with alpha in place of the one colour that its tRNS chunk calls transparent.
+    """Replace the one transparent colour (tRNS) of a grey or RGB PNG by an alpha channel.
 
-    The colour is told in the file's own depth, in which the picture must be compared with it. Arguments and
+    The colour is given in the file's own bit depth, so pixels must be compared in that depth. Arguments and
     result are those of ``eight_bits``.
     """
     transparent, depth = image.info.pop("transparency"), data[24]
@@ -88,8 +88,8 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
 
 
 def _lower_bytes(data: bytes) -> Image.Image:
-    # The decoder keeps the upper bytes; told the other byte order, it keeps the lower ones. Of a TIFF in
-    # separate planes it keeps the upper ones nevertheless, which do for any but dark places.
+    # The decoder keeps the upper bytes; given the opposite byte order, it keeps the lower ones. For a TIFF
+    # with separate planes it keeps the upper ones anyway, which is good enough except in dark areas.
     with open_picture(data) as image:
         image.tile = [tile._replace(args=_other_order(tile.args)) for tile in image.tile]
         image.load()
@@ -104,7 +104,8 @@ def _other_order(args: Any) -> Any:
 
 
 def _grey_with_alpha(image: Image.Image, data: bytes, profile: bytes) -> tuple[Image.Image, bytes | None]:
-    """A PNG of grey with alpha, which Pillow makes RGBA; its four bytes a pixel are looked at as they are."""
+    """Read a 16-bit grey PNG with alpha from its raw four bytes per pixel; Pillow would convert it to
+    RGBA."""
     with open_picture(data) as raw:
         raw.tile = [tile._replace(args="RGBA") for tile in raw.tile]
         upper, lower = np.moveaxis(np.asarray(raw), -1, 0)[:2]

@@ -1,4 +1,4 @@
-"""Picture to what the network sees; every size and constant comes from the ``ModelConfig``."""
+"""Preprocess a picture for the network; every size and constant comes from the ``ModelConfig``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from PIL import Image
 from model.config import ModelConfig
 
 QUALITY_SIDE = 256
-"""Short side of the copy on which ``app.quality`` judges a photo, pixels."""
+"""Short side of the copy on which ``app.quality`` assesses a photo, pixels."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def preprocess(image: Image.Image, *, config: ModelConfig) -> NDArray[np.float32]:
-    """RGB picture → normalised (3, input_size, input_size), seen as ``crop_mode`` says.
+    """RGB picture → normalised (3, input_size, input_size), cropped according to ``crop_mode``.
 
-    Bit for bit what timm's evaluation transform gives, in the order of its steps.
+    Bit for bit the same as timm's evaluation transform, with the same order of steps.
     """
     short, seen = resized_side(config), config.input_size
     width, height = image.size
@@ -43,10 +43,10 @@ def resized_side(config: ModelConfig) -> int:
 
 
 def decode_side(config: ModelConfig) -> int:
-    """The ``target_side`` for ``read_image``, in use and in evaluation alike.
+    """The ``target_side`` for ``read_image``, for serving and evaluation alike.
 
-    Half as much again as is needed, so that the resize can average, and enough to judge the photo's quality
-    by. For 224 pixels an eighth of a 12-megapixel photo is enough.
+    1.5 times the size that is needed, so that the resize can average, and enough to assess the photo's
+    quality. For 224 pixels, a 12-megapixel photo can be decoded at 1/8.
     """
     return max(resized_side(config) * 3 // 2, QUALITY_SIDE)
 

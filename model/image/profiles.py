@@ -1,4 +1,4 @@
-"""Writes small ICC profiles, for the formats that tell their colours in another way.
+"""Builds small ICC profiles for formats that describe their colours in another way.
 
 ICC.1:2001-04 (version 2.4): three primaries or grey, and one tone curve.
 """
@@ -18,14 +18,14 @@ Chromaticities = tuple[float, ...]
 
 PRIMARIES, CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
 MAX_TAGS = 100
-"""Tags of a profile that is looked at."""
+"""The most tags of a profile that is used."""
 _D65 = (0.3127, 0.3290)
 SRGB: Chromaticities = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65)
 _D50_XYZ = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
-# ITU-T H.273, tables 2 and 3: code points of HEIC, AVIF and PNG's cICP. What is not listed counts as sRGB,
-# and so do the curves of television, whose pictures are meant for the same screens.
+# ITU-T H.273, tables 2 and 3: code points of HEIC, AVIF and PNG's cICP. Code points that are not listed count
+# as sRGB, and so do the transfer curves of television, whose pictures are meant for the same screens.
 _PRIMARIES: dict[int, Chromaticities] = {
     4: (0.67, 0.33, 0.21, 0.71, 0.14, 0.08, 0.310, 0.316),
     5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, *_D65),
@@ -39,10 +39,10 @@ _HDR = {16: "PQ", 18: "HLG"}
 
 
 def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
-    """The profile that a pair of H.273 code points stands for; None for sRGB and what is unknown.
+    """The profile for a pair of H.273 code points; None for sRGB and unknown ones.
 
     Raises:
-        ImageError: the numbers are meant for a screen of high dynamic range, and no others are there.
+        ImageError: the picture is stored for HDR screens only.
     """
     if transfer in _HDR:
         raise ImageError(
@@ -56,14 +56,14 @@ def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
 
 
 def make_profile(chromaticities: Chromaticities | None, *, gamma: float | None) -> bytes | None:
-    """A profile of RGB with these primaries and this white, or of grey.
+    """Build a profile for RGB with these primaries and this white point, or for grey.
 
     Args:
         chromaticities: None for grey.
-        gamma: linear light is the number, 0 to 1, to this power; None for the curve of sRGB.
+        gamma: linear light is the value, 0 to 1, to this power; None for the curve of sRGB.
 
     Returns:
-        None where the primaries span no space.
+        None if the primaries span no colour space.
     """
     curve = _curve(gamma)
     if chromaticities is None:
@@ -78,7 +78,7 @@ def make_profile(chromaticities: Chromaticities | None, *, gamma: float | None) 
 
 
 def profile_of_tags(space: bytes, tags: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """A profile of a screen with these tags, name and content, and a white point.
+    """Build a display profile with these tags (name and content) and a white point.
 
     Args:
         space: of the colours, four letters.
@@ -94,7 +94,7 @@ def profile_of_tags(space: bytes, tags: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def tags_of(profile: bytes) -> dict[bytes, bytes]:
-    """The tags of a profile, as far as they lie in it."""
+    """The tags of a profile whose content is within the profile."""
     found: dict[bytes, bytes] = {}
     count = min(int.from_bytes(profile[128:132], "big"), MAX_TAGS)
     for at in range(132, min(132 + 12 * count, len(profile) - 11), 12):
@@ -104,12 +104,12 @@ def tags_of(profile: bytes) -> dict[bytes, bytes]:
 
 
 def srgb_curve() -> bytes:
-    """The tone curve of sRGB, as a tag holds it."""
+    """The tone curve of sRGB, as a tag."""
     return _curve(None)
 
 
 def _to_xyz(chromaticities: Chromaticities) -> NDArray[np.float64] | None:
-    """RGB → XYZ, its white adapted to D50 by Bradford's matrix; None where there is no such matrix."""
+    """RGB → XYZ, its white adapted to D50 by Bradford's matrix; None if there is no such matrix."""
     x, y = np.asarray(chromaticities, float).reshape(4, 2).T
     if (y < 1e-4).any():
         return None

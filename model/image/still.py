@@ -1,8 +1,8 @@
-"""HEIC and AVIF: the one picture that such a file is about, written into a file of its own.
+"""Rewrite a HEIC or AVIF file so that it holds only its primary picture.
 
-Items may name each other in any way: tiles, layers, crops of crops, films, metadata that each of thousands
-shares. The decoder sees none of that, only a picture or a grid of tiles, its alpha of the same kind, and how
-to show them (ISO/IEC 23008-12, 6.5 and 6.6.2.3).
+Items may refer to each other in any way: tiles, layers, crops of crops, videos, metadata shared by thousands.
+The decoder sees none of that, only a picture or a grid of tiles, alpha of the same kind, and how to show them
+(ISO/IEC 23008-12, 6.5 and 6.6.2.3).
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _BRANDS_OF_EITHER = (b"mif1", b"msf1", b"miaf")
 _SHOWN = (b"hvcC", b"av1C", b"ispe", b"pixi", b"irot", b"imir", b"clap", b"auxC")
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
 _MAX_CODED = MAX_PIXELS_WHOLE * 5 // 4
-"""Pixels of all tiles together: those at the edges reach beyond the picture."""
+"""Pixels of all tiles together: tiles at the edges extend beyond the picture."""
 _SAVE_AGAIN = "Export the picture as JPEG or PNG and try again."
 
 
 def still_picture(data: bytes) -> tuple[bytes, int, bytes | None]:
-    """The primary picture of a HEIC or AVIF file, alone in a file.
+    """Extract the primary picture of a HEIC or AVIF file into a file of its own.
 
     Args:
-        data: begins with an ``ftyp`` box; of another kind than HEIC and AVIF, it is handed back.
+        data: begins with an ``ftyp`` box; a file other than HEIC or AVIF is returned unchanged.
 
     Returns:
-        ``(data, 1, ICC profile or None)``. Orientation 1, since how to turn it is no matter of Exif here and
-        stays in the file.
+        ``(data, 1, ICC profile or None)``. The orientation is 1, since rotation is a property in the file and
+        not in EXIF.
 
     Raises:
-        ImageError: there is no such picture, it is made of what photographs are not made of, or is damaged.
+        ImageError: there is no such picture, it has an unusual structure, or it is damaged.
     """
     if data[8:12] not in _BRANDS + _BRANDS_OF_EITHER:
         return data, 1, None
@@ -62,7 +62,7 @@ def _rewrite(items: Items) -> tuple[bytes, int, bytes | None]:
 
 
 def _add(written: _Writer, items: Items, item: Item, *, codec: bytes | None = None) -> tuple[int, bytes]:
-    """Writes an item, and the tiles of a grid; its new number, and the codec of its pixels."""
+    """Write an item, and the tiles of a grid; return its new number, and the codec of its pixels."""
     if item.kind != b"grid":
         _check(item, [item], codec or item.kind)
         return written.add(item), item.kind
@@ -77,7 +77,7 @@ def _add(written: _Writer, items: Items, item: Item, *, codec: bytes | None = No
 
 
 def _check(whole: Item, tiles: list[Item], codec: bytes) -> None:
-    """Raises for pixels that the decoder would take too long for, whatever size the file says that it has."""
+    """Reject pictures that would take too long to decode, whatever size the file declares."""
     if codec not in (_HEVC, _AV1):
         raise _unusual(f"a picture of the kind {codec.decode('latin-1')!r}")
     if codec == _HEVC and "HEIF" not in FORMATS:
@@ -116,7 +116,7 @@ def _alpha(items: Items) -> int | None:
 
 
 def _profile(items: Items, primary: Item) -> bytes | None:
-    """The ICC profile of the picture or of its tiles, or one made of the code points that they tell."""
+    """The ICC profile of the picture or its tiles, or one built from their code points."""
     told = [content for name, content, _ in primary.properties if name == b"colr"]
     if not told and primary.parts:
         told = [content for name, content, _ in items.item(primary.parts[0]).properties if name == b"colr"]
@@ -136,14 +136,14 @@ def _first(item: Item, kind: bytes) -> bytes:
 
 def _unusual(what: str) -> ImageError:
     return ImageError(
-        f"The HEIC or AVIF file holds {what}, which photographs do not.",
+        f"The HEIC or AVIF file holds {what}, which photographs never do.",
         hint=_SAVE_AGAIN,
         code="unsupported_format",
     )
 
 
 class _Writer:
-    """A file of few items (ISO/IEC 14496-12, 8.11), numbered from 1."""
+    """Writes a file with a few items (ISO/IEC 14496-12, 8.11), numbered from 1."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []

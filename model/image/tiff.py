@@ -1,4 +1,4 @@
-"""TIFF: the first page, under a directory of its own (TIFF 6.0; what tells of pixels and nothing else)."""
+"""Reduce a TIFF to its first page, with a new directory that describes only the pixels (TIFF 6.0)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.errors import ImageError
 from model.image.formats import MAX_PIXELS_WHOLE
 
 MAX_STRIPS = 16_000
-"""Strips or tiles of a page; some programs write one for each row."""
+"""The most strips or tiles of a page; some programs write one for each row."""
 _MAX_ENTRIES = 1000
 
 _TYPES = {1: "B", 3: "H", 4: "I"}  # BYTE, SHORT, LONG
@@ -35,13 +35,13 @@ class _Entry(NamedTuple):
 
 
 def first_page(data: bytes) -> tuple[bytes, bytes | None]:
-    """The first page of a TIFF file, and its ICC profile.
+    """Extract the first page of a TIFF file, and its ICC profile.
 
-    The pixels stay where they are; behind them comes a new directory, to which the header points. So the
-    decoder sees neither further pages nor metadata, and no number that has not been looked at.
+    The pixels stay where they are; a new directory after them replaces the old one. So the decoder sees
+    neither further pages nor metadata, and no value that has not been checked.
 
     Raises:
-        ImageError: damaged, of a kind that is not read, or its strips would take too much memory or time.
+        ImageError: it is damaged or not supported, or its strips would take too much memory or time.
     """
     order = "<" if data.startswith(b"II") else ">"
     try:
@@ -52,7 +52,7 @@ def first_page(data: bytes) -> tuple[bytes, bytes | None]:
         _check(data, entries, values)
     except (struct.error, KeyError, IndexError):
         raise ImageError(
-            "The TIFF file is not put together as its format has it; it may be cut off or damaged.",
+            "This TIFF file is malformed; it may be cut off or damaged.",
             hint=_HINT,
         ) from None
     profile = entries.get(_PROFILE)
@@ -90,7 +90,7 @@ def _check(data: bytes, entries: dict[int, _Entry], values: dict[int, tuple[int,
         raise _not_read(f"compression {one(_COMPRESSION, 1)}")
     bits, kind = values.get(_BITS, (1,)), one(_PHOTOMETRIC, -1)
     if len(set(bits)) != 1 or bits[0] not in (1, 2, 4, 8, 16) or set(values.get(_SAMPLE_FORMAT, (1,))) != {1}:
-        raise _not_read("channels that are no whole numbers of 1 to 16 bits")
+        raise _not_read("channels other than integers of 1 to 16 bits")
     if kind not in _COLOUR_KINDS or (kind, bits[0]) == (0, 16):
         raise _not_read(f"colours of the kind {kind} with {bits[0]} bits")
     if one(_SAMPLES, 1) > 5:
@@ -123,7 +123,7 @@ def _with_directory(data: bytes, values: dict[int, tuple[int, ...]], order: str)
     place = start + 2 + 12 * len(kept) + 4
     behind = b""
     for tag in kept:
-        # Long numbers alone where any is long: libtiff and Pillow take either.
+        # Use LONG for all if any value needs it: libtiff and Pillow accept either.
         kind = 3 if max(values[tag]) < 1 << 16 else 4
         content = struct.pack(f"{order}{len(values[tag])}{_TYPES[kind]}", *values[tag])
         head = struct.pack(order + "HHI", tag, kind, len(values[tag]))
@@ -138,5 +138,5 @@ def _with_directory(data: bytes, values: dict[int, tuple[int, ...]], order: str)
 
 def _not_read(what: str) -> ImageError:
     return ImageError(
-        f"The TIFF file holds {what}, which is not read here.", hint=_HINT, code="unsupported_format"
+        f"The TIFF file holds {what}, which is not supported.", hint=_HINT, code="unsupported_format"
     )

@@ -1,7 +1,7 @@
-"""What computes the network: its exported graph in OpenVINO on a CPU, or PyTorch, the reference, anywhere.
+"""Runtimes for the network: OpenVINO for the exported graph on a CPU, or PyTorch, the reference.
 
-PyTorch is imported only where it computes: a process that serves the graph starts in a second and does
-without the half gigabyte that ``import torch`` takes.
+PyTorch is imported only if it is used: a process that serves the graph starts in a second and saves the half
+gigabyte that ``import torch`` takes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """Computes for several threads at once.
+    """Runs the network; safe to use from several threads.
 
     Attributes:
         name: ``openvino`` or ``torch``.
@@ -54,11 +54,11 @@ class Runtime(Protocol):
         ...
 
     def pooled(self, features: Any) -> Array:
-        """A map that ``forward`` gave, averaged over its places, (C,)."""
+        """A map from ``forward``, averaged over locations, (C,)."""
         ...
 
     def grad_cam(self, features: Any, class_index: int) -> Array:
-        """As ``model.explain.grad_cam.grad_cam``, of a map that ``forward`` gave."""
+        """Grad-CAM (``model.explain.grad_cam.grad_cam``) for a map from ``forward``."""
         ...
 
 
@@ -72,23 +72,23 @@ def open_runtime(
     streams: int = 1,
     precision: str = "float32",
 ) -> Runtime:
-    """The runtime for a checkpoint; the graph is exported first if the cache does not hold it.
+    """Open the runtime for a checkpoint; if the graph is not in the cache, it is exported first.
 
     Args:
-        checkpoint: what to compute.
-        name: a name from ``RUNTIMES``. ``auto`` is OpenVINO on a CPU and PyTorch on anything else; PyTorch
-            also where the graph cannot be had, which a warning in the log tells.
+        checkpoint: whose network to run.
+        name: a name from ``RUNTIMES``. ``auto`` is OpenVINO on a CPU and PyTorch on anything else; if the
+            graph is not available it falls back to PyTorch, with a warning in the log.
         device: a name from ``DEVICES``.
-        graph_cache: folder of exported graphs; default as ``model.runtime.export.graph_file`` says.
+        graph_cache: folder of exported graphs; default as in ``model.runtime.export.graph_file``.
         threads: cores that OpenVINO may use, 0 for all that this process may.
-        streams: pictures that OpenVINO computes at the same time, each on its share of the threads.
+        streams: pictures that OpenVINO processes at the same time, each on its share of the threads.
         precision: a name from ``PRECISIONS``. ``auto`` is bfloat16 where OpenVINO computes on a processor
             that has it, and the answers stay the same, as ``model.runtime.precision`` measures.
 
     Raises:
         CheckpointError: the weights cannot be used as they are.
         ConfigError: a name is unknown, contradicts another, or that device or precision is not there.
-        ExportError: ``openvino`` was asked for, and the graph cannot be had.
+        ExportError: ``openvino`` was requested, and the graph is not available.
     """
     if name not in RUNTIMES:
         raise ConfigError(f"There is no runtime {name!r}.", hint=f"The runtimes are: {', '.join(RUNTIMES)}.")
@@ -138,7 +138,7 @@ class OpenVINORuntime:
         precision: str = "float32",
     ) -> None:
         self._config = checkpoint.config
-        # Of the weights the heat map needs the head's; the others are in the graph.
+        # The heat map needs only the head's weights; the others are in the graph.
         self._head_weights = {
             name.removeprefix("head."): values
             for name, values in checkpoint.weights.items()
@@ -166,7 +166,7 @@ class OpenVINORuntime:
 
     def forward(self, image: Array) -> tuple[Array, Array]:
         """One normalised picture (1, 3, S, S) → logits (classes,) and the map (1, C, h, w)."""
-        request = self._idle.get()  # waits where all streams are at work
+        request = self._idle.get()  # waits while all streams are busy
         try:
             request.infer({IMAGES: image}, share_inputs=True)
             return request.get_tensor(LOGITS).data[0].copy(), request.get_tensor(FEATURES).data.copy()
@@ -174,11 +174,11 @@ class OpenVINORuntime:
             self._idle.put(request)
 
     def pooled(self, features: Array) -> Array:
-        """The map (1, C, h, w) averaged over its places, (C,)."""
+        """The map (1, C, h, w) averaged over locations, (C,)."""
         return features[0].mean(axis=(1, 2))
 
     def grad_cam(self, features: Array, class_index: int) -> Array:
-        """As ``model.explain.grad_cam``. The first call builds the head, in PyTorch if it is no BiLSTM."""
+        """As ``model.explain.grad_cam``. The first call builds the head, in PyTorch if it is not a BiLSTM."""
         if self._config.head == "bilstm":
             with self._lock:
                 if self._head is None:
@@ -209,7 +209,7 @@ def available_cores() -> int:
 
 
 def _gpu_here() -> bool:
-    """Whether ``auto`` would be another device than the CPU; PyTorch is not imported for a plain no."""
+    """Whether ``auto`` means a GPU; avoids importing PyTorch if there clearly is none."""
     if not has_torch():
         return False
     if sys.platform == "linux" and "torch" not in sys.modules:

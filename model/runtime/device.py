@@ -1,4 +1,4 @@
-"""Which device computes, and whether it can be trusted."""
+"""Choosing the device, and checking that its results can be trusted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        ConfigError: the name is unknown, or that device is not there.
+        ConfigError: the name is unknown, or the device is not available.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -25,17 +25,17 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"There is no device {name!r}.", hint=f"The devices are: {', '.join(DEVICES)}.")
     if not there[name]:
         raise ConfigError(
-            f"The device {name} was asked for, but this machine has none that PyTorch can use.",
+            f"The device {name} was requested, but this machine has none that PyTorch can use.",
             hint="Choose auto or cpu.",
         )
     return torch.device(name)
 
 
 def trusted_device(name: str, network: SkinDiseaseNet, *, size: int) -> torch.device:
-    """``pick_device``, but the CPU where Apple's MPS computes this network wrongly.
+    """As ``pick_device``, but the CPU if Apple's MPS computes wrong results for this network.
 
     Args:
-        name: a name from ``DEVICES``. network, size: as for ``agrees_with_cpu``.
+        name: a name from ``DEVICES``. network, size: as in ``agrees_with_cpu``.
     """
     device = pick_device(name)
     if device.type == "mps" and not agrees_with_cpu(network, device, size=size):
@@ -45,12 +45,12 @@ def trusted_device(name: str, network: SkinDiseaseNet, *, size: int) -> torch.de
 
 @torch.inference_mode()
 def agrees_with_cpu(network: SkinDiseaseNet, device: torch.device, *, size: int) -> bool:
-    """Compares the logits of one made-up picture on ``device`` with the CPU's; warns if they differ.
+    """Compare the logits of one synthetic picture on ``device`` with the CPU's; warn if they differ.
 
     MPS has had wrong recurrent layers; a network that disagrees there must run on the CPU.
 
     Args:
-        network: any mode, any device; it is left as it was.
+        network: any mode, any device; unchanged afterwards.
         size: side of the picture, pixels.
     """
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))

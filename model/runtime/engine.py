@@ -16,10 +16,10 @@ _lock = threading.Lock()
 
 
 def import_openvino() -> ModuleType:
-    """OpenVINO without its telemetry.
+    """Import OpenVINO without its telemetry.
 
-    Otherwise its import alone reports to Google Analytics, under an id that it keeps in the home folder.
-    Where the package ``openvino_telemetry`` cannot be imported it goes without.
+    Otherwise importing it alone reports to Google Analytics, under an id that it stores in the home folder.
+    It works without the package ``openvino_telemetry``.
 
     Raises:
         ImportError: it is not installed.
@@ -31,11 +31,11 @@ def import_openvino() -> ModuleType:
 
 
 def openvino_core() -> Any:
-    """OpenVINO's core, the same one for the whole process.
+    """OpenVINO's core, one for the whole process.
 
-    On a processor with AMX each core gives the thread that makes it another stack for signal handlers, and
-    restores the one before when it goes. Where two do not go in the opposite order of their coming, the
-    thread is left with a stack that has been freed, and the next signal ends the process.
+    On a processor with AMX each core sets a new signal stack for the thread that creates it, and restores the
+    previous one when it is destroyed. If two are not destroyed in reverse order, the thread is left with a
+    freed stack, and the next signal crashes the process.
 
     Raises:
         ImportError: OpenVINO is not installed.

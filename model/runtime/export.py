@@ -1,9 +1,9 @@
 """Checkpoint → ONNX graph, cached under the hash of the checkpoint.
 
-``python -m model.runtime.export CHECKPOINT`` fills the cache ahead of time, as the Docker image does; where a
-server finds nothing in it, it does the same when it starts.
+``python -m model.runtime.export CHECKPOINT`` fills the cache ahead of time, as the Docker image does;
+otherwise a server does it when it starts.
 
-The graph holds one picture's or a batch's whole way through the network, in float32: ``images`` (B, 3, S, S),
+The graph covers the whole network, for one picture or a batch, in float32: ``images`` (B, 3, S, S),
 normalised, to ``logits`` (B, classes) and the backbone's last map ``features`` (B, C, h, w).
 """
 
@@ -33,16 +33,16 @@ from model.runtime.engine import openvino_core
 from model.runtime.graph_store import FEATURES, IMAGES, LOGITS, distrust, is_whole, kept
 
 TOLERANCE = 1e-4
-"""How far a probability of the graph may be from PyTorch's."""
+"""The largest accepted difference between the graph's probabilities and PyTorch's."""
 
-_LAYOUT = 1  # raised when the same checkpoint and libraries must give another graph
+_LAYOUT = 1  # increase to invalidate graphs of the same checkpoint and libraries
 _OPSET = 17
 
 logger = logging.getLogger(__name__)
 
 
 def has_torch() -> bool:
-    """Whether PyTorch and timm are installed; a service that has its graph does without them."""
+    """Whether PyTorch and timm are installed; a service that has its graph does not need them."""
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "timm"))
 
 
@@ -53,19 +53,20 @@ def default_cache() -> Path:
 
 
 def graph_name(checkpoint: Checkpoint) -> str:
-    """The file name of a checkpoint's graph: another one whenever weights, config or exporter change."""
+    """The file name of a checkpoint's graph; it changes with weights, config and exporter."""
     exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
     return f"{_stem(checkpoint)}-{digest[:8]}.onnx"
 
 
 def _stem(checkpoint: Checkpoint) -> str:
-    """How the names of a checkpoint's graphs begin, whatever exported them."""
+    """The prefix of the names of a checkpoint's graphs, independent of the exporter."""
     return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{_LAYOUT}"
 
 
 def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path:
-    """A graph of the checkpoint, whichever version of PyTorch made it; raises ``ExportError`` without one."""
+    """Find a graph of the checkpoint, from any version of PyTorch; raises ``ExportError`` if there is
+    none."""
     found = sorted(cache.glob(f"{_stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
     if whole := next(filter(is_whole, found), None):
         return whole
@@ -78,22 +79,21 @@ def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path:
 
 @contextlib.contextmanager
 def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Path]:
-    """The graph's file, from the cache or exported into it.
+    """Provide the graph's file, from the cache or exported into it.
 
-    A graph computes whatever it says, so one is taken only from a folder that nobody but this user and root
-    can write to, and only if it is as whole as its digest says; else it is made anew. Of several processes
-    that start at once one exports and the others wait for it. The export runs in a process of its own, so
-    that PyTorch leaves nothing behind in this one. Where the cache cannot be used, the file lies in a
-    temporary folder and is gone when the ``with`` ends. Where PyTorch is not installed, a graph in the cache
-    that any version of it exported is taken.
+    A graph can compute anything, so it is used only from a folder that nobody but this user and root can
+    write to, and only if its digest matches; otherwise it is exported again. Of several processes that start
+    at once one exports and the others wait for it. The export runs in a separate process, so that PyTorch is
+    not loaded in this one. If the cache cannot be used, the file is in a temporary folder that is deleted
+    when the ``with`` block ends. If PyTorch is not installed, a cached graph from any version of it is used.
 
     Args:
         checkpoint: what to export.
-        cache: folder of the graphs; default ``default_cache()``. One that is made belongs to its user alone.
+        cache: folder of the graphs; default ``default_cache()``. It is created with access for its user only.
 
     Raises:
-        ExportError: the graph cannot be made, or computes something else than PyTorch does; or there is none,
-            and no PyTorch to make it.
+        ExportError: the graph cannot be exported, or its results differ from PyTorch's; or there is none, and
+            PyTorch is not installed.
     """
     cache = default_cache() if cache is None else cache
     if not has_torch():
@@ -109,7 +109,7 @@ def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Pa
         yield path
         return
     logger.warning(
-        "The graph cannot be kept in %s (%s), so every start exports it anew. Set GRAPH_CACHE to a folder "
+        "The graph cannot be kept in %s (%s), so every start exports it again. Set GRAPH_CACHE to a folder "
         "that only you can write to, or fill one with `python -m model.runtime.export`.",
         cache,
         problem,
@@ -119,7 +119,7 @@ def graph_file(checkpoint: Checkpoint, cache: Path | None = None) -> Iterator[Pa
 
 
 def _fill(cache: Path, checkpoint: Checkpoint) -> str | None:
-    """Exports into the cache, unless another process just did; returns what is wrong with the folder."""
+    """Export into the cache, unless another process just did; return what is wrong with the folder."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         if problem := distrust(cache):
@@ -134,13 +134,13 @@ def _fill(cache: Path, checkpoint: Checkpoint) -> str | None:
 
 
 def export(checkpoint: Checkpoint, folder: Path) -> Path:
-    """Writes a checkpoint's graph, after it was found to compute the same as PyTorch.
+    """Write a checkpoint's graph, after comparing its results with PyTorch's.
 
-    The file appears under its name only when it is whole, and its digest, in a file beside it, before it.
+    The file appears under its name only when it is complete, after its digest, which is in a file beside it.
 
     Args:
         checkpoint: what to export.
-        folder: made if needed.
+        folder: created if needed.
 
     Returns:
         The file's path.
@@ -197,10 +197,10 @@ def _trace(checkpoint: Checkpoint, file: Path) -> None:
             return self.network.forward_head(features), features
 
     side = checkpoint.config.input_size
-    # Two pictures: with one, the tracer would take a batch of one for granted.
+    # Two pictures: with one, the tracer would fix the batch size to one.
     images = torch.zeros(2, 3, side, side)
     fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one operator that ONNX does not have
+    torch.backends.mha.set_fastpath_enabled(False)  # it uses an operator that ONNX does not have
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -214,7 +214,7 @@ def _trace(checkpoint: Checkpoint, file: Path) -> None:
                 opset_version=_OPSET,
                 dynamo=False,
             )
-    except Exception as error:  # The exporter's errors have no family of their own.
+    except Exception as error:  # the exporter's errors share no base class
         raise ExportError(
             f"The network cannot be exported ({type(error).__name__}: {' '.join(str(error).split())[:200]}).",
             hint="Serve it with RUNTIME=torch.",
@@ -242,7 +242,7 @@ def _compare(checkpoint: Checkpoint, file: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exports one checkpoint and prints the graph's path."""
+    """Export one checkpoint and print the graph's path."""
     parser = argparse.ArgumentParser(
         prog="python -m model.runtime.export", description="Exports a checkpoint's graph."
     )

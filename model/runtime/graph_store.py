@@ -1,4 +1,4 @@
-"""Which files an exported graph may be taken from: a graph computes whatever it says, under any revision."""
+"""Checks which files an exported graph may be loaded from, since a graph can compute anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES, LOGITS, FEATURES = "images", "logits", "features"
 
 
 def distrust(folder: Path) -> str | None:
-    """Why graphs in a folder may be somebody else's work; None where they cannot, or it is not there."""
+    """Why graphs in a folder may have been written by others; None if they cannot, or it does not exist."""
     try:
         found = folder.stat()
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def distrust(folder: Path) -> str | None:
 
 
 def is_whole(graph: Path) -> bool:
-    """Whether a graph is there, the work of nobody but this user or root, and as its digest says."""
+    """Whether a graph exists, can only have been written by this user or root, and matches its digest."""
     try:
         with open(os.open(graph, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             found = os.fstat(file.fileno())
@@ -69,7 +69,7 @@ def _digest_file(graph: Path) -> Path:
 
 
 def _digest_line(name: str, content: BinaryIO) -> bytes:
-    """As ``sha256sum`` writes and checks it; with the name, so that it fits no other checkpoint's graph."""
+    """The line in ``sha256sum`` format; with the name, so that it fits no other checkpoint's graph."""
     digest = hashlib.sha256()
     while block := content.read(1 << 20):
         digest.update(block)

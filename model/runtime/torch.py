@@ -1,4 +1,4 @@
-"""PyTorch as a runtime: on any device, and the reference that the exported graph is held to."""
+"""PyTorch as a runtime: on any device, and the reference for the exported graph."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from model.runtime.device import trusted_device
 
 
 class TorchRuntime:
-    """The network itself.
+    """Runs the network in PyTorch.
 
     Args:
-        checkpoint: its network is moved to the device.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrongly is left for the CPU.
+        checkpoint: whose network is moved to the device.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; one that computes wrong results is replaced by the
+            CPU.
     """
 
     name = "torch"
@@ -38,9 +39,9 @@ class TorchRuntime:
         return self._network.forward_head(features)[0].cpu().numpy(), features
 
     def pooled(self, features: Tensor) -> NDArray[np.float32]:
-        """The map (1, C, h, w) averaged over its places, (C,)."""
+        """The map (1, C, h, w) averaged over locations, (C,)."""
         return features[0].mean(dim=(1, 2)).cpu().numpy()
 
     def grad_cam(self, features: Tensor, class_index: int) -> NDArray[np.float32]:
-        """As ``model.explain.grad_cam.grad_cam``."""
+        """Grad-CAM (``model.explain.grad_cam.grad_cam``)."""
         return grad_cam(self._network, features, class_index)

@@ -77,8 +77,8 @@ def test_a_misspelt_setting_is_warned_of_once(caplog: pytest.LogCaptureFixture) 
             HOME="/",
         )
     assert [record.getMessage() for record in caplog.records] == [
-        "ACESS is set, which means nothing here. Is ACCESS meant?",
-        "max_runing is set, which means nothing here. Is MAX_RUNNING meant?",
+        "ACESS is set, but it is not a setting. Did you mean ACCESS?",
+        "max_runing is set, but it is not a setting. Did you mean MAX_RUNNING?",
     ]
 
 

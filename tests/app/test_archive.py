@@ -75,7 +75,7 @@ def test_names_that_cameras_give_are_pictures_and_marks_of_programs_are_not(tmp_
 
 
 def odd_archive(tmp_path: Path) -> Path:
-    """Two pictures in a folder whose names are no UTF-8."""
+    """Two pictures in a folder whose names are not UTF-8."""
     folder = tmp_path / os.fsdecode(b"in\xff")
     put(folder / os.fsdecode(b"b\xe9.jpg"))
     put(folder / "a.jpg")
@@ -169,7 +169,7 @@ def test_a_plan_that_is_cut_off_is_written_anew_and_results_of_another_run_still
     plan.write_text(damage(whole))  # type: ignore[operator]
     put(tmp_path / "out" / "part-0123456789abcdef.parquet")
     assert main(words) == 1
-    assert "results of another run (1 files that this one would not write" in capsys.readouterr().err
+    assert "results of another run (1 files that this run would not write" in capsys.readouterr().err
 
 
 def test_an_output_whose_name_is_no_utf8_is_refused(

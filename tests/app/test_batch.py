@@ -94,9 +94,9 @@ def test_json_is_what_the_api_answers_without_heat_maps(outcomes: list[Outcome])
     assert set(last) == set(first)
 
 
-def test_too_many_are_refused_before_any_is_looked_at(predictor: Predictor) -> None:
+def test_too_many_are_refused_before_any_is_analysed(predictor: Predictor) -> None:
     looked: list[bytes] = []
-    with pytest.raises(ConfigError, match="13 pictures were sent; at most 12") as caught:
+    with pytest.raises(ConfigError, match="13 photos were sent; at most 12") as caught:
         predict_all(looked.append, [b"x"] * (MAX_BATCH + 1))  # type: ignore[arg-type]
     assert caught.value.code == "too_many_images"
     assert looked == []

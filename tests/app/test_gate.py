@@ -72,7 +72,7 @@ def test_a_person_signs_in_and_out(closed: FlaskClient, key: str) -> None:
     assert closed.post("/", **form()).status_code == 401
     wrong = closed.post("/sign-in", data={"key": "sdn_wrong"})
     assert wrong.status_code == 401
-    assert "not known here" in wrong.text
+    assert "not valid here" in wrong.text
     assert "Set-Cookie" not in wrong.headers
 
     entered = closed.post("/sign-in", data={"key": f" {key}\n", "next": "/docs"})

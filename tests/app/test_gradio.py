@@ -212,7 +212,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
         {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
     ],
 )
-def test_only_an_upload_is_looked_at(image: object, served: Served) -> None:
+def test_only_an_upload_is_analysed(image: object, served: Served) -> None:
     with httpx.Client(base_url=served.address, timeout=60) as http:
         event = http.post("/gradio_api/call/predict", json={"data": [image, False]}).json()["event_id"]
         answer = http.get(f"/gradio_api/call/predict/{event}").text
@@ -267,7 +267,7 @@ def test_neither_names_nor_errors_are_logged_and_nothing_leaves_the_machine(
             served.predict(file(data))
     log = served.log.read_text()
     assert "Serving checkpoint tiny" in log
-    assert "Terms of use: test-only" in log
+    assert "Terms of use: test only" in log
     assert SENT_NAME not in log
     spied = set(served.spied.read_text().split())
     assert spied <= {"127.0.0.1", "localhost", "::1", "0.0.0.0", "None"}

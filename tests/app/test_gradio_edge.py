@@ -1,4 +1,4 @@
-"""The edge around Gradio, at a running server: what is refused, what is bounded, and who is believed."""
+"""The edge around Gradio, at a running server: rejected requests, limits, and trusted headers."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_who_does_not_read_the_answer_is_cut_off(app: httpx.Client) -> None:
         assert gone.poll(60_000)
 
 
-def test_uploads_that_nobody_asks_about_are_bounded_and_forgotten_when_looked_at(
+def test_uploads_that_nobody_asks_about_are_bounded_and_forgotten_when_analysed(
     proxied: httpx.Client,
 ) -> None:
     pictures = [("files", ("a", bytes(MAX_BYTES)))] * 2

@@ -154,5 +154,5 @@ def test_each_picture_leaves_an_audit_line(served: Served, predictor: Predictor)
 
 def test_the_pages_name_the_checkpoints_own_labels(served: Served) -> None:
     config = json.dumps(httpx.get(served.address + "/config", timeout=60).json())
-    assert "The 7 groups that this model tells apart" in config
+    assert "The 7 groups that this model knows" in config
     assert "Psoriasis" not in config

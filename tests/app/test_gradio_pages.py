@@ -56,7 +56,7 @@ def test_several_pictures_become_a_table_that_can_be_saved(
     chooser = page.locator("#sdn-files input[type=file]")
     chooser.set_input_files([PHOTO, NO_PHOTO, PHOTO])  # type: ignore[list-item]
     page.locator(HEADLINE).wait_for()
-    assert page.locator(HEADLINE).inner_text() == "3 pictures"
+    assert page.locator(HEADLINE).inner_text() == "3 photos"
     rows = page.locator(".batch tbody tr")
     assert [rows.nth(number).get_attribute("data-verdict") for number in range(3)] == [
         "condition",
@@ -82,7 +82,7 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
     assert page.locator(".book article").count() == len(LABELS)
     page.wait_for_function("document.activeElement.id === 'Vitiligo'")
     page.wait_for_function("document.querySelector('#Vitiligo').getBoundingClientRect().top < 60")
-    for heading in ("What it is", "What it looks like", "How soon to have it seen"):
+    for heading in ("What it is", "What it looks like", "When to see a doctor"):
         assert page.get_by_role("heading", name=heading, exact=True).count() == len(LABELS)
     page.locator("#contents").get_by_role("link", name="Psoriasis").first.click()
     page.wait_for_function("document.querySelector('#Psoriasis').getBoundingClientRect().top < 60")
@@ -92,14 +92,14 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
     assert page.get_by_role("link", name="About", exact=True).get_attribute("aria-current") == "page"
 
 
-def test_an_example_is_looked_at_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
+def test_an_example_is_analysed_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
     page = open_tab(gradio_address)
     assert page.get_by_text("Drawn by this program, Apache-2.0").is_visible()
     page.get_by_role("button", name="The drawn spot, too dark").focus()
     page.keyboard.press("Enter")
     page.locator(HEADLINE).wait_for()
     assert "The photo is dark" in page.locator(".quality").inner_text()
-    assert page.get_by_role("button", name="Look at another photo").is_visible()
+    assert page.get_by_role("button", name="Check another photo").is_visible()
 
 
 def violations(page: Page) -> dict[str, list[str]]:

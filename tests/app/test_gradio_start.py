@@ -59,7 +59,7 @@ def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         said = refusal(monkeypatch, PORT=port)
-    assert said.startswith(f"error: 127.0.0.1:{port} is taken by another program.")
+    assert said.startswith(f"error: 127.0.0.1:{port} is already in use.")
     assert "\n" not in said
 
 
@@ -86,7 +86,7 @@ def test_gunicorn_names_a_taken_port_in_its_last_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         said = gunicorn_refusal(PORT=port)
-    assert said.startswith(f"error: 127.0.0.1:{port} is taken by another program.")
+    assert said.startswith(f"error: 127.0.0.1:{port} is already in use.")
 
 
 @pytest.mark.parametrize(

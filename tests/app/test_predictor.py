@@ -125,9 +125,9 @@ def test_every_verdict_can_be_reached(checkpoint: Checkpoint) -> None:
     vague = answer(changed(checkpoint, max_normalized_entropy=0.0))
 
     assert sure["verdict"] == "condition"
-    assert condition(best).title in sure["reason"]
+    assert condition(best).in_a_sentence in sure["reason"]
     assert unsure["verdict"] == "uncertain"
-    assert condition(best).title in unsure["reason"]
+    assert condition(best).in_a_sentence in unsure["reason"]
     assert healthy["verdict"] == "no_condition"
     assert [foreign["verdict"], *(row["fired"] for row in foreign["criteria"])] == ["rejected", True, False]
     assert [vague["verdict"], *(row["fired"] for row in vague["criteria"])] == ["rejected", False, True]
@@ -154,7 +154,7 @@ def test_a_picture_that_cannot_be_read_is_an_image_error(predictor: Predictor) -
 @pytest.mark.parametrize(
     ("card", "terms"),
     [
-        ("---\nlicense: other\nlicense_name: non-commercial\n---\n# M\n", "non-commercial"),
+        ("---\nlicense: other\nlicense_name: research-only\n---\n# M\n", "research only"),
         ("---\nlicense: apache-2.0\n---\n# M\n", "apache-2.0"),
         ("# No front matter\n", "not stated"),
         ("", "not stated"),
@@ -203,7 +203,7 @@ def test_each_photo_gets_one_line(
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row.pop("path") for row in rows] == [str(photo)] * 2
     assert [without_timings(row) for row in rows] == [without_timings(answer(predictor))] * 2
-    assert "test-only" in err, "the terms of use are told"
+    assert "test only" in err, "the terms of use are shown"
 
 
 def test_an_unreadable_photo_gets_an_error_line_and_the_others_an_answer(

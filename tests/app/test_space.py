@@ -39,7 +39,7 @@ STRAYS = (
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the repository without checkpoints, and with things that must stay at home."""
+    """A copy of the repository without checkpoints, and with files that must not be uploaded."""
     root = tmp_path / "copy"
     for name in tracked("app", "model", "space_app.py", "requirements.txt", "LICENSE"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

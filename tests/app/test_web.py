@@ -1,4 +1,4 @@
-"""The Flask app: what every door answers to good and bad requests, and what it keeps to itself."""
+"""The Flask app: responses of every endpoint to good and bad requests, and what they do not reveal."""
 
 from __future__ import annotations
 

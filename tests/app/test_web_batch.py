@@ -56,7 +56,7 @@ def test_a_batch_and_its_downloads(open_page: Open, flask_address: str, tmp_path
     check_table(page, tmp_path)
 
     upload(page, *[PHOTO] * (MAX_BATCH + 1))
-    assert f"at most {MAX_BATCH} pictures" in shown(page, "#answer")
+    assert f"up to {MAX_BATCH} photos" in shown(page, "#answer")
     upload(page, OTHER)
     assert shown(page, "#verdict") == "1 picture"
     assert complaints == []
@@ -66,7 +66,7 @@ def test_a_batch_without_javascript(open_page: Open, flask_address: str, tmp_pat
     page = open_page(flask_address + "/batch", java_script_enabled=False)
     for count in (MAX_BATCH + 1, 1):
         page.set_input_files("#image", [PHOTO, OTHER, NO_PICTURE] if count == 1 else [PHOTO] * count)
-        page.get_by_role("button", name="Look at them").click()
+        page.get_by_role("button", name="Check them").click()
         if count > MAX_BATCH:
             page.wait_for_selector(".problem")
             assert f"at most {MAX_BATCH}" in shown(page, ".problem")

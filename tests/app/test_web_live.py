@@ -152,7 +152,7 @@ def test_flask_app_runs_as_a_script_and_says_what_it_serves(tiny_checkpoint: Pat
         assert post(address, multipart(JPEG))[0] == 200
         assert post(address, multipart(bytes(30 << 20)))[0] == 413
     assert "Serving checkpoint tiny" in log.read_text()
-    assert "Terms of use: test-only" in log.read_text()
+    assert "Terms of use: test only" in log.read_text()
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def test_a_checkpoint_with_other_labels_has_its_own_pages(tiny_config: ModelConf
     served = create_app(Settings(port=8000), seven).test_client()
     check_learn(served.get("/learn").text, labels)
     assert served.post("/", **files(JPEG)).text.count('class="share"') == len(labels)
-    assert "without a model card" in served.get("/about").text
+    assert "no model card" in served.get("/about").text
 
 
 def test_an_answer_leads_to_its_entry(client: FlaskClient, predictor: Predictor) -> None:

@@ -1,4 +1,4 @@
-"""What people are told: cancer comes first where it matters, plainly and without alarm."""
+"""The texts for people: cancer comes first where it matters, plainly and without alarm."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def test_cancer_in_second_or_third_place_comes_first(answered: Prediction) -> No
     advice = wording.advice(prediction)
     assert (advice.urgency, advice.how_soon) == ("soon", URGENCY["soon"])
     assert advice.caution is not None
-    assert advice.caution.startswith("Skin cancer (12%) is among what it could be, so please show it")
+    assert advice.caution.startswith("It could be skin cancer (12%). Please have a doctor look at it soon")
     calmer = condition("Moles").when_to_be_seen
-    assert advice.text.endswith(f"If it is {condition('Moles').title} all the same: {calmer}")
+    assert advice.text.endswith(f"If it turns out to be {condition('Moles').in_a_sentence}: {calmer}")
     assert advice.about == condition("Moles")
 
 
 def test_several_labels_that_may_be_cancer_are_named_together(answered: Prediction) -> None:
     shares = {"Moles": 0.6, "SkinCancer": 0.12, "Actinic_Keratosis": 0.08}
     caution = wording.advice(made(answered, "condition", True, **shares)).caution or ""
-    assert caution.startswith("Skin cancer (12%) and Actinic keratosis (8%) are among what it could be")
+    assert caution.startswith("It could be skin cancer (12%) or an actinic keratosis (8%).")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_it_comes_first_whatever_the_verdict(answered: Prediction, verdict: str,
     quiet = wording.advice(made(answered, verdict, False, **shares))
     worried = wording.advice(made(answered, verdict, True, **shares))
     assert worried.urgency == "soon"
-    assert (worried.caution or "").startswith("Skin cancer (")
+    assert (worried.caution or "").startswith("It could be skin cancer (")
     assert worried.text.endswith(quiet.text)
     assert quiet.caution is None
 
@@ -74,12 +74,21 @@ def test_a_cancer_that_cannot_be_ruled_out_is_named_beside_a_calmer_pill(
     assert wording.advice(without).caution is None
     advice = wording.advice(within)
     assert (advice.caution or "").startswith(
-        "Skin cancer and Actinic keratosis cannot be ruled out by this picture alone"
+        "From this picture alone, the model cannot rule out skin cancer or an actinic keratosis:"
     )
     assert dataclasses.replace(advice, caution=None) == wording.advice(without)
     worried = made(within, verdict, True, Moles=0.8, SkinCancer=0.08)
     caution = wording.advice(worried).caution or ""
-    assert "cannot be ruled out" not in caution, "said already, and more strongly"
+    assert "cannot rule out" not in caution, "said already, and more strongly"
+
+
+def test_headline_and_reason_name_the_condition_as_a_sentence_does(answered: Prediction) -> None:
+    sure = made(answered, "condition", False, Moles=0.8, Warts=0.1)
+    unsure = dataclasses.replace(sure, verdict="uncertain")
+    assert wording.headline(sure) == "This looks most like a mole"
+    assert wording.headline(unsure) == "Not sure – it might be a mole"
+    assert "If it is a mole, see a doctor" in wording.advice(unsure).text
+    assert wording.reason("uncertain", "Moles", 0.33, ()).startswith("The best guess is a mole, but at 33% ")
 
 
 def test_what_is_more_urgent_stays_more_urgent(answered: Prediction) -> None:
@@ -123,8 +132,8 @@ def test_a_checkpoint_without_a_label_that_may_be_cancer_says_nothing(tiny_check
 def test_what_cannot_be_ruled_out_is_said_plainly(answered: Prediction) -> None:
     assert wording.set_sentence(answered) is None
     for names, words in (
-        (("Acne",), "finds only Acne plausible"),
-        (("Acne", "Rosacea", "SkinCancer"), "cannot rule out Acne, Rosacea and Skin cancer."),
+        (("Acne",), "finds only one plausible: acne."),
+        (("Acne", "Rosacea", "SkinCancer"), "cannot rule out acne, rosacea or skin cancer."),
         (LABELS[:15], "15 of the 22"),
     ):
         sentence = wording.set_sentence(dataclasses.replace(answered, prediction_set=names))

@@ -131,7 +131,7 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     page.get_by_label("Heat map").uncheck()
     assert layer.evaluate("layer => layer.style.opacity") == "0"
 
-    page.get_by_role("button", name="Look at another photo").click()
+    page.get_by_role("button", name="Check another photo").click()
     page.locator(CHOOSER).wait_for(state="attached")
     choose(page, photo)
     assert [url for url in asked if not url.startswith((gradio_address, "data:", "blob:"))] == []
@@ -147,8 +147,8 @@ def test_a_rejected_photo_is_explained(
     assert page.locator(".fired").count() == 2
     text = page.locator(".verdict").inner_text().replace("\xa0", " ")
     assert "at least 100% is needed" in text
-    assert "Not met" in text
-    assert page.get_by_text("hold the camera still").last.is_visible()
+    assert "Failed" in text
+    assert page.get_by_text("hold the camera steady").last.is_visible()
     assert not page.locator(".ranking li").first.is_visible()
     assert page.locator("#heat").count() == 0
     assert left(cache) == []
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_picture_is_named_and_the_next_one_works(
     broken.write_bytes(b"<img src=x onerror=alert(1)>")
     choose(page, broken)
     assert "not a JPEG" in page.locator(HEADLINE).inner_text()
-    page.get_by_role("button", name="Look at another photo").click()
+    page.get_by_role("button", name="Check another photo").click()
     choose(page, photo)
     assert page.locator(HEADLINE).inner_text() == wording.HEADLINES["rejected"]
     assert left(cache) == []

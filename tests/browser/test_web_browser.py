@@ -57,7 +57,7 @@ def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_add
     assert complaints == []
 
 
-def test_a_photo_chosen_before_the_script_is_there_is_looked_at(open_page: Open, flask_address: str) -> None:
+def test_a_photo_chosen_before_the_script_is_there_is_analysed(open_page: Open, flask_address: str) -> None:
     page = open_page("about:blank")
     held: list[Any] = []
     page.route("**/page.js", lambda route: held.append(route))
@@ -74,7 +74,7 @@ def test_upload_without_javascript(open_page: Open, flask_address: str) -> None:
     page = open_page(flask_address, java_script_enabled=False)
     assert not page.locator("#camera-open").is_visible()
     page.set_input_files("#image", PHOTO)
-    page.get_by_role("button", name="Look at it").click()
+    page.get_by_role("button", name="Check it").click()
     page.wait_for_selector("#answer #verdict")
     page.wait_for_load_state()  # the style sheet hides what needs the script
     assert page.locator("#preview img").is_visible()
@@ -82,7 +82,7 @@ def test_upload_without_javascript(open_page: Open, flask_address: str) -> None:
     assert not page.locator("#heat-strength").is_visible()
 
     page.set_input_files("#image", NO_PICTURE)
-    page.get_by_role("button", name="Look at it").click()
+    page.get_by_role("button", name="Check it").click()
     page.wait_for_selector(".problem")
     assert "JPEG" in shown(page, ".problem")
 
@@ -95,7 +95,7 @@ def test_a_rejected_picture_is_explained(open_page: Open, serve: Serve, predicto
     assert page.locator(".verdict .fired").count() == 2
     assert page.locator("#heat").count() == 0
     assert not page.locator(".ranking").first.is_visible()
-    page.get_by_text("The guesses all the same").click()
+    page.get_by_text("Show the guesses anyway").click()
     assert page.locator(".ranking").first.is_visible()
 
 
@@ -129,8 +129,8 @@ def test_everything_by_keyboard(open_page: Open, flask_address: str) -> None:
         return page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
 
     order = [tab() for _ in range(9)]
-    assert order[:2] == ["Skip to the content", "SkinDiseaseNet"]
-    assert order[2:] == ["Look", "Several", "Learn", "About", "API", "image", "camera-open"]
+    assert order[:2] == ["Skip to content", "SkinDiseaseNet"]
+    assert order[2:] == ["Check a photo", "Several photos", "Learn", "About", "API", "image", "camera-open"]
     page.keyboard.press("Shift+Tab")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
@@ -139,7 +139,7 @@ def test_everything_by_keyboard(open_page: Open, flask_address: str) -> None:
 
     # The headline has the focus; from there on everything is a step away.
     assert page.evaluate("document.activeElement.id") == "verdict"
-    assert tab().startswith("The other")
+    assert tab().startswith("Show ")
     page.keyboard.press("Enter")
     assert page.locator(".ranking").nth(1).is_visible()
     assert tab() == "heat-on"
@@ -157,7 +157,7 @@ def test_everything_by_keyboard(open_page: Open, flask_address: str) -> None:
 def test_the_answer_comes_in_its_order(open_page: Open, serve: Serve, predictor: Predictor) -> None:
     page = open_page(serve(Recorder(predictor, malignant_from=1.0)))
     upload(page)
-    titles = [wording.QUALITY_TITLE, "How the picture compares", "Where the model looked", "What to do"]
+    titles = [wording.QUALITY_TITLE, "Closest matches", "Where the model looked", "What to do"]
     assert page.locator("#answer .card > h3").all_inner_texts() == titles
     assert wording.URGENCY["soon"] not in shown(page, "#answer")
     assert "Answered in" in shown(page, ".time")
@@ -175,7 +175,7 @@ def test_the_answer_comes_in_its_order(open_page: Open, serve: Serve, predictor:
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_an_example_is_looked_at(
+def test_an_example_is_analysed(
     open_page: Open, serve: Serve, predictor: Predictor, javascript: bool
 ) -> None:
     recorder = Recorder(predictor)

@@ -55,7 +55,7 @@ def test_the_camera_is_not_mirrored(
 def test_a_camera_that_is_denied_gets_a_clear_word(open_page: Open, flask_address: str) -> None:
     page = open_page(flask_address, arguments=[FAKE_CAMERA], permissions=[])
     page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_selector("text=The camera was not allowed")
+    page.wait_for_selector("text=The camera is blocked")
     assert page.get_by_text("Choose a photo", exact=True).is_visible()
     upload(page)
     assert "not allowed" not in shown(page)

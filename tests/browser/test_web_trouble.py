@@ -39,7 +39,7 @@ def test_a_file_that_is_no_picture(open_page: Open, flask_address: str) -> None:
         (503, {"Retry-After": "7"}, "in 7 seconds"),
         (429, {"Retry-After": "1"}, "in a second"),
         (429, {}, "in a moment"),
-        (401, {"X-Fragment": "answer"}, "not signed in"),
+        (401, {"X-Fragment": "answer"}, "no longer signed in"),
     ],
 )
 def test_what_a_proxy_says_is_put_plainly_and_the_picture_is_kept(
@@ -62,7 +62,7 @@ def test_a_page_that_leads_elsewhere_means_signed_out(open_page: Open, flask_add
     page = open_page(flask_address)
     page.route(SENDING, lambda route: route.fulfill(status=303, headers={"Location": "/about"}))
     upload(page)
-    assert "not signed in" in shown(page, "#answer")
+    assert "no longer signed in" in shown(page, "#answer")
 
 
 def test_a_fault_of_the_server_can_be_tried_again(
@@ -87,17 +87,17 @@ class Cable:
 
     def __init__(self, address: str) -> None:
         self._server = ("127.0.0.1", urlsplit(address).port)
-        self._door = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self._cut = threading.Event()
         self.stuck = threading.Event()
-        self.address = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._open, daemon=True).start()
 
     def _open(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, far = self._door.accept()[0], socket.create_connection(self._server)
+                near, far = self._listener.accept()[0], socket.create_connection(self._server)
                 self._ends += [near, far]
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=pair, daemon=True).start()
@@ -127,7 +127,7 @@ class Cable:
         self._cut.set()
 
     def close(self) -> None:
-        self._door.close()
+        self._listener.close()
         self.cut()
 
 

@@ -54,7 +54,7 @@ class FakeHub:
         endpoint: its address, for ``HF_ENDPOINT``.
         requests: ``METHOD PATH`` of every request so far.
         cut: how many ``PUT`` of large objects, and ``GET`` of files, break off in the middle.
-        refuse_uploads: while true, large objects are turned away.
+        refuse_uploads: while true, large objects are refused.
         part_size: larger objects are uploaded in parts of so many bytes.
         tokens: who is who; TOKEN may write everywhere, GUEST nowhere.
     """

@@ -1,4 +1,4 @@
-"""HEIC and AVIF files put together by code, for tests of what stands around the pixels.
+"""HEIC and AVIF files put together by code, for tests of metadata.
 
 Nothing that the project installs can encode HEVC. So the coded pictures are kept here: `ramp()` of 64 x 64 in
 8 and 10 bits, and an alpha that hides its left half, drawn by code and encoded with x265.

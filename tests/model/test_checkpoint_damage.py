@@ -115,7 +115,7 @@ def test_an_answer_that_is_not_finite_is_an_error_and_no_verdict(tmp_path: Path)
     save(tmp_path / "huge", network, config, card="")
     predictor = Predictor.from_checkpoint(str(tmp_path / "huge"), runtime="torch")
     photo = encode(make_picture())
-    with pytest.raises(ComputationError, match="logits for this picture hold a value that is not finite"):
+    with pytest.raises(ComputationError, match="logits that are not finite for this picture"):
         predictor.predict(photo)
     client = create_app(Settings(port=8000), predictor).test_client()
     answer = client.post("/api/v1/predict", data=photo, content_type="image/jpeg")
@@ -152,13 +152,13 @@ def test_a_file_that_the_config_names_lies_beside_it(folder: Path, name: str) ->
     [
         (lambda text: "[" * 100_000, "nested too deeply"),
         (lambda text: '{"labels": ' * 100_000, "nested too deeply"),
-        (lambda text: text.replace("{", '{"temperature": 2.0,', 1), "'temperature' stands twice"),
+        (lambda text: text.replace("{", '{"temperature": 2.0,', 1), "'temperature' appears twice"),
         (lambda text: text.replace('"temperature": 0.5', f'"temperature": {"9" * 5000}'), "digits"),
         (
             lambda text: text.replace('"temperature": 0.5', f'"temperature": {"9" * 400}'),
             "temperature is 999",
         ),
-        (lambda text: text.replace('"Acne"', '"\\ud800"', 1), "printable texts"),
+        (lambda text: text.replace('"Acne"', '"\\ud800"', 1), "all of them printable"),
         (lambda text: text.encode("utf-16"), "utf-8"),
     ],
 )

@@ -25,7 +25,7 @@ def make_network(head: str, *, classes: int = 4, seed: int = 0) -> SkinDiseaseNe
 
 
 def marked_maps(marks: list[tuple[int, int]], groups: list[int], *, seed: int = 99) -> torch.Tensor:
-    """Noisy maps (B, 512, 5, 7), one place of each lit up in one of three groups of channels (3: none)."""
+    """Noisy maps (B, 512, 5, 7), one location of each lit up in one of three groups of channels (3: none)."""
     maps = torch.rand(len(marks), 512, *GRID, generator=torch.Generator().manual_seed(seed))
     for row, ((y, x), group) in enumerate(zip(marks, groups, strict=True)):
         if group < 3:
@@ -40,7 +40,8 @@ def network(request: pytest.FixtureRequest) -> SkinDiseaseNet:
 
 @pytest.fixture(scope="module", params=[("attention", 2e-3, 40), ("pool", 1e-2, 60)])
 def trained(request: pytest.FixtureRequest) -> SkinDiseaseNet:
-    """A network whose head has learnt that a place lit up in group ``k`` is class ``k``, none is class 3."""
+    """A network whose head has learnt that a location lit up in group ``k`` is class ``k``, none is class
+    3."""
     head, rate, steps = request.param
     network = make_network(head)
     optimizer = torch.optim.Adam(network.head.parameters(), lr=rate)

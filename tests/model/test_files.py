@@ -32,7 +32,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path
         fail(KeyError())
     with pytest.raises(ConfigError, match=r"figures\.json cannot be written \(No space left") as full:
         fail(OSError(errno.ENOSPC, "No space left on device"))
-    assert "Make room" in full.value.hint
+    assert "Free some disk space" in full.value.hint
     with pytest.raises(DataError, match="not a finite number"):
         write_json(file, {"n": float("nan")})
     assert json.loads(file.read_text()) == {"n": 1}

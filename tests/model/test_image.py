@@ -1,4 +1,4 @@
-"""Bad and unusual pictures at the one decoder: read as a person would expect, or refused with a hint."""
+"""Bad and unusual pictures at the one decoder: read as a viewer would, or refused with a hint."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_picture_that_is_cut_off_is_called_damaged(kind: str, share: float) ->
     assert "cut off" in error.message
 
 
-# Read as a person would expect
+# Read as a viewer would
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])

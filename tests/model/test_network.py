@@ -229,7 +229,7 @@ def test_auto_takes_what_is_there_and_a_missing_device_is_an_error(monkeypatch: 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there["mps"])
     assert pick_device().type == "mps"
     assert pick_device("cpu").type == "cpu"
-    with pytest.raises(ConfigError, match="cuda was asked for"):
+    with pytest.raises(ConfigError, match="cuda was requested"):
         pick_device("cuda")
     there.update(cuda=True)
     assert pick_device().type == "cuda"

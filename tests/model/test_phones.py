@@ -143,7 +143,7 @@ def test_a_jpeg_that_lacks_pixels_is_refused(progressive: bool, share: float) ->
         read_image(data[: int(len(data) * share)])
 
 
-# At the doors
+# At the interfaces
 
 
 def test_the_pages_let_these_files_be_chosen(client: FlaskClient) -> None:

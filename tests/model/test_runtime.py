@@ -1,4 +1,4 @@
-"""The exported graph against PyTorch, its cache, and what happens where it cannot be had."""
+"""The exported graph against PyTorch, its cache, and what happens without it."""
 
 from __future__ import annotations
 

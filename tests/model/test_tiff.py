@@ -1,4 +1,4 @@
-"""TIFF: the first page is read as a person would expect, and what is not read is named."""
+"""TIFF: the first page is read as a viewer would, and what is not read is named."""
 
 from __future__ import annotations
 

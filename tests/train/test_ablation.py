@@ -120,4 +120,4 @@ def test_a_plan_that_is_none_is_refused(
     words = ["ablate", "--plan", str(plan), "--data", str(data), "--init", "random"]
     words += ["--output", str(tmp_path), "--maps", str(tmp_path)]
     assert main([*words, "--report", str(tmp_path / "table.md")]) == 1
-    assert "is no plan" in capsys.readouterr().err
+    assert "is not a valid plan" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the audit of a data set finds, leaves alone, writes down, and how a killed one goes on."""
+"""What the audit of a data set finds, leaves alone, writes down, and how a killed one continues."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_clean_set_has_no_defects_and_its_pictures_are_counted(tmp_path: Path)
     text = (tmp_path / "out" / "audit.md").read_text(encoding="utf-8")
     assert "There are no defects." in text
     assert "| Acne | 6 | 6 |" in text
-    assert "Not looked for" in text
+    assert "Not checked" in text
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_given_probabilities_point_at_wrong_labels(tmp_path: Path) -> None:
     ("ids", "columns", "value", "words"),
     [
         (["stranger.jpg"], THREE, 1 / 3, "No labelled picture"),
-        (["0-0.jpg", "0-0.jpg"], THREE, 1 / 3, "stands there twice"),
+        (["0-0.jpg", "0-0.jpg"], THREE, 1 / 3, "appears twice"),
         (["0-0.jpg"], THREE[2:], 1.0, "unknown class"),
         (["0-0.jpg"], THREE, 0.5, "sum to 1.5"),
     ],

@@ -1,4 +1,4 @@
-"""Yardsticks that others have used too: their protocols, on small drawn sets in the downloaded layouts."""
+"""Public benchmarks: their protocols, on small drawn data sets in the downloaded layouts."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_killed_probe_goes_on_with_the_features_that_it_has(
     again = run("fitzpatrick17k", folder / "data", tiny_checkpoint, folder / "out")
     assert again == metrics
     table = capsys.readouterr().out.splitlines()
-    assert table[0] == "| Yardstick | Weights | n | Measure | Value |"
+    assert table[0] == "| Benchmark | Weights | n | Measure | Value |"
     assert table[2].startswith("| Fitzpatrick17k, random, 2 classes | tiny | 18 | accuracy | ")
     np.save(stored, np.random.default_rng(0).normal(size=features.shape).astype(np.float32))
     assert run("fitzpatrick17k", folder / "data", tiny_checkpoint, folder / "out") != metrics

@@ -37,7 +37,7 @@ def test_the_card_states_figures_command_and_terms(measured: dict[str, Path], tm
     assert r"| clinic\|1 | 40 (20) | 0.62 (0.47 to 0.77) | 0.10 (0.02 to 0.20) | 35 of 38 |" in text
     assert "| 5 | 6 (3) | 3 of 6 | 1 of 6 | 4 of 5 |" in text
     assert "| 0.90 | 0.65 (0.50 to 0.80) | 0.381 |" in text
-    assert "Each threshold is read off these very pictures" in text
+    assert "Each threshold is chosen on these same pictures" in text
     assert "error 0.043, 0.061 at temperature 1; by source clinic|1 0.044." in text
     assert "Of all answers 0.38 are wrong; of the surest 48%, 0.21 (area" in text
     assert "at 2 of 3 thresholds, from 0.20 to 0.30." in text

@@ -107,7 +107,7 @@ def test_labels_as_text(tmp_path: Path) -> None:
 def test_bare_numbers_are_refused_as_labels(tmp_path: Path) -> None:
     rows = [{**row, "label": SOME.index(row["label"])} for row in make_rows(8, labels=SOME)]
     write_parquet(tmp_path / "train.parquet", rows, names=None)
-    with pytest.raises(DataError, match="bare numbers") as refused:
+    with pytest.raises(DataError, match="plain numbers") as refused:
         load(tmp_path, strict=False)
     assert "ClassLabel" in refused.value.hint
     assert set(load(tmp_path, labels=None)["label"]) == {-1}
@@ -214,7 +214,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         load(tmp_path, "test")
     assert refused.value.hint == "Its splits are: holdout, train."
     for ask in (lambda: load(tmp_path / "nowhere"), lambda: split_names(str(tmp_path / "nowhere"))):
-        with pytest.raises(DataError, match="nowhere is neither a folder here"):
+        with pytest.raises(DataError, match="nowhere is neither a local folder"):
             ask()
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="neither parquet files nor pictures") as refused:
@@ -269,7 +269,7 @@ def test_a_share_that_cannot_be_kept_back_is_refused(fraction: float) -> None:
 def test_the_real_sets_load() -> None:
     shared = ROOT.parent / "shared" / "data"
     if not shared.is_dir():
-        pytest.skip(f"{shared} is not there")
+        pytest.skip(f"{shared} does not exist")
     skin22, more = str(shared / "skin22"), str(shared / "skin22_more")
     test = load_split([skin22], "test", labels=LABELS)
     assert (len(test), len(set(test["label"]))) == (1052, 22)

@@ -72,7 +72,7 @@ def test_rare_diagnoses_and_absent_ones_join_the_others_of_their_label() -> None
 def test_the_real_diagnoses_are_shared_by_more_sources_once_merged() -> None:
     shared = ROOT.parent / "shared" / "data"
     if not shared.is_dir():
-        pytest.skip(f"{shared} is not there")
+        pytest.skip(f"{shared} does not exist")
     sets = [str(shared / name) for name in ("skin22", "skin22_more")]
     rows = load_split(sets, "train", labels=LABELS)
     diagnoses, sources = list(rows["diagnosis"]), list(rows["source"])

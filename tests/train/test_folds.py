@@ -61,9 +61,9 @@ def test_a_set_with_nothing_to_spare_is_refused_in_plain_words(
     tmp_path: Path, labels: list[str], groups: list[str] | None
 ) -> None:
     write(tmp_path, labels, **({"group": groups} if groups else {}))
-    with pytest.raises(DataError, match="can be kept back for validation without taking a whole class") as no:
+    with pytest.raises(DataError, match="can be held out for validation without taking a whole class") as no:
         divided(tmp_path)
-    assert "validation split of its own" in no.value.hint
+    assert "its own validation split" in no.value.hint
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -75,7 +75,7 @@ def test_a_class_of_one_group_stays_in_train_and_it_is_said(
     train, validation = divided(tmp_path, fraction=0.5, seed=seed)
     assert list(train["label"]).count(1) == 8
     assert len(validation) == 20
-    assert "no picture of B is kept back for validation" in "".join(capsys.readouterr())
+    assert "no picture of B is held out for validation" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("column", ["group", "lesion_id", "patient_id"])
@@ -94,8 +94,6 @@ def test_a_patient_counts_before_a_lesion_and_a_lesion_where_the_patient_is_not_
 
 @pytest.mark.parametrize("folds", [0, 1, 4, 9])
 def test_folds_that_cannot_be_drawn_are_refused_with_those_that_can(folds: int) -> None:
-    with pytest.raises(
-        DataError, match=rf"6 pictures in 3 groups cannot be divided into {folds} parts"
-    ) as no:
+    with pytest.raises(DataError, match=rf"6 pictures in 3 groups cannot be split into {folds} folds") as no:
         group_folds(np.asarray([0, 0, 0, 1, 1, 1]), list("xyzxyz"), folds=folds, seed=0)
     assert "from 2 to 3" in no.value.hint

@@ -81,7 +81,7 @@ def test_isic_training_pictures_need_their_lesions(tmp_path: Path) -> None:
     make_isic2018(tmp_path)
     (tmp_path / "ISIC2018_Task3_Training_LesionGroupings.csv").unlink()
     with pytest.raises(
-        DataError, match="does not say which pictures of ISIC2018_Task3_Training show one lesion"
+        DataError, match="does not say which pictures of ISIC2018_Task3_Training show the same lesion"
     ):
         load(tmp_path, "train", HAM)
     assert len(load(tmp_path, "test", HAM)) == 7

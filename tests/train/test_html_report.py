@@ -1,4 +1,4 @@
-"""The HTML report: one file that asks nobody for anything, with what was measured and the worst errors."""
+"""The HTML report: one self-contained file, with what was measured and the worst errors."""
 
 from __future__ import annotations
 
@@ -189,15 +189,15 @@ def test_a_class_of_under_ten_groups_has_counts_and_another_an_interval(
 def test_the_tables_hold_what_was_measured(full: Path, measured: dict[str, Any]) -> None:
     text, page = read(full)
     clinic = measured["per_source"]["clinic"]
-    accuracy, turned_away, covered = next(row for row in page.rows if row[0] == "clinic")[2:]
+    accuracy, rejected, covered = next(row for row in page.rows if row[0] == "clinic")[2:]
     assert accuracy.startswith(f"{clinic['accuracy']:.2f} (")
-    assert turned_away.startswith(f"{clinic['detected'] / clinic['n']:.2f} (")
+    assert rejected.startswith(f"{clinic['detected'] / clinic['n']:.2f} (")
     assert covered == "0.89 (0.85 to 0.93)"
     row = next(row for row in page.rows if row[0] == "0.90")
     assert row[1].startswith(f"{measured['malignant_sensitivity'][1]['sensitivity']:.2f} (")
     assert ["At temperature 1", "440", "0.123"] in page.rows
     assert ["1.00", "0.438"] in page.rows
-    assert ["All that are not rejected", "400", "0.91 (0.88 to 0.94)", "4.5"] in page.rows
+    assert ["All pictures not rejected", "400", "0.91 (0.88 to 0.94)", "4.5"] in page.rows
     assert ["Fitzpatrick skin type: 1", "110", "102 of 110", "4.8"] in page.rows
     confused = next(row for row in page.rows if row[0] == "Moles" and len(row) == 23)
     assert confused[1:] == [str(count) for count in measured["confusion"][LABELS.index("Moles")]]
@@ -224,7 +224,7 @@ def test_what_was_not_measured_is_not_spoken_of(tmp_path: Path, measured: dict[s
     write_report(tmp_path, {**measured, **CURVES, **dict.fromkeys(absent), "per_skin_type": {}}, [])
     text, page = read(tmp_path)
     assert {file.name for file in (tmp_path / "figures").iterdir()} == ALWAYS
-    headings = "All pictures|Classes|What is taken for what|Source|Calibration|Leaving the unsure to a person"
+    headings = "All pictures|Classes|Confusions|Source|Calibration|Deferring uncertain pictures to a person"
     assert "|".join(re.findall(r"<h2[^>]*>([^<]+)", text)) == headings
     assert "small copies" not in text
     assert len(page.all("a")) == 6

@@ -144,7 +144,7 @@ def test_what_cannot_be_scored_is_explained(tmp_path: Path, capsys: pytest.Captu
         (ISIC2018, [("a", *row), ("b", *row), ("c", *row)], "the first is c"),
         (ISIC2018, [("a", *row), ("a", *row)], "has a twice"),
         (ISIC2018, [("a", *row), ("b", *row[:6], "?")], "b has '?'"),
-        (ISIC2018[:6], [("a", *row[:6]), ("b", *row[:6])], "those of no challenge"),
+        (ISIC2018[:6], [("a", *row[:6]), ("b", *row[:6])], "do not match any challenge"),
         (ISIC2018, [("a", *row), ("b", *row[:6], "nan")], "b has 'nan'"),
     ):
         ours = write_table(tmp_path / "ours.csv", ("image", *header), rows)
@@ -226,7 +226,7 @@ def test_mapped_figures_sum_a_groups_labels_and_count_answers_beyond_the_groups(
             probability(Psoriasis=0.5, SkinCancer=0.3),  # no group; forced: right
             probability(Moles=0.9),
             probability(**{NO_CONDITION: 0.8}),
-            probability(SkinCancer=0.2, Actinic_Keratosis=0.1),  # turned away
+            probability(SkinCancer=0.2, Actinic_Keratosis=0.1),  # rejected
         ]
     )
     predictions = Predictions.of(LABELS, probabilities, [HAM.index(name) for name in truth])

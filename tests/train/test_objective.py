@@ -1,4 +1,4 @@
-"""What a step minimises."""
+"""The training loss."""
 
 from __future__ import annotations
 

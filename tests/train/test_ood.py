@@ -57,7 +57,7 @@ def test_ood_has_the_promised_shape(result: dict[str, Any]) -> None:
 def test_detected_agrees_with_the_predictors_verdicts(
     result: dict[str, Any], told: dict[str, list[Prediction]]
 ) -> None:
-    turned_away = {
+    detected = {
         name: np.array([answer.verdict in ("rejected", "no_condition") for answer in given])
         for name, given in told.items()
     }
@@ -69,7 +69,7 @@ def test_detected_agrees_with_the_predictors_verdicts(
     assert result["skin"] == {
         "n": skin.sum(),
         "rejected": rejected["skin"][skin].sum(),
-        "detected": turned_away["skin"][skin].sum(),
+        "detected": detected["skin"][skin].sum(),
     }
     assert 0 < result["skin"]["detected"] < skin.sum()
     assert {answer.verdict for answer in told["skin"]} >= {"rejected", "no_condition", "condition"}
@@ -78,7 +78,7 @@ def test_detected_agrees_with_the_predictors_verdicts(
         assert result["sources"][name] == {
             "n": ours.sum(),
             "rejected": rejected["ood"][ours].sum(),
-            "detected": turned_away["ood"][ours].sum(),
+            "detected": detected["ood"][ours].sum(),
         }
 
 

@@ -1,4 +1,4 @@
-"""The third criterion: its distances, its file, how it is chosen, and that every door asks it."""
+"""The third criterion: its distances, its file, how it is chosen, and that every interface uses it."""
 
 from __future__ import annotations
 
@@ -188,18 +188,18 @@ def test_the_predictor_asks_them_all_and_the_share_is_kept(calibrated: Path, dat
         for answer in answers
     )
     unknown = predictor.config.labels.index(NO_CONDITION)
-    turned_away = [
+    rejected = [
         answer.verdict in ("rejected", "no_condition")
         for answer, label in zip(answers, rows["label"], strict=True)
         if label != unknown
     ]
-    assert sum(turned_away) <= 0.05 * len(turned_away) + 1
+    assert sum(rejected) <= 0.05 * len(rejected) + 1
     values = [answer.criteria[2].value for answer in answers]
     assert all(0 <= value <= 1 for value in values)
     assert len(set(values)) > 30
 
 
-def test_a_picture_unlike_skin_is_turned_away_in_plain_words(calibrated: Path, tmp_path: Path) -> None:
+def test_a_picture_unlike_skin_is_rejected_in_plain_words(calibrated: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(calibrated, copy)
     lenient = {"min_max_probability": 0.0, "max_normalized_entropy": 1.0, "max_unusualness": 0.0}
@@ -211,12 +211,12 @@ def test_a_picture_unlike_skin_is_turned_away_in_plain_words(calibrated: Path, t
     answer = predictor.predict(photo)
     assert answer.verdict == "rejected"
     assert [criterion.fired for criterion in answer.criteria] == [False, False, True, False]
-    assert "it looks unlike the skin photos that the model learned from." in answer.reason
+    assert "the picture is unlike the skin photos that the model learned from." in answer.reason
     value = f"{answer.criteria[2].value:.1%}"
     form = {"data": {"image": (io.BytesIO(photo), "photo.jpg")}, "content_type": "multipart/form-data"}
     page = create_app(Settings(port=8000), predictor).test_client().post("/", **form).text
     assert "unlike the skin photos that the model learned from" in page
-    assert f"{value} of photos of skin conditions are more like those" in page
+    assert f"{value} of photos of skin conditions are more like the photos" in page
     assert "Make sure that the photo shows skin and little else" in page
 
 

@@ -1,4 +1,4 @@
-"""What is trained, how fast, and how that changes."""
+"""Freezing, learning rates and the schedule."""
 
 from __future__ import annotations
 

@@ -188,5 +188,5 @@ def test_the_manifest_names_what_changed(tmp_path: Path) -> None:
         manifest.verify(tmp_path / manifest.FILE, {"train": [], "test": []})
 
     (tmp_path / manifest.FILE).write_text("image,label\n")
-    with pytest.raises(DataError, match="no manifest"):
+    with pytest.raises(DataError, match="not a manifest"):
         manifest.verify(tmp_path / manifest.FILE, {"train": lines})

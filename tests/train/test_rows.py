@@ -1,4 +1,4 @@
-"""One gate for rows: what is unreadable, unlabelled or changed is turned away by every command alike."""
+"""Checking rows: every command rejects unreadable, unlabelled and changed pictures alike."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_split_without_a_picture_that_can_be_used_is_refused(tmp_path: Path) -
     for row in rows:
         row["image"]["bytes"] = b"no picture"
     write(tmp_path, rows)
-    with pytest.raises(DataError, match="no picture in test that can be used"):
+    with pytest.raises(DataError, match="No picture in test can be used"):
         open_rows([str(tmp_path)], "test", labels=FOUR, max_unreadable=1)
 
 

@@ -122,7 +122,7 @@ def test_a_state_of_another_run_or_without_its_options_is_refused(
     recipe = options(data, tmp_path / "run", ema_decay=0.9, head="attention", hidden_size=16)
     fit(recipe)
     write_atomically(tmp_path / "run" / STATE, read(finished / STATE))
-    with pytest.raises(ConfigError, match=r"state\.pt.* is not of this run"):
+    with pytest.raises(ConfigError, match=r"state\.pt.* does not belong to this run"):
         fit(dataclasses.replace(recipe, resume=True))
     (tmp_path / "run" / CONFIG).unlink()
     with pytest.raises(ConfigError, match=r"the state of a run, but no train_config\.json"):
@@ -136,7 +136,7 @@ def test_a_run_does_not_go_on_with_data_that_has_been_rewritten(
     recipe = options(copy, tmp_path / "run")
     fit(recipe)
     make_parquet(copy, {"train": 48, "validation": 12}, labels=SIX, seed=3)
-    with pytest.raises(DataError, match="The rows of train and validation are not those that the run began"):
+    with pytest.raises(DataError, match="The rows of train and validation have changed since the run"):
         fit(dataclasses.replace(recipe, resume=True))
 
 

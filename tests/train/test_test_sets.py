@@ -110,7 +110,7 @@ def test_fit_refuses_them_alone_or_among_others(
         assert fit(*data, labels=HAM, output=tmp_path / "run") == 1
         said = capsys.readouterr().err
         assert f"{tmp_path / 'set'} is {name}" in said
-        assert "nothing may be learned or chosen from it" in said
+        assert "nothing may be trained or chosen on it" in said
     assert not (tmp_path / "run" / "checkpoint").exists()
     assert split_names(str(tmp_path / "set")) == ["test"]
 

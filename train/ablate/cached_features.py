@@ -1,7 +1,7 @@
-"""Training on cached maps: the frozen part looks at every picture a few times, the rest is trained on that.
+"""Training on cached features: the frozen layers process each picture a few times, the rest trains on that.
 
-A cheap stand-in for ``fit`` to compare recipes by: the same training step, but a picture has only as many
-augmented views as were cached.
+A cheap substitute for ``fit`` to compare recipes: the same training step, but with only the cached augmented
+views of each picture.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Ints = NDArray[np.int64]
 
 
 def split(network: SkinDiseaseNet, patterns: Sequence[str]) -> tuple[nn.Sequential, nn.Sequential]:
-    """The frozen and the trained part of a ResNet, each as one module.
+    """Split a ResNet into its frozen and its trained part.
 
     Args:
         network: its backbone is a timm ResNet.
-        patterns: as ``TrainConfig.trainable``: whole blocks from one of them to the last.
+        patterns: as ``TrainConfig.trainable``; must cover whole blocks up to the last.
 
     Raises:
-        ConfigError: it is no ResNet, or the patterns are no whole last blocks, or are all of them.
+        ConfigError: it is not a ResNet, or the patterns do not cover whole last blocks, or cover all of them.
     """
     backbone = network.backbone
     if not isinstance(backbone, ResNet):
         raise ConfigError(
-            "Training on cached maps needs a timm ResNet.", hint="Choose a backbone such as resnet50."
+            "Training on cached features needs a timm ResNet.", hint="Choose a backbone such as resnet50."
         )
     blocks = {name: getattr(backbone, name) for name in ("conv1", "bn1", "act1", "maxpool")}
     for stage in ("layer1", "layer2", "layer3", "layer4"):
@@ -69,18 +69,18 @@ def split(network: SkinDiseaseNet, patterns: Sequence[str]) -> tuple[nn.Sequenti
 
 @torch.no_grad()
 def cached(path: Path, rows: datasets.Dataset, config: TrainConfig, *, view: int | None) -> Maps:
-    """Maps of the frozen part for every row, (N, C, h, w), from the file or computed now.
+    """The frozen part's maps for every row, (N, C, h, w), cached in a file.
 
     Args:
-        path: of the file, without its ending; it appears when it is whole.
-        rows: as ``train.data.splits.load_split`` gives them.
-        config: the network, what of it is frozen, and the augmentation.
-        view: number of the augmented view; None for the pictures as in use.
+        path: of the file, without extension; it appears when it is complete.
+        rows: from ``train.data.splits.load_split``.
+        config: of the network, its frozen part and the augmentation.
+        view: index of the augmented view; None for pictures without augmentation.
     """
     file = path.with_suffix(".npy")
     if file.is_file():
         return np.load(file, mmap_mode="r")
-    torch.manual_seed(config.seed)  # a random initialisation is the same one for every view
+    torch.manual_seed(config.seed)  # the same random initialisation for every view
     built, network = create_network(config, ABLATION_HEADS)
     frozen = split(network, config.trainable)[0].eval().to(memory_format=torch.channels_last)
     if view is None:
@@ -108,15 +108,15 @@ def cached(path: Path, rows: datasets.Dataset, config: TrainConfig, *, view: int
 def train_on_maps(
     config: TrainConfig, views: Sequence[Maps], rows: datasets.Dataset, chosen: Ints, *, name: str
 ) -> SkinDiseaseNet:
-    """A network whose trained part and head have learned from the cached views of some rows.
+    """Train the trainable part and the head on cached views of some rows.
 
-    Pictures are not mixed, as their maps would have to be mixed instead.
+    Mixup and cutmix are not applied, since they would have to mix maps instead of pictures.
 
     Args:
-        config: the recipe; ``trainable`` names whole last blocks.
-        views: as ``cached`` gives them, one for each augmented view.
-        rows: what the views show.
-        chosen: the numbers of the rows to train on.
+        config: the recipe; ``trainable`` must cover whole last blocks.
+        views: from ``cached``, one for each augmented view.
+        rows: of the views.
+        chosen: the indices of the rows to train on.
         name: for the progress bar.
     """
     torch.manual_seed(config.seed)
@@ -150,7 +150,7 @@ def train_on_maps(
 def predict_maps(
     network: SkinDiseaseNet, config: TrainConfig, maps: Maps, rows: datasets.Dataset, chosen: Ints
 ) -> Predictions:
-    """What a trained network says of some of the rows, whose maps are those of pictures as in use."""
+    """Predict some of the rows from their cached maps without augmentation."""
     network.eval()
     parts = [np.empty((0, len(config.labels)))]
     for start in range(0, len(chosen), 32):
@@ -160,7 +160,7 @@ def predict_maps(
 
 
 def _head_maps(network: SkinDiseaseNet, config: TrainConfig, maps: Tensor) -> Tensor:
-    """From the maps of the frozen part, in float16, to those that the head reads."""
+    """Compute the map for the head from the frozen part's float16 maps."""
     trained = split(network, config.trainable)[1]
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
         return trained(maps.float().to(memory_format=torch.channels_last))

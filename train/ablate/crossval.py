@@ -1,4 +1,4 @@
-"""Cross-validation of a recipe by group, on cached maps of the backbone's frozen stages."""
+"""Cross-validation of a recipe by group, on cached features of the backbone's frozen stages."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from train.run_folder import locked, open_run
 
 
 def cross_validate(config: TrainConfig, *, folds: int, views: int) -> Path:
-    """Trains the trainable stages and the head once a fold and measures each on the fold left out.
+    """Train the trainable stages and the head once per fold, and measure each on the held-out fold.
 
-    The frozen stages see every training picture ``views`` times with fresh augmentation, and once as in use;
-    their maps are kept in the run's folder in float16. What a fold has predicted is kept too, so a killed run
-    goes on with the next one.
+    The frozen stages process every training picture ``views`` times with new augmentation, and once without;
+    their maps are cached in the run's folder in float16. The predictions of each fold are saved too, so a
+    killed run continues with the next fold.
 
     Args:
         config: the recipe; ``trainable`` must be whole blocks from one of them to the last (``layer4.*``).
-        folds: number of folds, drawn by class and never dividing a group.
+        folds: number of folds, stratified by class and without splitting a group.
         views: augmented views of each picture.
 
     Returns:
         ``OUTPUT/crossval.json``: ``classification_metrics`` over all pictures, each predicted by the fold
-        that did not train on it, their intervals, and both averages fold by fold.
+        that did not train on it, their intervals, and both averages per fold.
 
     Raises:
-        ConfigError: the backbone is no ResNet, or the trainable parts are no whole last blocks; or another
-            process is at work in the folder.
-        DataError: as for ``admit_for_run``, or the rows are too few for the folds.
+        ConfigError: the backbone is not a ResNet, or the trainable parts are not whole last blocks; or
+            another process is using the folder.
+        DataError: as for ``admit_for_run``, or there are too few rows for the folds.
     """
     config = dataclasses.replace(config, resume=True)
     with locked(Path(config.output)):

@@ -1,6 +1,6 @@
-"""Heads that were measured and did not earn a place in ``model.heads`` (docs/ablations.md, "Heads").
+"""Heads that measured no better than those in ``model.heads`` (docs/ablations.md, "Heads").
 
-``ablate`` and ``crossval`` know them, so that the measurement can be repeated; nothing else does.
+Only ``ablate`` and ``crossval`` use them, so that the measurements can be repeated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MaxPooling(nn.Module):
 
 
 class LastStates(nn.Module):
-    """The last state of either direction."""
+    """The last state of each direction."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

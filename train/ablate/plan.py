@@ -1,4 +1,4 @@
-"""The plan of an ablation: a YAML file with the recipe that all rows share, and sections of rows."""
+"""The plan of an ablation: a YAML file with a shared recipe and sections of rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from model.files import read_text
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
-    """Rows that are compared with each other.
+    """A set of rows to compare.
 
     Attributes:
-        title: heading. text: what was asked and what came out.
-        rows: name → the options that it changes; ``train_sources`` lists the sources to train on, if not all.
-        leave_out: sources; a row is then trained without each of them in turn, and measured on it.
-        options: what all rows of the section change.
+        title: heading. text: the question and the result.
+        rows: name → the options it changes; ``train_sources`` lists the sources to train on, if not all.
+        leave_out: sources; a row is trained without each of them in turn, and measured on it.
+        options: changes for all rows of the section.
         seeds: each row is trained once with each.
     """
 
@@ -38,10 +38,10 @@ class Plan:
     """A plan for ``ablate``.
 
     Attributes:
-        text: what stands above the tables.
-        options: the shared recipe, as ``TrainConfig`` names it.
-        views: augmented views that are cached of each training picture.
-        not_skin: sources of pictures that the rejection rule should turn away.
+        text: shown above the tables.
+        options: the shared recipe, named as in ``TrainConfig``.
+        views: number of cached augmented views of each training picture.
+        not_skin: sources of pictures that should be rejected.
         sections: see ``Section``.
     """
 
@@ -53,16 +53,18 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan; raises ``ConfigError`` if it is none."""
+    """Read a plan; raises ``ConfigError`` if it is not valid."""
     try:
         values = yaml.safe_load(read_text(path))
         sections = tuple(Section(**section) for section in values.pop("sections"))
         return Plan(**values, sections=sections)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{path} is no plan ({error}).", hint="See train/ablations.yaml.") from error
+        raise ConfigError(
+            f"{path} is not a valid plan ({error}).", hint="See train/ablations.yaml."
+        ) from error
 
 
 def figures_path(output: Path, section: Section, name: str, seed: int) -> Path:
-    """Where the figures of a row stand."""
+    """The path of a row's metrics."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{section.title} {name}".lower()).strip("-")
     return output / f"{slug}-{seed}.json"

@@ -1,8 +1,8 @@
-"""``ablate``: many recipes under one small budget, each measured the same way, and the table of all of them.
+"""``ablate``: measure many recipes in the same way under one small budget, and write a table of them.
 
-Rows (``train.ablate.plan``) are trained on cached features (``train.ablate.cached_features``). What a row has
-measured stays in a file of its own, so a killed run goes on with the next row, and the table is made from
-those files alone.
+Rows (``train.ablate.plan``) are trained on cached features (``train.ablate.cached_features``). Each row's
+metrics are in their own file, so a killed run continues with the next row, and the table is made from these
+files alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from train.evaluate.metrics import (
 from train.fit.network import model_config
 from train.predictions import Predictions, members
 
-# What the maps of the frozen part depend on, beside the data.
+# The options that the cached maps depend on, besides the data.
 _OF_MAPS = ("backbone", "stride_in_1x1", "init", "trainable", "input_size", "crop_mode", "crop_pct")
 _OF_VIEWS = ("train_size", "min_scale", "color_jitter", "grayscale", "blur", "downscale", "compress", "erase")
 
@@ -50,15 +50,15 @@ _OF_VIEWS = ("train_size", "min_scale", "color_jitter", "grayscale", "blur", "do
 def ablate(
     *, plan: str, data: Sequence[str], init: str, output: str, maps: str, report: str, only: str
 ) -> None:
-    """Trains the rows that have no figures yet and writes the table of those that have.
+    """Train the rows without metrics, and write the table of all rows with metrics.
 
     Args:
         plan: a YAML file, see ``Plan``.
         data, init: as for ``fit``.
-        output: folder for the figures of the rows.
-        maps: folder for the cached maps, some gigabytes.
+        output: folder for the metrics of the rows.
+        maps: folder for the cached maps, several gigabytes.
         report: Markdown file for the table.
-        only: a regular expression; of the other sections and rows ("TITLE/ROW") nothing is trained.
+        only: a regular expression; only matching rows ("TITLE/ROW") are trained.
 
     Raises:
         ConfigError, DataError: the plan or the data cannot be used.
@@ -111,7 +111,7 @@ def ablate(
 
 
 def budget(config: TrainConfig, views: int) -> str:
-    """In words, what a row was given."""
+    """A row's budget, in words."""
     parts = ", ".join(config.trainable) or "nothing"
     return (
         f"{config.epochs} epochs of {parts} and the {config.head} head at {config.train_size} px on "
@@ -124,7 +124,7 @@ def _machine() -> str:
 
 
 class _Bench:
-    """One recipe on one set of splits; their fingerprints name the cached maps."""
+    """One recipe on one set of splits; the cached maps are named by their fingerprints."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class _Bench:
         self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
 
     def validation(self, train_sources: Sequence[str] | None) -> dict[str, Any]:
-        """Figures on the validation split after training on some sources (None: all)."""
+        """Metrics on the validation split after training on some sources (None for all)."""
         own = np.isin(self.sources["train"], train_sources or self.sources["train"])
         network = self._trained(np.flatnonzero(own), name=self.recipe.head)
         raw = self._predictions(network, "validation", np.arange(len(self.splits["validation"])))
@@ -163,7 +163,7 @@ class _Bench:
         }
 
     def leave_out(self, sources: Sequence[str]) -> dict[str, Any]:
-        """Figures on each source's validation and test pictures after training without that source."""
+        """Metrics on each source's validation and test pictures after training without that source."""
         rows = []
         for source in sources:
             train = np.flatnonzero(self.sources["train"] != source)
@@ -196,7 +196,7 @@ class _Bench:
 
     def _views(self) -> list[Maps]:
         folder = self._folder((*_OF_MAPS, *_OF_VIEWS), "train")
-        same = dataclasses.replace(self.recipe, seed=0)  # every seed learns from the same views
+        same = dataclasses.replace(self.recipe, seed=0)  # all seeds train on the same views
         return [
             cached(folder / f"train-{view}", self.splits["train"], same, view=view)
             for view in range(self.plan.views)

@@ -1,4 +1,4 @@
-"""The table of an ablation, from the figures of its rows."""
+"""Write the table of an ablation from the metrics of its rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Figures = dict[str, Any]
 
 
 def write_table(plan: Plan, output: Path, report: Path) -> None:
-    """Writes the Markdown tables of all rows that have figures.
+    """Write the Markdown tables of all rows with metrics.
 
     Args:
-        plan: what was to be measured.
-        output: folder with the figures.
+        plan: of the ablation.
+        output: folder with the metrics.
         report: the Markdown file.
     """
     parts = ["# Ablations", plan.text.strip()]

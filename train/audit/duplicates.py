@@ -1,7 +1,7 @@
-"""Pictures that look the same, found by perceptual hashes: copies in another size, quality or orientation.
+"""Near duplicates by perceptual hash: copies in another size, quality or orientation.
 
 Two hashes must agree: pHash (64 bits of a picture's lowest frequencies) finds candidates, dHash in 256 bits
-(where a picture grows brighter from left to right) throws out those that share no more than a composition.
+(where a picture grows brighter from left to right) removes those that share only the composition.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from PIL import Image
 from tqdm import tqdm
 
 COARSE_BITS = 10
-"""Bits of 64 in which the pHashes of near duplicates may differ."""
+"""Largest pHash distance of near duplicates, of 64 bits."""
 
 FINE_BITS = 32
-"""Bits of 256 in which their dHashes may differ."""
+"""Largest dHash distance, of 256 bits."""
 
 TURNED_BITS = 20
-"""The same for another orientation: with seven of them, chance has seven times as many goes."""
+"""The same for another orientation: seven of them give chance seven times as many tries."""
 
 _SIDE = 64
 _BLOCK = 256
@@ -38,7 +38,7 @@ Words = NDArray[np.uint64]
 
 
 class Hashes(NamedTuple):
-    """The hashes of a picture as it is, and of its seven other orientations.
+    """The hashes of a picture and of its seven other orientations.
 
     Attributes:
         coarse: pHash, (8,). fine: dHash, (8, 4).
@@ -53,7 +53,7 @@ class Pair(NamedTuple):
 
     Attributes:
         first, second: their numbers, ``first`` the smaller.
-        turned: whether one is mirrored or turned by quarters.
+        turned: whether one is mirrored or rotated by quarter turns.
         bits: of 256, in which their dHashes differ.
     """
 
@@ -64,7 +64,7 @@ class Pair(NamedTuple):
 
 
 def picture_hashes(picture: Image.Image) -> Hashes:
-    """Hashes of a picture of any size, squashed to a square first so that turning loses nothing."""
+    """The hashes of a picture of any size, resized to a square first so that rotation loses nothing."""
     import imagehash
 
     square = picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
@@ -75,9 +75,9 @@ def picture_hashes(picture: Image.Image) -> Hashes:
 
 
 def near_duplicates(hashes: list[Hashes]) -> list[Pair]:
-    """All pairs of near duplicates, by number; each pair once, in its most alike orientation.
+    """All pairs of near duplicates, by index; each pair once, in the most similar orientation.
 
-    Compares every picture with every other, some hundred at a time; 10,000 pictures need some ten MB.
+    Compares every picture with every other, a few hundred at a time; 10,000 pictures need about ten MB.
     """
     if not hashes:
         return []

@@ -1,4 +1,4 @@
-"""What an audit finds in the rows of data sets, without a network."""
+"""The findings of an audit that need no network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Picture(NamedTuple):
     Attributes:
         data: name of the data set.
         line: its line in the manifest, which has split, id, label and hash.
-        source, group: as ``load_split`` gives them.
+        source, group: from ``load_split``.
         problem: why it cannot be read, or None.
-        hashes: None where it cannot be read.
+        hashes: None if it cannot be read.
     """
 
     data: str
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 
 
 def reference(picture: Picture) -> dict[str, Any]:
-    """How a report names a picture."""
+    """A picture's entry in a report."""
     return {
         "data": picture.data,
         "split": picture.line.split,
@@ -56,7 +56,7 @@ def counts(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
 
 
 def exact_copies(pictures: Sequence[Picture]) -> list[list[int]]:
-    """Rows whose files are the same, byte for byte; only files that occur more than once."""
+    """Groups of rows with identical files; only files that occur more than once."""
     rows: dict[str, list[int]] = defaultdict(list)
     for row, picture in enumerate(pictures):
         if picture.line.sha256:
@@ -65,7 +65,7 @@ def exact_copies(pictures: Sequence[Picture]) -> list[list[int]]:
 
 
 def near_copies(pictures: Sequence[Picture], copies: Iterable[Sequence[int]]) -> list[Pair]:
-    """Pairs of rows that look the same; of exact copies the first stands for all."""
+    """Pairs of rows that look the same; only the first of exact copies is compared."""
     others = {row for same in copies for row in same[1:]}
     kept = [row for row, picture in enumerate(pictures) if picture.hashes is not None and row not in others]
     pairs = near_duplicates([hashes for row in kept if (hashes := pictures[row].hashes) is not None])
@@ -94,7 +94,7 @@ def describe_pair(pictures: Sequence[Picture], pair: Pair) -> dict[str, Any]:
 
 
 def groups_across_splits(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
-    """Groups of one data set that stand in several splits: ``{"data", "group", "splits": {...}}``."""
+    """Groups of one data set that are in several splits: ``{"data", "group", "splits": {...}}``."""
     found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for picture in pictures:
         if group := _group(picture):
@@ -109,7 +109,7 @@ def groups_across_splits(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
 def related(
     pictures: Sequence[Picture], copies: Iterable[Sequence[int]], pairs: Iterable[Pair]
 ) -> NDArray[np.int64]:
-    """A number for every row, (N,), the same for pictures that a group or a likeness joins."""
+    """A number for every row, (N,), shared by pictures that are related by group or similarity."""
     members: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, picture in enumerate(pictures):
         if group := _group(picture):
@@ -123,5 +123,5 @@ def related(
 
 
 def _group(picture: Picture) -> tuple[str, str] | None:
-    """Two data sets may give one name to different groups."""
+    """A group's name, unique across data sets."""
     return None if picture.group is None else (picture.data, picture.group)

@@ -28,11 +28,11 @@ STRENGTH = 0.001
 
 
 class OutOfFold(NamedTuple):
-    """Probabilities of models that have not seen the picture.
+    """Out-of-fold probabilities: from models that were not trained on the picture.
 
     Attributes:
-        method: where they come from, a phrase.
-        rows: the pictures that have some, (n,). classes: names of the K columns.
+        method: how they were made, a phrase.
+        rows: the pictures with probabilities, (n,). classes: names of the K columns.
         values: (n, K), each row sums to 1.
     """
 
@@ -43,9 +43,9 @@ class OutOfFold(NamedTuple):
 
 
 def likely_label_errors(pictures: Sequence[Picture], chances: OutOfFold) -> dict[str, Any]:
-    """What confident learning (Northcutt, Jiang and Chuang, 2021) takes for label errors, likeliest first.
+    """Label errors according to confident learning (Northcutt, Jiang and Chuang, 2021), likeliest first.
 
-    A class is left out where no picture has it, as cleanlab wants.
+    A class without pictures is dropped, as cleanlab requires.
     """
     from cleanlab.filter import find_label_issues
 
@@ -72,9 +72,9 @@ def likely_label_errors(pictures: Sequence[Picture], chances: OutOfFold) -> dict
 
 
 def read_probabilities(files: Sequence[str], pictures: Sequence[Picture]) -> OutOfFold:
-    """Probabilities from files with ``id`` and a column a label, as ``predict`` writes them.
+    """Read probabilities from files with ``id`` and one column per label, as ``predict-split`` writes them.
 
-    Pictures without a label, or that no file names, are not judged.
+    Pictures without a label, or missing from the files, are not checked.
 
     Raises:
         DataError: a file is not of that form, names no picture of the data, or an id is not unique.
@@ -85,23 +85,23 @@ def read_probabilities(files: Sequence[str], pictures: Sequence[Picture]) -> Out
         for row in read_table(file, "id"):
             name = row.pop("id")
             if name in known or (classes and list(row) != classes):
-                problem = "stands there twice" if name in known else "has other columns than those before"
+                problem = "appears twice" if name in known else "has other columns than those before"
                 raise DataError(
-                    f"{file}: {name} {problem}.", hint="Expected one row a picture and the same labels."
+                    f"{file}: {name} {problem}.", hint="Expected one row per picture and the same labels."
                 )
             classes = list(row)
             known[name] = [number(text, name, file) for text in row.values()]
             if min(known[name]) < 0 or abs(sum(known[name]) - 1) > 0.01:
                 raise DataError(
                     f"{file}: the numbers of {name} sum to {sum(known[name]):g}; probabilities sum to 1.",
-                    hint="Use the file that predict wrote.",
+                    hint="Use the file that predict-split wrote.",
                 )
     rows = [row for row, picture in enumerate(pictures) if picture.line.label and picture.line.id in known]
     twice = [name for name, count in Counter(pictures[row].line.id for row in rows).items() if count > 1]
     if not rows or twice:
         found = f"{twice[0]} is the id of several pictures" if twice else "No labelled picture of the data is"
         raise DataError(
-            f"{found} in {', '.join(files)}.", hint="Audit the data and splits that predict was given."
+            f"{found} in {', '.join(files)}.", hint="Audit the data and splits that predict-split was run on."
         )
     check_classes({pictures[row].line.label for row in rows}, classes, source="the data", strict=False)
     values = np.asarray([known[pictures[row].line.id] for row in rows])
@@ -115,15 +115,15 @@ def probe_probabilities(
     related: NDArray[np.int64],
     weights: Weights,
 ) -> OutOfFold:
-    """Probabilities of a logistic regression on a frozen backbone's pooled features.
+    """Compute probabilities by a logistic regression on a frozen backbone's pooled features.
 
-    It is cross-validated; pictures that a group or a likeness joins are in one fold. A class that fewer than
-    ``FOLDS`` such joined sets have is not judged.
+    It is cross-validated; pictures related by group or similarity are in one fold. A class with fewer than
+    ``FOLDS`` such clusters is not checked.
 
     Args:
-        folder: features are kept there as they are computed, and read from there when the audit is repeated.
-        rows: of all ``pictures``, as ``load_split`` gives them.
-        related: as ``findings.related`` gives it.
+        folder: cache for the features.
+        rows: of all ``pictures``, from ``load_split``.
+        related: from ``findings.related``.
     """
     usable = [
         row for row, picture in enumerate(pictures) if picture.hashes is not None and picture.line.label

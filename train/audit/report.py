@@ -1,4 +1,4 @@
-"""The two files of an audit: ``audit.json`` for programs, ``audit.md`` for people."""
+"""Write an audit's two reports: ``audit.json`` for programs, ``audit.md`` for people."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from train.report.tables import markdown_table
 
 TEXTS = {
     "unreadable": "pictures that cannot be read",
-    "copies_across_splits": "files that stand in several splits",
+    "copies_across_splits": "files that are in several splits",
     "copies_conflicting": "files that have several labels",
-    "groups_across_splits": "groups that stand in several splits",
-    "copies_within_split": "files that stand in one split more than once",
+    "groups_across_splits": "groups that are in several splits",
+    "copies_within_split": "files that are in one split more than once",
     "near_across_splits": "pairs of near duplicates in different splits",
     "near_conflicting": "pairs of near duplicates with different labels",
-    "near_across_groups": "pairs of near duplicates in one split that no group joins",
-    "near_within_group": "pairs of near duplicates in one group, as it should be",
+    "near_across_groups": "pairs of near duplicates in one split but in different groups",
+    "near_within_group": "pairs of near duplicates in one group, which is fine",
     "without_label": "pictures without a label",
     "without_group": "pictures without a group",
     "label_errors": "likely label errors",
 }
 
 SHOWN = 20
-"""Entries that a list in ``audit.md`` shows; ``audit.json`` has all."""
+"""The most entries of a list in ``audit.md``; ``audit.json`` has all."""
 
 
 def defects(found: dict[str, Any]) -> dict[str, int]:
-    """How many there are of each kind that makes figures wrong or stops training; kinds as in ``TEXTS``."""
+    """Count the findings of each kind that makes metrics wrong or stops training; kinds as in ``TEXTS``."""
     copies = found["copies"]
     return {
         "unreadable": len(found["unreadable"]),
@@ -42,7 +42,7 @@ def defects(found: dict[str, Any]) -> dict[str, int]:
 
 
 def hints(found: dict[str, Any]) -> dict[str, int]:
-    """How many there are of each kind that deserves a look; kinds as in ``TEXTS``."""
+    """Count the findings of each kind that should be checked; kinds as in ``TEXTS``."""
     pairs, errors = found["near_duplicates"], found["label_errors"]
     counted = {
         "copies_within_split": sum(not same["across_splits"] for same in found["copies"]),
@@ -61,11 +61,11 @@ def _across_groups(pair: dict[str, Any]) -> bool:
 
 
 def write_report(folder: Path, found: dict[str, Any]) -> None:
-    """Writes ``audit.json`` and ``audit.md``.
+    """Write ``audit.json`` and ``audit.md``.
 
     Args:
-        folder: where to.
-        found: as ``train.audit.run.audit`` puts it together.
+        folder: to write to.
+        found: from ``train.audit.run.audit``.
     """
     content = {"defects": defects(found), "hints": hints(found), **found}
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -81,10 +81,10 @@ def _markdown(found: dict[str, Any]) -> str:
         f"{found['pictures']} pictures. "
         f"{'There are defects.' if any(defects(found).values()) else 'There are no defects.'}",
         "## Defects",
-        "They make figures wrong or stop training. Mend them first.",
+        "They make metrics wrong or stop training. Fix them first.",
         _totals(defects(found)),
         "## Hints",
-        "They deserve a look: a hash can take two pictures for one, and a model can be wrong about a label.",
+        "Check these: a hash can match different pictures, and a model can be wrong about a label.",
         _totals(hints(found)),
         "## Pictures by class",
         _counted("Class", found["counts"], "label"),
@@ -114,11 +114,11 @@ def _markdown(found: dict[str, Any]) -> str:
 def _label_errors(errors: dict[str, Any] | None) -> list[str]:
     title = "## Likely label errors"
     if errors is None:
-        return [title, "Not looked for: neither `--probabilities` nor `--init` was given."]
+        return [title, "Not checked: neither `--probabilities` nor `--init` was given."]
     text = (
-        f"By cleanlab, from {errors['method']}: {errors['judged']} pictures judged, "
-        f"{errors['accuracy']:.1%} of them given their label. The weaker that is, the more of the labels "
-        "below are right. A test split is not to be mended by the kind of model that it measures."
+        f"By cleanlab, from {errors['method']}: {errors['judged']} pictures checked, "
+        f"{errors['accuracy']:.1%} of them predicted as labelled. The lower this share, the more of the "
+        "labels below are right. Do not correct a test split with the kind of model that it measures."
     )
     lines = [
         f"{_name(picture)}, probability {picture['probability']:.3f}; "
@@ -129,13 +129,13 @@ def _label_errors(errors: dict[str, Any] | None) -> list[str]:
 
 
 def _listing(kind: str, lines: Sequence[str]) -> list[str]:
-    """A heading and the first lines; nothing where there are none."""
+    """A heading and the first lines; empty if there are none."""
     if not lines:
         return []
     shown = [f"- {line}" for line in lines[:SHOWN]]
     if len(lines) > SHOWN:
         shown.append(f"- {len(lines) - SHOWN} more in `audit.json`")
-    text = TEXTS.get(kind, "files that stand more than once")
+    text = TEXTS.get(kind, "files that occur more than once")
     return [f"## {text[0].upper()}{text[1:]}", "\n".join(shown)]
 
 
@@ -145,7 +145,9 @@ def _name(picture: dict[str, Any]) -> str:
 
 def _pair(pair: dict[str, Any]) -> str:
     first, second = map(_name, pair["pictures"])
-    return f"{first} ~ {second}, {pair['bits']} of 256 bits{', turned or mirrored' if pair['turned'] else ''}"
+    return (
+        f"{first} ~ {second}, {pair['bits']} of 256 bits{', rotated or mirrored' if pair['turned'] else ''}"
+    )
 
 
 def _totals(counts: dict[str, int]) -> str:
@@ -153,7 +155,7 @@ def _totals(counts: dict[str, int]) -> str:
 
 
 def _counted(title: str, counts: Sequence[dict[str, Any]], *keys: str) -> str:
-    """Pictures by split for each value of the keys."""
+    """Number of pictures by split for each value of the keys."""
     splits = sorted({split for entry in counts for split in entry["splits"]})
     sums: dict[str, Counter[str]] = {}
     for entry in counts:

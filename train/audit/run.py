@@ -1,4 +1,4 @@
-"""``audit``: a data set is checked before anything is trained on it, and its hash manifest is written."""
+"""``audit``: check a data set before training on it, and write its hash manifest."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def audit(
     device: str = "auto",
     fail_on_defects: bool = False,
 ) -> None:
-    """Writes ``audit.md``, ``audit.json`` and ``manifest.csv`` to a folder.
+    """Write ``audit.md``, ``audit.json`` and ``manifest.csv`` to a folder.
 
     Args:
-        data: folders or Hub ids; they are audited as one, as ``fit`` would train on them.
-        output: the folder. Features stay there, so that a killed audit goes on.
-        labels: class names; none: all that the data sets have.
-        probabilities: CSV files that ``predict`` wrote, out of fold, to find likely label errors with.
-        init: instead of them, initial weights as for ``fit``, for a cross-validated linear probe.
-        backbone, stride_in_1x1: as for ``fit``; a checkpoint knows them itself.
+        data: folders or Hub ids; audited together, as ``fit`` would train on them.
+        output: the folder. It also caches features, so a killed audit can continue.
+        labels: class names; None for all of the data sets'.
+        probabilities: out-of-fold CSV files from ``predict-split``, to find likely label errors.
+        init: instead, initial weights as for ``fit``, for a cross-validated linear probe.
+        backbone, stride_in_1x1: as for ``fit``; not needed for a checkpoint.
         device: auto, cpu, cuda or mps.
         fail_on_defects: raise an error at the end if there is a defect.
 
@@ -105,7 +105,7 @@ def audit(
 
 
 def _scan(source: str, split: str, rows: datasets.Dataset, labels: Sequence[str]) -> Iterator[Picture]:
-    """Reads every picture of a split once."""
+    """Read every picture of a split once."""
     name = shown(Path(source).name if Path(source).is_dir() else source)
 
     def scanned(number: int) -> Picture:

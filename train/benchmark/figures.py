@@ -1,4 +1,4 @@
-"""The figures of a yardstick's predictions, with intervals over related rows."""
+"""Metrics of a benchmark's predictions, with intervals over related rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Figure(NamedTuple):
     """One line of the printed table.
 
     Attributes:
-        what: the yardstick and its part. n: pictures or cases behind it.
+        what: the benchmark and its part. n: number of pictures or cases.
         metric: what was measured. value: 0 to 1. interval: 95 %, or None.
     """
 
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 def figures(predictions: Predictions) -> dict[str, Any]:
     """``accuracy``, ``balanced_accuracy`` and ``top3_accuracy``, and their ``intervals``.
 
-    There are none under ``MIN_GROUPS`` groups.
+    There are no intervals below ``MIN_GROUPS`` groups.
     """
     enough = len(np.unique(number_groups(predictions.groups))) >= MIN_GROUPS
     return {
@@ -54,7 +54,7 @@ def figure(predictions: Predictions, what: str, metric: str) -> Figure:
 
 
 def share(predictions: Predictions, chosen: Bools) -> dict[str, Any] | None:
-    """``n``, ``accuracy`` and ``interval`` of some rows; None without any."""
+    """``n``, ``accuracy`` and ``interval`` of some rows; None if there are none."""
     if not chosen.any():
         return None
     group_of, right = number_groups(predictions.groups)[chosen], predictions.right[chosen]
@@ -62,7 +62,7 @@ def share(predictions: Predictions, chosen: Bools) -> dict[str, Any] | None:
 
 
 def shares(predictions: Predictions, chosen: dict[str, Bools]) -> dict[str, Any]:
-    """``share`` by name, without those that have no rows."""
+    """``share`` by name, for names with rows."""
     return {name: found for name, rows in chosen.items() if (found := share(predictions, rows))}
 
 

@@ -36,7 +36,7 @@ CLASSES: tuple[str, ...] = tuple(
 """The 114 diagnoses, in alphabetical order."""
 
 SOURCES = ("dermaamin", "atlasdermatologico", "fitzpatrick17k_ajl")
-"""What the pictures of Fitzpatrick17k have in the column ``source``, here and in skin22."""
+"""The values of the column ``source`` for pictures of Fitzpatrick17k, here and in skin22."""
 
 SKIN_TYPES = {"I-II": (1, 2), "III-IV": (3, 4), "V-VI": (5, 6)}
 PARTS = ("train", "validation", "test")
@@ -48,10 +48,10 @@ class Pictures(NamedTuple):
     """The pictures of Fitzpatrick17k in a data set.
 
     Attributes:
-        rows: as ``load_split`` gives them, all splits together.
-        split: the split that each comes from, (N,).
-        classes: names of the diagnoses that are there, in the order of ``CLASSES``.
-        labels: positions in ``classes``, (N,).
+        rows: from ``load_split``, all splits together.
+        split: the split of each, (N,).
+        classes: names of the present diagnoses, in the order of ``CLASSES``.
+        labels: indices in ``classes``, (N,).
         unreadable: number of pictures that could not be read.
     """
 
@@ -63,7 +63,7 @@ class Pictures(NamedTuple):
 
 
 def read_pictures(data: str, max_unreadable: float) -> Pictures:
-    """The pictures of Fitzpatrick17k in a folder or Hub id, by their column ``diagnosis``.
+    """Read the pictures of Fitzpatrick17k from a folder or Hub id, classified by the column ``diagnosis``.
 
     Args:
         data: Fitzpatrick17k or Fitzpatrick17k-C as downloaded, or a set that names their diagnoses and has
@@ -101,13 +101,13 @@ def read_pictures(data: str, max_unreadable: float) -> Pictures:
 
 
 def protocols(pictures: Pictures) -> dict[str, Part]:
-    """Row numbers by protocol: ``random``, then the keys of ``SKIN_TYPES``, which name the types trained on.
+    """Row indices by protocol: ``random``, then the keys of ``SKIN_TYPES``, which name the training types.
 
-    ``random`` is the data set's own partition where it has train, validation and test; else 70, 10 and 20 of
-    100 pictures, drawn by diagnosis, and no group is divided. A protocol of skin types trains on the train
-    and test parts of its types, chooses on the validation part, and tests on all pictures of the other types;
-    diagnoses that one of the three lacks are left out, as are tested pictures that share a group with a
-    picture of the other two. A protocol with fewer than two diagnoses is left out, which is said.
+    ``random`` is the data set's own partition if it has train, validation and test; otherwise 70 %, 10 % and
+    20 % of the pictures, stratified by diagnosis, without splitting a group. A skin type protocol trains on
+    the train and test parts of its types, chooses on the validation part, and tests on all pictures of the
+    other types; diagnoses missing from one of the three are dropped, as are test pictures that share a group
+    with a picture of the other two. A protocol with fewer than two diagnoses is skipped with a message.
     """
     part_of = _partition(pictures)
     result = {"random": Part(*(np.flatnonzero(part_of == name) for name in PARTS))}
@@ -122,7 +122,7 @@ def protocols(pictures: Pictures) -> dict[str, Part]:
         ]
         shared = set.intersection(*(set(pictures.labels[rows]) for rows in chosen))
         if len(shared) < 2:
-            tqdm.write(f"{name}: {len(shared)} diagnoses are in all three parts; the protocol is left out.")
+            tqdm.write(f"{name}: {len(shared)} diagnoses are in all three parts; the protocol is skipped.")
             continue
         known = np.isin(pictures.labels, list(shared))
         result[name] = Part(*(np.flatnonzero(rows & known) for rows in chosen))
@@ -130,12 +130,12 @@ def protocols(pictures: Pictures) -> dict[str, Part]:
 
 
 def write_splits(folder: Path, pictures: Pictures, parts: dict[str, Part]) -> None:
-    """Writes each protocol as a data set for ``fit`` and ``evaluate``, and ``labels.yaml``, their option.
+    """Write each protocol as a data set for ``fit`` and ``evaluate``, with its labels in ``labels.yaml``.
 
     Args:
         folder: gets ``PROTOCOL/{train,validation,test}.parquet`` and ``PROTOCOL/labels.yaml``.
-        pictures: as ``read_pictures`` gives them.
-        parts: as ``protocols`` gives them.
+        pictures: from ``read_pictures``.
+        parts: from ``protocols``.
     """
     for protocol, part in parts.items():
         own = folder / protocol

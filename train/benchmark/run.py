@@ -1,4 +1,4 @@
-"""``benchmark``: yardsticks that others have measured with too, each by its own protocol."""
+"""``benchmark``: public benchmarks, each with its own protocol."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SCIN_CASES = 20
-"""A condition of SCIN is a class where it leads in so many cases."""
+"""A condition of SCIN is a class if it leads in at least so many cases."""
 
 
 class Task(NamedTuple):
-    """What a yardstick is asked for; the fields mean what they mean for ``benchmark``."""
+    """The arguments of a benchmark; fields as for ``benchmark``."""
 
     data: str
     output: Path
@@ -46,7 +46,7 @@ class Task(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The lines for the table, and all that goes into ``metrics.json``."""
+    """The lines for the table, and the content of ``metrics.json``."""
 
     table: list[Figure]
     metrics: dict[str, Any]
@@ -64,17 +64,17 @@ def benchmark(
     max_unreadable: float,
     splits: str | None = None,
 ) -> None:
-    """Writes ``OUTPUT/metrics.json`` and prints its main figures as a Markdown table.
+    """Write ``OUTPUT/metrics.json`` and print its main metrics as a Markdown table.
 
     Args:
         name: a key of ``YARDSTICKS``.
-        data: the data set that it belongs to.
-        checkpoint: a checkpoint; a linear probe also takes weights as ``fit --init`` does.
-        output: a folder; the features of a probe stay there, so that a killed run goes on.
-        backbone, stride_in_1x1: as for ``fit``; a checkpoint knows them itself.
+        data: its data set.
+        checkpoint: a checkpoint; a linear probe also accepts weights, as ``fit --init``.
+        output: a folder; it caches the features of a probe, so a killed run can continue.
+        backbone, stride_in_1x1: as for ``fit``; not needed for a checkpoint.
         device: auto, cpu, cuda or mps.
         max_unreadable: largest share of unreadable pictures, 0 to 1.
-        splits: a folder for the parts of fitzpatrick17k as data sets, for ``fit`` and ``evaluate``.
+        splits: a folder for the fitzpatrick17k protocols as data sets for ``fit`` and ``evaluate``.
 
     Raises:
         ConfigError, CheckpointError, DataError: an option, the checkpoint or the data set is wrong.
@@ -93,11 +93,11 @@ def benchmark(
         (line.what, about["weights"], line.n, line.metric, with_interval(line.value, line.interval, digits=3))
         for line in table
     ]
-    print(markdown_table(("Yardstick", "Weights", "n", "Measure", "Value"), rows))
+    print(markdown_table(("Benchmark", "Weights", "n", "Measure", "Value"), rows))
 
 
 def _fitzpatrick17k(task: Task) -> Result:
-    """A probe in each of the four protocols."""
+    """Probe each of the four protocols."""
     pictures = read_pictures(task.data, task.max_unreadable)
     parts = protocols(pictures)
     if task.splits is not None:
@@ -137,7 +137,7 @@ def _fitzpatrick17k(task: Task) -> Result:
 def _predictions(
     probabilities: Floats, targets: Ints, rows: datasets.Dataset, numbers: Ints, class_names: Sequence[str]
 ) -> Predictions:
-    """For some rows of a data set; ``probabilities`` are of these alone, ``targets`` of all."""
+    """Predictions for some rows; ``probabilities`` are for these only, ``targets`` for all."""
     chosen = rows.select(numbers)
     return Predictions.of(
         class_names,
@@ -159,7 +159,7 @@ def _opened(task: Task, data: str, labels: Sequence[str] | None) -> Opened:
 
 
 def _pad_ufes_20(task: Task) -> Result:
-    """A probe in five folds by patient, over the six diagnoses."""
+    """Probe the six diagnoses in five folds by patient."""
     names = tuple(test_sets.PAD_LABELS.values())
     rows, unreadable = _opened(task, _expected(task, "PAD-UFES-20"), names)
     targets = np.asarray(rows["label"], dtype=np.int64)
@@ -181,18 +181,18 @@ def _pad_ufes_20(task: Task) -> Result:
 
 
 def _ddi(task: Task) -> Result:
-    """How well a checkpoint's probability of cancer tells malignant from benign, by skin tone."""
+    """AUROC of a checkpoint's probability of cancer for malignant against benign, by skin tone."""
     data = _expected(task, "DDI")
     if not (Path(task.weights.init).is_dir() or is_reference(task.weights.init)):
         raise ConfigError(
-            f"{task.weights.init} is no checkpoint.",
-            hint="DDI is not trained on, not even by a probe: give a checkpoint that names diagnoses.",
+            f"{task.weights.init} is not a checkpoint.",
+            hint="DDI is for testing only, even for a probe: give a checkpoint that predicts diagnoses.",
         )
     loaded = open_checkpoint(task.weights.init, task.weights.device)
     if not malignant_labels(loaded.config):
         raise ConfigError(
             f"None of the labels of {loaded.id} may be cancer.",
-            hint="Give a checkpoint with such labels, as that of the 22 groups has.",
+            hint="Give a checkpoint with such labels, such as that of the 22 groups.",
         )
     rows, unreadable = _opened(task, data, test_sets.DDI_LABELS)
     predictions = predictions_of(loaded, rows)
@@ -221,7 +221,7 @@ def _ddi(task: Task) -> Result:
 
 
 def _scin(task: Task) -> Result:
-    """A probe in five folds by case; a case's features are the mean of its pictures', its labels weighted."""
+    """Probe in five folds by case, on the mean features of a case's pictures and its weighted labels."""
     data = _expected(task, "SCIN")
     cases = test_sets.scin_cases(Path(data))
     rows, unreadable = _opened(task, data, None)

@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 class _Known(ClassifierMixin, BaseEstimator):
-    """Hands MAPIE probabilities that are computed already."""
+    """An estimator for MAPIE that returns precomputed probabilities."""
 
     def __init__(self, classes: int) -> None:
         self.classes_ = np.arange(classes)
@@ -49,7 +49,7 @@ def fit_set_quantile(predictions: Predictions) -> float:
     groups by what is known then, entropy or unusualness, leave the sources as unequal as they were.
 
     Returns:
-        0 to 1; 1, which rules nothing out, where the pictures are too few to tell.
+        0 to 1; 1, which rules nothing out, if there are too few pictures.
 
     Raises:
         ConfigError: MAPIE is not installed.
@@ -72,15 +72,15 @@ def fit_set_quantile(predictions: Predictions) -> float:
 
 
 def adaptive_sets(predictions: Predictions, others: Floats) -> NDArray[np.bool_] | None:
-    """Adaptive prediction sets (Romano et al. 2020), which the least ambiguous ones are held against.
+    """Adaptive prediction sets (Romano et al. 2020), for comparison with the least ambiguous ones.
 
     Args:
         predictions: of N pictures, N at least 1 / (1 - ``SET_LEVEL``).
         others: calibrated, (M, K), of the pictures that get the sets.
 
     Returns:
-        (M, K); the most probable class is always in. None where the pictures are of two classes or one, for
-        which MAPIE has no such sets.
+        (M, K); the most probable class is always included. None for pictures of one or two classes, which
+        MAPIE does not support.
     """
     if len(np.unique(predictions.targets)) < 3:
         return None
@@ -100,7 +100,7 @@ def _sets(
         conformity_score=score,
         random_state=0,
     )
-    with warnings.catch_warnings():  # a split without a picture of some class is no mistake
+    with warnings.catch_warnings():  # a split without pictures of some class is fine
         warnings.filterwarnings("ignore", message=".*your conformalization dataset has less labels")
         fitted.conformalize(predictions.probabilities, predictions.targets)
         return fitted.predict_set(others)[1][:, :, 0]

@@ -1,4 +1,4 @@
-"""How well a fitted rule holds on pictures that it was not fitted on, by group-wise cross-fitting."""
+"""Group-wise cross-fitting: how well a rule holds on pictures that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Bools = NDArray[np.bool_]
 
 
 def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims) -> dict[str, Any] | None:
-    """Figures of the rule, each picture under a rule that was fitted without its part.
+    """Metrics of the rule, each picture under a rule that was fitted without its fold.
 
-    The pictures are divided into ``FOLDS`` parts (fewer where they are few) that share no group and hold the
-    classes alike; the rule is fitted on all parts but one and measured on that one.
+    The pictures are split into ``FOLDS`` folds (fewer if there are few pictures), by group and stratified by
+    class; the rule is fitted on all folds but one and measured on that one.
 
     Args:
         predictions: of a split that the network was not trained on.
@@ -38,15 +38,15 @@ def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims
         (rejected or called ``no_condition``); ``not_uncertain``: ``n`` and ``accuracy`` of the answers
         neither rejected nor called uncertain; ``malignant_warning``, as ``warning_metrics`` has it;
         ``prediction_sets``, as ``set_metrics`` has them, of the pictures not rejected, and ``adaptive_sets``,
-        the same of the sets that were not chosen; None where MAPIE is not installed or the pictures or
-        classes are too few. None in all where the pictures are too few to be divided.
+        the same of the sets that were not chosen; None if MAPIE is not installed or there are too few
+        pictures or classes. The whole result is None if there are too few pictures to split.
     """
     targets, groups = predictions.targets, predictions.groups
     folds = min(FOLDS, len(set(groups)), int(np.bincount(targets).max()))
     if folds < 2:
         return None
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=0)
-    with warnings.catch_warnings():  # a class with fewer pictures than parts is in as many as it can be
+    with warnings.catch_warnings():  # a class with fewer pictures than folds is in as many as possible
         warnings.filterwarnings("ignore", message="The least populated class")
         parts = list(splitter.split(targets, targets, groups))
     rules, judged, masks, adaptive = [], [], [], []
@@ -88,7 +88,7 @@ def cross_fitted(predictions: Predictions, model_config: ModelConfig, aims: Aims
 
 
 def _adaptive(rule: ModelConfig, fitted: Predictions, held: Predictions) -> Bools | None:
-    """The sets of another score that the same pictures teach."""
+    """The sets of the alternative score, fitted on the same pictures."""
     if rule.set_quantile >= 1:
         return None
     fitted = fitted.at_temperature(rule.temperature)

@@ -1,7 +1,7 @@
-"""The third criterion's detector: fitted on training pictures of skin, chosen on validation.
+"""The detector of the third criterion: fitted on training pictures of skin, chosen on validation.
 
-A network that learned from pictures that are not skin knows their like too well for whole ones to tell much,
-so each counts in nine pieces as well.
+A network that was trained on pictures that are not skin recognises whole ones too easily, so each is also cut
+into nine pieces.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Ints = NDArray[np.int64]
 DIRECTIONS = (64, 256, 512)
 NEIGHBOURS = (1, 10)
 BANK = 1000
-"""Pictures that a nearest-neighbour candidate keeps: 4 MB for 2048 channels."""
+"""Pictures stored by a nearest-neighbour candidate: 4 MB for 2048 channels."""
 
 
 def fit_detector(
@@ -49,16 +49,16 @@ def fit_detector(
     pictures: int,
     num_workers: int = 2,
 ) -> Detector | None:
-    """The best candidate; None where validation has no pictures that are not skin to choose by.
+    """Choose the best candidate; None if validation has no pictures that are not skin.
 
     Args:
         network: trained.
-        load_train: gives the rows that it was trained on; called only if they are needed.
+        load_train: loads the rows that it was trained on; called only if needed.
         validation: rows that it was not trained on, and ``predictions``, the network's for them.
-        config: belongs to the network.
-        device: where to compute.
-        not_skin: sources of those pictures among the label Unknown_Normal that show no skin.
-        pictures: at most so many of ``load_train`` are computed; 0 gives None.
+        config: of the network.
+        device: for the computation.
+        not_skin: sources whose Unknown_Normal pictures show no skin.
+        pictures: the most pictures of ``load_train`` to use; 0 returns None.
     """
     others = validation.select(np.flatnonzero(_is_not_skin(validation, config, not_skin)))
     if not pictures or not len(others) or not predictions.has_condition.any():
@@ -90,9 +90,9 @@ def choose(
     others: NDArray[np.float32],
     sources: NDArray[np.str_],
 ) -> Detector:
-    """The candidate that tells pictures that are not skin best, by the mean AUROC over their sources.
+    """The candidate with the best mean AUROC over the sources of pictures that are not skin.
 
-    Its ``choice`` also says how well the candidate that is best without a source does on that very source.
+    Its ``choice`` also holds the AUROC on each source of the candidate chosen without that source.
 
     Args:
         found: fitted candidates, the simplest first.
@@ -135,7 +135,7 @@ def candidates(features: Floats, targets: Ints) -> Iterator[Detector]:
 
 
 def _gaussians(x: Floats, classes: Ints, normalised: bool, suffix: str) -> Iterator[Detector]:
-    """Of one shared covariance around the mean of each class."""
+    """The principal directions of one covariance shared by all classes."""
     _, members = np.unique(classes, return_inverse=True)
     means = np.stack([x[members == number].mean(axis=0) for number in range(members.max() + 1)])
     around = "class means" if len(means) > 1 else "the mean"
@@ -161,7 +161,7 @@ def _detector(
     directions: Floats | None = None,
     weights: Floats | None = None,
 ) -> Detector:
-    """Rounded as it is stored, so that the reference fits what serves."""
+    """Rounded as stored, so that the reference matches the served detector."""
     empty = np.empty((centres.shape[1], 0))
     return Detector(
         centres=centres.astype(np.float16),
@@ -175,7 +175,7 @@ def _detector(
 
 
 def pieces(rows: datasets.Dataset) -> datasets.Dataset:
-    """Each picture cut into three by three, every piece enlarged to its size, as rows of their own."""
+    """Cut each picture into three by three pieces, each enlarged to full size, as separate rows."""
     cut = []
     for row in rows:
         picture = read_image(picture_bytes(row))

@@ -1,4 +1,4 @@
-"""The rule that turns logits into an answer, fitted on pictures whose classes are known."""
+"""Fit the rule that turns logits into a verdict on pictures with known classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from train.predictions import Predictions
 
 @dataclasses.dataclass(frozen=True)
 class Aims:
-    """What the thresholds are chosen for; shares from 0 to 1, see ``train.config.TrainConfig``."""
+    """The aims for the thresholds; shares from 0 to 1, see ``train.config.TrainConfig``."""
 
     keep: float
     uncertain_accuracy: float
@@ -23,7 +23,7 @@ class Aims:
 
 
 def fit_rule(predictions: Predictions, model_config: ModelConfig, aims: Aims) -> ModelConfig:
-    """The configuration, completed with what these pictures teach.
+    """Complete the configuration with values fitted on these pictures.
 
     Temperature first, then both rejection thresholds; of the pictures that are not rejected, the bound under
     which an answer is called uncertain and the quantile of the prediction sets, which therefore hold what

@@ -1,4 +1,4 @@
-"""What the validation split teaches a checkpoint, written with figures of how well it holds."""
+"""Calibrate a checkpoint on the validation split, with cross-fitted metrics."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIGURES = "calibration.json"
 
 
 class Calibrated(NamedTuple):
-    """The completed configuration, the detector that it names, if any, and cross-fitted figures."""
+    """The completed configuration, its detector, if any, and cross-fitted metrics."""
 
     config: ModelConfig
     detector: Detector | None
@@ -50,14 +50,14 @@ def calibrate(
     config: TrainConfig,
     device: torch.device,
 ) -> Calibrated:
-    """What the validation split teaches.
+    """Calibrate on the validation split.
 
     Args:
         network: its weights are rounded to float16, as the checkpoint stores them.
-        train, validation: as ``train.data.splits`` loads them.
-        model_config: belongs to the network.
-        config: gives the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
-        device: where to compute.
+        train, validation: from ``train.data.splits``.
+        model_config: of the network.
+        config: with the aims, ``not_skin``, ``detector_pictures`` and ``num_workers``.
+        device: for the computation.
 
     Raises:
         CheckpointError: a weight is not finite, or too large for float16.
@@ -105,20 +105,20 @@ def recalibrate(
     max_unreadable: float = 0.01,
     manifest: str = "",
 ) -> None:
-    """Fits all that a checkpoint learns from validation anew; writes its ``config.json`` and detector.
+    """Recalibrate a checkpoint on validation data; writes its ``config.json`` and detector.
 
     Args:
-        checkpoint: the folder; its weights stay as they are.
+        checkpoint: the folder; its weights do not change.
         data, split: labelled pictures that the weights were not trained on.
         fit_split: split of the same data that the weights were trained on, for the detector.
         not_skin, detector_pictures, keep, uncertain_accuracy, malignant_sensitivity: as in ``TrainConfig``.
         device: as in ``TrainConfig``.
         max_unreadable, manifest: as for ``open_rows``; the manifest is of ``split`` and ``fit_split``.
-        output: folder for ``calibration.json``, the cross-fitted figures; None writes none.
+        output: folder for ``calibration.json``, the cross-fitted metrics; None for no file.
 
     Raises:
         ConfigError: MAPIE is not installed.
-        DataError: as for ``open_rows``; the data is a set that is for testing alone, among others.
+        DataError: as for ``open_rows``; also if the data set is for testing only.
     """
     require("mapie", what="Fitting prediction sets")
     for source in data:
@@ -161,19 +161,19 @@ def recalibrate(
             print(f"  {candidate}: {', '.join(f'{name} {auroc:.3f}' for name, auroc in aurocs.items())}")
     if output is not None:
         write_figures(Path(output), loaded.folder, figures)
-    print("Figures measured before belong to the old configuration; run evaluate and card again.")
+    print("Metrics measured before belong to the old configuration; run evaluate and card again.")
 
 
 def write_figures(folder: Path, checkpoint: Path, figures: dict[str, Any] | None) -> None:
-    """Writes cross-fitted figures to ``calibration.json``.
+    """Write cross-fitted metrics to ``calibration.json``.
 
     Args:
-        folder: made if needed.
-        checkpoint: the folder that they belong to.
-        figures: from ``calibrate``; where there are none, a line says so instead.
+        folder: created if needed.
+        checkpoint: the folder.
+        figures: from ``calibrate``; None prints a message instead.
     """
     if figures is None:
-        print(f"No {FIGURES}: too few pictures to be divided for cross-fitting.", file=sys.stderr)
+        print(f"No {FIGURES}: too few pictures for cross-fitting.", file=sys.stderr)
         return
     about = {"checkpoint": {"id": checkpoint.name, "revision": fingerprint(checkpoint)}}
     write_json(folder / FIGURES, {**about, **figures})
@@ -201,7 +201,7 @@ def _figures(
     data: Sequence[str],
     split: str,
 ) -> dict[str, Any] | None:
-    """``cross_fitted``, how the detector was chosen, and what both were measured on."""
+    """``cross_fitted``, the choice of the detector, and the data behind both."""
     figures = cross_fitted(predictions, model_config, aims)
     chosen = None if detector is None else {"name": detector.name, **detector.choice}
     about = {

@@ -1,4 +1,4 @@
-"""The commands of ``python -m train``, as functions: what they take, and where what they do lives.
+"""The commands of ``python -m train``, as functions that call the packages of ``train``.
 
-A room is imported when its command runs, so that ``--help`` comes at once.
+A package is imported only when its command runs, so that ``--help`` is fast.
 """

@@ -29,11 +29,11 @@ def audit(
     Args:
         data: folders or Hub ids.
         output: folder for the report.
-        labels: class names; none: all there are.
-        probabilities: CSV files of predict-split, out of fold, to find label errors with.
-        init: instead of them, weights for a probe that looks for label errors, as for fit.
-        backbone: as for fit; a checkpoint knows it itself.
-        stride_in_1x1: as for fit; a checkpoint knows it itself.
+        labels: class names; default: all of the data sets'.
+        probabilities: out-of-fold CSV files from predict-split, to find label errors.
+        init: instead, weights for a probe that finds label errors, as for fit.
+        backbone: as for fit; not needed for a checkpoint.
+        stride_in_1x1: as for fit; not needed for a checkpoint.
         device: where to compute.
         fail_on_defects: exit with 1 if there is a defect.
     """
@@ -65,8 +65,8 @@ def pieces(
     Args:
         data: folders or Hub ids with pictures of conditions.
         checkpoint: folder, or ORG/NAME@REVISION; its Grad-CAM shows where the condition is.
-        output: folder for the data set and a contact sheet a source.
-        split: name of the split that is cut, and of the one that is written.
+        output: folder for the data set and the contact sheets.
+        split: name of the split to read, and of the one to write.
         max_unreadable: largest share of unreadable pictures.
     """
     from train.data.healthy_pieces import write_pieces
@@ -79,7 +79,7 @@ def push(*, checkpoint: str, repo_id: str, private: bool = False, with_handler: 
 
     Args:
         checkpoint: checkpoint folder.
-        repo_id: ORG/NAME, made if needed.
+        repo_id: ORG/NAME, created if needed.
         private: make the repository private.
         with_handler: add handler.py and the code, for an Inference Endpoint.
     """
@@ -89,11 +89,11 @@ def push(*, checkpoint: str, repo_id: str, private: bool = False, with_handler: 
 
 
 def push_data(*, data: str, repo_id: str, notes: str, public: bool = False) -> None:
-    """Upload a data set to the Hub, private unless told otherwise.
+    """Upload a data set to the Hub, as a private repository by default.
 
     Args:
         data: folder with the data set.
-        repo_id: ORG/NAME, made if needed.
+        repo_id: ORG/NAME, created if needed.
         notes: Markdown file on sources and terms; its front matter has the licence.
         public: make the repository public.
     """

@@ -33,16 +33,16 @@ def crossval(*, folds: int = 5, views: int = 2, **options: Any) -> None:
 def ablate(
     *, plan: str, data: list[str], init: str, output: str, maps: str, report: str, only: str = ""
 ) -> None:
-    """Compare recipes under one small budget, by a plan.
+    """Compare recipes under one small budget, following a plan.
 
     Args:
         plan: YAML file, such as train/ablations.yaml.
         data: folders or Hub ids.
         init: initial weights, as for fit.
         output: folder for the figures of the rows.
-        maps: folder for cached features, some gigabytes.
+        maps: folder for cached features, several gigabytes.
         report: Markdown file for the table.
-        only: regular expression: train just the rows whose "TITLE/ROW" match.
+        only: regular expression; train only rows whose "TITLE/ROW" matches.
     """
     from train.ablate.run import ablate as compare
 
@@ -65,18 +65,18 @@ def calibrate(
     max_unreadable: float = 0.01,
     manifest: str = "",
 ) -> None:
-    """Fit a checkpoint's temperature, thresholds and prediction sets anew.
+    """Recalibrate a checkpoint: temperature, thresholds and prediction sets.
 
     Args:
-        checkpoint: folder; its config.json and detector are written, its weights stay.
+        checkpoint: folder; its config.json and detector are rewritten, its weights are not.
         data: folders or Hub ids.
         split: labelled pictures that the weights were not trained on.
         fit_split: split that the weights were trained on, for the detector.
         output: folder for calibration.json.
-        not_skin: sources of pictures that show no skin, as for fit; none: no detector.
-        detector_pictures: at most so many training pictures of skin are computed for the detector.
-        keep: share of pictures with a condition that is neither rejected nor called no condition.
-        uncertain_accuracy: accuracy wanted of answers that are not called uncertain.
+        not_skin: sources of pictures that show no skin, as for fit; without any there is no detector.
+        detector_pictures: the most training pictures of skin used for the detector.
+        keep: share of pictures with a condition that should be neither rejected nor called no condition.
+        uncertain_accuracy: wanted accuracy of answers that are not called uncertain.
         malignant_sensitivity: share of lesions that may be cancer for which the advice comes first.
         device: where to compute.
         max_unreadable: largest share of unreadable pictures.

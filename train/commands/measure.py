@@ -1,4 +1,4 @@
-"""Commands that measure a checkpoint and write down what was measured."""
+"""Commands that measure a checkpoint and write its metrics and model card."""
 
 from __future__ import annotations
 
@@ -156,18 +156,18 @@ def benchmark(
     device: Device = "auto",
     max_unreadable: float = 0.01,
 ) -> None:
-    """Measure with a benchmark that others have used too.
+    """Run a public benchmark.
 
-    docs/benchmarks.md describes them.
+    docs/benchmarks.md describes the benchmarks.
 
     Args:
         name: which one.
         data: folder or Hub id of its pictures.
-        checkpoint: checkpoint; for a linear probe also weights as for fit --init.
+        checkpoint: checkpoint; for a linear probe, weights as for fit --init also work.
         output: folder for metrics.json.
-        backbone: as for fit; a checkpoint knows it itself.
-        stride_in_1x1: as for fit; a checkpoint knows it itself.
-        splits: folder for the parts of fitzpatrick17k, to train on.
+        backbone: as for fit; not needed for a checkpoint.
+        stride_in_1x1: as for fit; not needed for a checkpoint.
+        splits: folder for the fitzpatrick17k protocols as data sets, to train on.
         device: where to compute.
         max_unreadable: largest share of unreadable pictures.
     """
@@ -196,12 +196,12 @@ def card(
     calibration: str | None = None,
     sources: str | None = None,
 ) -> None:
-    """Write a checkpoint's model card from measured figures.
+    """Write a checkpoint's model card from its metrics.
 
     Args:
         checkpoint: checkpoint folder.
         notes: Markdown file on data and terms.
-        run: folder of the training run that made it; without it the card's own section on training stays.
+        run: folder of its training run; default: keep the card's existing section on training.
         metrics: metrics.json files of this checkpoint.
         ood: ood.json file of this checkpoint.
         calibration: calibration.json file of this checkpoint.

@@ -1,4 +1,4 @@
-"""Data sets: where rows come from, the one form they get, the gate they pass, and batches of them."""
+"""Data sets: reading them, converting them to one form, checking them, and loading batches."""
 
 from train.data.splits import class_names, load_split, picture_bytes, train_and_validation
 

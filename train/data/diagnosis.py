@@ -1,7 +1,7 @@
-"""Diagnoses in the sources' own words, brought to one spelling and numbered within their labels.
+"""Diagnoses in the sources' own words, normalised to one spelling and numbered within their labels.
 
-Sources name one disease in several ways ("Discoid eczema", "eczema nummular"), so that a raw spelling mostly
-tells the source. What is left of that after merging is in docs/datasets.md.
+Sources name one disease in several ways ("Discoid eczema", "eczema nummular"), so a raw spelling mostly
+reveals the source. docs/datasets.md says how much of that remains after merging.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _IRREGULAR = {
 
 _PASSED_OVER = {"a", "and", "in", "of", "on", "or", "s", "the", "with"}
 
-# A disease: its other names, and names of its usual form where another source knows no finer ones.
+# A disease: its other names, and names of its usual form if another source has no finer ones.
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "acne vulgaris": ("acne",),
     "cystic acne": ("nodulocystic acne", "acne conglobata"),
@@ -117,11 +117,11 @@ class DiagnosisLabels(NamedTuple):
 
 
 def normalise(text: str) -> str:
-    """One spelling for a diagnosis, whatever its case, punctuation, word order, number and accents.
+    """Normalise a diagnosis: case, punctuation, word order, number and accents do not matter.
 
-    British spelling becomes American, a bracket counts only where the synonyms list it, and what follows a
-    free-standing underscore (a credit in some archives) is left out. The result is a name of ``_SYNONYMS``
-    in lower case or the words in alphabetical order; normalising it again changes nothing.
+    British spelling becomes American, text in brackets counts only if the synonyms list it, and text after a
+    free-standing underscore (a credit in some archives) is dropped. The result is a name of ``_SYNONYMS`` in
+    lower case or the words in alphabetical order; normalising it again changes nothing.
     """
     text = text.split(" _ ")[0]
     whole, bare = _words(text), _words(re.sub(r"\(.*?\)", " ", text))
@@ -131,11 +131,11 @@ def normalise(text: str) -> str:
 def diagnosis_labels(
     diagnoses: Sequence[str | None], labels: Sequence[int], *, minimum: int
 ) -> DiagnosisLabels:
-    """Numbers the diagnoses within their labels.
+    """Number the diagnoses within their labels.
 
     Args:
         diagnoses: in any spelling, (N,); None or an empty text counts as ``OTHER``.
-        labels: label numbers, (N,).
+        labels: label indices, (N,).
         minimum: a diagnosis with fewer rows within its label joins the label's ``OTHER``.
     """
     names = [normalise(text) or OTHER if text else OTHER for text in diagnoses]

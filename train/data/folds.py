@@ -1,4 +1,4 @@
-"""Rows divided into folds by class and group."""
+"""Split rows into folds by class and group."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Ints = NDArray[np.int64]
 
 
 def related(groups: Sequence[str | None]) -> list[str]:
-    """A name for every row, the same for those of one group; a row without a group is one of its own."""
+    """A name for every row, shared within a group; a row without a group is its own group."""
     return [f"row {row}" if group is None else f"group {group}" for row, group in enumerate(groups)]
 
 
 def group_folds(
     labels: Ints, groups: Sequence[str | None], *, folds: int, seed: int
 ) -> list[tuple[Ints, Ints]]:
-    """Divides rows into folds that hold the classes alike and divide no group.
+    """Split rows into folds stratified by class, without splitting a group.
 
     Args:
-        labels: class number a row, (N,).
-        groups: of each row; None is related to nothing.
-        folds: how many, 2 or more.
-        seed: of the draw.
+        labels: class index per row, (N,).
+        groups: of each row; None for no group.
+        folds: number of folds, 2 or more.
+        seed: of the random split.
 
     Returns:
-        For each fold the numbers of the rows that stay, and of those that are held out, both sorted.
+        For each fold, the indices of the remaining and of the held-out rows, both sorted.
 
     Raises:
         DataError: there are fewer groups than folds, or fewer rows of every class.
@@ -40,30 +40,30 @@ def group_folds(
     most = _most(labels, names)
     if not 2 <= folds <= most:
         raise DataError(
-            f"{len(labels)} pictures in {len(set(names))} groups cannot be divided into {folds} parts.",
-            hint=f"Choose from 2 to {most} parts." if most >= 2 else "Pictures of more groups are needed.",
+            f"{len(labels)} pictures in {len(set(names))} groups cannot be split into {folds} folds.",
+            hint=f"Choose from 2 to {most} folds." if most >= 2 else "Pictures of more groups are needed.",
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # a class with fewer pictures than parts is in as many as it can be
+    with warnings.catch_warnings():  # a class with fewer pictures than folds is in as many as possible
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(np.zeros(len(labels)), labels, names))
 
 
 def keep_back(labels: Ints, groups: Sequence[str | None], *, fraction: float, seed: int) -> tuple[Ints, Ints]:
-    """Keeps a share of the rows back, by class, without dividing a group or taking a class away.
+    """Hold out a share of the rows, stratified by class, without splitting a group or losing a class.
 
-    Classes all of whose rows are of one group stay whole. Where the rows are too few for the share, the
-    smallest share that is larger is taken.
+    Classes whose rows are all of one group are not held out. If there are too few rows for the share, the
+    next larger possible share is used.
 
     Args:
         labels, groups, seed: as for ``group_folds``.
         fraction: the share, above 0, at most 0.5.
 
     Returns:
-        The numbers of the rows that stay, and of those that are kept back, both sorted.
+        The indices of the remaining and of the held-out rows, both sorted.
 
     Raises:
-        DataError: no share can be kept back.
+        DataError: no share can be held out.
     """
     names = np.asarray(related(groups))
     alone = [own[0] for label in np.unique(labels) if len(own := np.unique(names[labels == label])) == 1]
@@ -76,12 +76,12 @@ def keep_back(labels: Ints, groups: Sequence[str | None], *, fraction: float, se
             if set(labels[stays]) == set(labels):
                 return stays, free[held]
     raise DataError(
-        f"No part of {len(labels)} pictures in {len(set(names))} groups can be kept back for validation "
+        f"No part of {len(labels)} pictures in {len(set(names))} groups can be held out for validation "
         "without taking a whole class out of train.",
-        hint="Add pictures of more groups, or give the data set a validation split of its own.",
+        hint="Add pictures of more groups, or give the data set its own validation split.",
     )
 
 
 def _most(labels: Ints, names: Sequence[str] | NDArray[np.str_]) -> int:
-    """The largest number of folds that can be drawn."""
+    """The largest possible number of folds."""
     return min(len(set(names)), int(np.unique(labels, return_counts=True)[1].max())) if len(labels) else 0

@@ -1,8 +1,9 @@
 """Public data sets as they are downloaded, recognised by the names of their files.
 
 HAM10000, the ISIC challenges of 2018 (task 3) and 2019, Fitzpatrick17k, and ``train.data.test_sets``.
-``docs/datasets.md`` says where to get each, under which terms, and how their labels map. Labels get the names
-of HAM10000 in lower case (``mel``, ``nv``, ...), so that the same diagnosis has the same name everywhere.
+``docs/datasets.md`` says where to get each of them, their terms, and how their labels map. Labels get the
+names of HAM10000 in lower case (``mel``, ``nv``, ...), so that the same diagnosis has the same name
+everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Loader = Callable[["Sequence[str] | None"], datasets.Dataset]
 """Wanted labels → the rows of one split."""
 
 UNKNOWN = "unk"
-"""ISIC 2019's label for none of the eight; only its test set has such rows."""
+"""ISIC 2019's label for anything but its eight classes; only its test set has such rows."""
 
 _PARTS = {"Training": "train", "Validation": "validation", "Test": "test"}
 _COLUMNS = ("label", "group", "source", "diagnosis", "skin_type")
@@ -33,7 +34,7 @@ _FITZPATRICK_LABELS = ("label", "nine_partition_label", "three_partition_label")
 
 
 def splits(folder: Path) -> dict[str, Loader]:
-    """The splits of the public data sets whose files lie in a folder; empty where there are none.
+    """The splits of the public data sets in a folder; empty if there are none.
 
     Raises:
         DataError: two data sets in the folder have a split of the same name.
@@ -44,14 +45,14 @@ def splits(folder: Path) -> dict[str, Loader]:
             if split in found:
                 raise DataError(
                     f"{folder} holds more than one data set with a split called {split!r}.",
-                    hint="Give each data set a folder of its own.",
+                    hint="Put each data set in its own folder.",
                 )
             found[split] = load
     return found
 
 
 def _find(folder: Path, *names: str) -> Path | None:
-    """The first of the names in the folder or in one of its folders: archives unpack either way."""
+    """Find the first of the names in the folder or its subfolders: archives unpack either way."""
     places = (place for name in names for place in (folder / name, *sorted(folder.glob(f"*/{name}"))))
     return next((place for place in places if place.exists()), None)
 
@@ -59,7 +60,7 @@ def _find(folder: Path, *names: str) -> Path | None:
 def _rows(rows: Iterable[dict[str, Any]], *, listing: str, folder: Path) -> datasets.Dataset:
     """Rows with ``id`` and any of the columns of ``_COLUMNS``, joined with their pictures.
 
-    A picture that is not there stays a row, so that it counts among the unreadable ones.
+    A missing picture keeps its row, so that it counts as unreadable.
     """
     files = by_stem(folder)
     columns: dict[str, list[Any]] = {name: [] for name in ("image", "id", *_COLUMNS)}
@@ -117,7 +118,7 @@ def _isic2019(folder: Path) -> dict[str, Loader]:
 
 
 def _challenge(folder: Path, prefix: str, lesions: str) -> dict[str, Loader]:
-    """A challenge's parts: ``PREFIX_PART_GroundTruth.csv``, ``PREFIX_PART_Input`` and a table of lesions."""
+    """The parts of a challenge: ``PREFIX_PART_GroundTruth.csv``, ``PREFIX_PART_Input`` and a lesion table."""
     found: dict[str, Loader] = {}
     for part, split in _PARTS.items():
         truth = _find(folder, f"{prefix}_{part}_GroundTruth.csv")
@@ -140,7 +141,7 @@ def _load_challenge(
         raise DataError(f"{folder} has no {part}_Input.", hint="Download and unpack the pictures too.")
     if table is None and truth is not None and part.endswith("Training"):
         raise DataError(
-            f"{folder} does not say which pictures of {part} show one lesion.",
+            f"{folder} does not say which pictures of {part} show the same lesion.",
             hint="Download its LesionGroupings (2018) or Metadata (2019): a split must not divide a lesion.",
         )
     lesions = {row["image"]: row.get("lesion_id", "") for row in read_table(table, "image")} if table else {}
@@ -183,7 +184,7 @@ def _load_fitzpatrick17k(
     folder: Path, file: Path, part: str, labels: Sequence[str] | None
 ) -> datasets.Dataset:
     table = list(read_table(file, "md5hash", *_FITZPATRICK_LABELS))
-    # The fineness whose names are wanted: 114 diagnoses, nine or three partitions.
+    # Choose the level whose names are wanted: 114 diagnoses, nine or three partitions.
     column = max(_FITZPATRICK_LABELS, key=lambda name: len({r[name] for r in table} & set(labels or ())))
     rows = (
         {

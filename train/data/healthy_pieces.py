@@ -1,11 +1,12 @@
-"""``pieces``: healthy skin cut from photographs of a condition, well away from it.
+"""``pieces``: healthy skin cut from photographs of conditions, well away from the condition.
 
-Collections of conditions hold next to no healthy skin, and what there is was taken elsewhere, so a network
-learns the place instead of the skin. A piece comes from the same cameras, rooms and people as the conditions.
+Collections of conditions have hardly any healthy skin, and what there is was taken elsewhere, so a network
+learns the setting instead of the skin. A piece comes from the same cameras, rooms and people as the
+conditions.
 
-A piece is a square in which Grad-CAM sees nothing of the label, that has the colours of skin throughout, is
-no redder than the skin of the picture on the whole, and has little detail that light alone does not explain.
-Nobody has diagnosed it: look at a sheet of each source before training on it.
+A piece is a square without Grad-CAM evidence for the label, with the colours of skin throughout, not redder
+than the picture's skin overall, and with little detail beyond shading. Nobody has diagnosed it: check a
+contact sheet of each source before training on it.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ from train.data.splits import picture_bytes
 Floats = NDArray[np.float32]
 
 _SIDES = (0.5, 0.4, 0.32)  # of a piece, as shares of the picture's short side; the largest that fits is taken
-_STEPS = 9  # places tried a direction
+_STEPS = 9  # positions tried per direction
 _MOST_EVIDENCE = 0.12
-_MOST_DETAIL = 4.5  # standard deviation of the lightness beside its smooth part, of 255
+_MOST_DETAIL = 4.5  # standard deviation of the lightness minus its smooth part, of 255
 _MOST_RED_SPREAD = 3.5  # standard deviation of Cr, of 255
 _LEAST_SKIN = 0.97
 _LEAST_SKIN_AROUND = 0.3  # of the whole picture
 _SMALLEST = 72  # pixels
 
-_THUMBNAIL, _CAPTION, _COLUMNS = 96, 12, 20  # of a contact sheet: pixels, pixels, pieces a row
+_THUMBNAIL, _CAPTION, _COLUMNS = 96, 12, 20  # of a contact sheet: pixels, pixels, pieces per row
 _FEATURES: dict[str, Any] = {
     "image": datasets.Image(),
     **dict.fromkeys(("id", "diagnosis", "source", "group"), datasets.Value("string")),
@@ -97,10 +98,10 @@ def smooth_pieces(picture: Image.Image) -> list[Piece]:
 
 
 def away_from(pieces: Sequence[Piece], evidence: Floats, size: tuple[int, int]) -> Piece | None:
-    """The first of the pieces of a picture that holds no evidence for its label, or None.
+    """The first piece of a picture without evidence for its label, or None.
 
     Args:
-        pieces: as ``smooth_pieces`` gives them.
+        pieces: from ``smooth_pieces``.
         evidence: Grad-CAM for the label over the whole picture, (h, w), 0 to 1.
         size: width and height of the picture, pixels.
     """
@@ -124,11 +125,11 @@ def _mean(summed: NDArray[np.float64], box: tuple[int, int, int, int]) -> float:
 
 
 def cut_pieces(rows: datasets.Dataset, reference: str, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One row a piece, of the label ``Unknown_Normal``; its source is ``pieces_`` and the picture's.
+    """One row per piece, labelled ``Unknown_Normal``; its source is ``pieces_`` plus the picture's source.
 
     Args:
-        rows: as ``open_rows`` gives them.
-        reference: a checkpoint of the same labels, whose Grad-CAM shows where the condition is.
+        rows: from ``open_rows``.
+        reference: a checkpoint with the same labels, whose Grad-CAM shows where the condition is.
         labels: class names in the order of the logits.
     """
     loaded = load(reference)
@@ -162,15 +163,15 @@ def cut_pieces(rows: datasets.Dataset, reference: str, labels: Sequence[str]) ->
 def write_pieces(
     *, data: Sequence[str], checkpoint: str, output: str, split: str = "train", max_unreadable: float = 0.01
 ) -> None:
-    """Writes ``OUTPUT/SPLIT.parquet``, a data set like any other, and ``OUTPUT/sheets`` to look at.
+    """Write ``OUTPUT/SPLIT.parquet``, an ordinary data set, and contact sheets in ``OUTPUT/sheets``.
 
     Each sheet, ``SPLIT-SOURCE-NUMBER.jpg``, shows up to 400 pieces of one source with their row numbers, from
     0, in the data set.
 
     Args:
         data, split, max_unreadable: as for ``open_rows``; the classes are those of the checkpoint.
-        checkpoint: as ``cut_pieces`` takes it.
-        output: a folder, made if needed.
+        checkpoint: as for ``cut_pieces``.
+        output: a folder, created if needed.
 
     Raises:
         DataError: the data cannot be used, or no picture has a piece of healthy skin.
@@ -179,7 +180,7 @@ def write_pieces(
     labels = find(checkpoint).config.labels
     if NO_CONDITION not in labels:
         raise ConfigError(
-            f"{checkpoint} has no label {NO_CONDITION}, which pieces of healthy skin are given.",
+            f"{checkpoint} has no label {NO_CONDITION} for pieces of healthy skin.",
             hint="Use a checkpoint of the 22 clinical groups.",
         )
     rows = open_rows(data, split, labels=labels, max_unreadable=max_unreadable).rows
@@ -202,13 +203,11 @@ def write_pieces(
             )
     for sheet in sheets.values():
         sheet.save()
-    print(
-        f"{count} pieces in {folder / f'{split}.parquet'}. Look at {folder / 'sheets'} before you use them."
-    )
+    print(f"{count} pieces in {folder / f'{split}.parquet'}. Check {folder / 'sheets'} before you use them.")
 
 
 class _Sheets:
-    """The contact sheets of one source: thumbnails in rows, a new sheet once one is full."""
+    """The contact sheets of one source: rows of thumbnails; a new sheet starts when one is full."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
@@ -216,7 +215,7 @@ class _Sheets:
         self._thumbnails: list[Image.Image] = []
 
     def add(self, row: dict[str, Any], number: int) -> None:
-        """Puts a piece on the sheet under its row number."""
+        """Add a piece to the sheet, with its row number."""
         with Image.open(io.BytesIO(row["image"]["bytes"])) as piece:
             thumbnail = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL + _CAPTION), "white")
             thumbnail.paste(piece.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL)))
@@ -226,7 +225,7 @@ class _Sheets:
             self.save()
 
     def save(self) -> None:
-        """Writes the sheet, if there is anything on it, and begins the next."""
+        """Write the sheet, if it is not empty, and start the next one."""
         if not self._thumbnails:
             return
         width, height = self._thumbnails[0].size

@@ -1,7 +1,7 @@
-"""Batches of augmented pictures, each a function of (seed, epoch, position) alone.
+"""Batches of augmented pictures, each determined by (seed, epoch, position) alone.
 
-No worker keeps a random state, so a run that is killed and resumed in the middle of an epoch, with any number
-of workers, sees the very pictures that it would have seen.
+No worker keeps random state, so a run that is resumed in the middle of an epoch, with any number of workers,
+sees exactly the same pictures.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from train.data.splits import picture_bytes
 
 
 class Draw(NamedTuple):
-    """One picture of a batch: its row, and the seed of its augmentation (None: no randomness)."""
+    """One picture of a batch: its row, and the seed of its augmentation (None for no randomness)."""
 
     row: int
     seed: int | None
@@ -33,7 +33,7 @@ class Draw(NamedTuple):
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seeds the three random generators that transforms use, and puts their states back afterwards."""
+    """Seed the three random generators that transforms use, and restore their states afterwards."""
     if seed is None:
         yield
         return
@@ -50,12 +50,12 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Rows of a data set as (tensor (3, S, S), number of the row).
+    """Rows of a data set as (tensor (3, S, S), row index).
 
     Args:
-        rows: as ``train.data.splits.load_split`` gives them.
+        rows: from ``train.data.splits.load_split``.
         transform: RGB picture → tensor.
-        target_side: for ``read_image``; None decodes in full size.
+        target_side: for ``read_image``; None decodes at full size.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ def sampling_weights(
     sampler_power: float,
     source_power: float,
 ) -> Tensor:
-    """How often each row is drawn, relative to the others: (N,), mean 1.
+    """Sampling weights of the rows: (N,), mean 1.
 
     Args:
-        labels: class number a row, (N,).
-        sources: where each picture comes from, (N,).
+        labels: class index per row, (N,).
+        sources: of the pictures, (N,).
         classes: number of classes.
         sampler_power: a class is drawn in proportion to n ** (1 - power), n its rows.
         source_power: within a class a source is drawn in proportion to m ** (1 - power), m its rows there.
@@ -114,16 +114,16 @@ def sampling_weights(
 def epoch_batches(
     weights: Tensor, *, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
 ) -> list[list[Draw]]:
-    """The batches of one epoch for one process; an incomplete last batch is left out.
+    """The batches of one epoch for one process; an incomplete last batch is dropped.
 
-    The rows are drawn once for all processes and dealt out, so that no two processes share a place in the
-    epoch: with ``WeightedRandomSampler``, with replacement, or, if all weights are equal, each row once.
+    The rows are drawn once and divided among the processes, so that no two processes get the same position:
+        with ``WeightedRandomSampler``, with replacement, or, if all weights are equal, each row once.
 
     Args:
         weights: of the rows, (N,), see ``sampling_weights``.
-        batch_size: pictures a batch and process.
-        seed, epoch: decide every draw.
-        rank, world: number of this process, and of all.
+        batch_size: pictures per batch and process.
+        seed, epoch: determine every draw.
+        rank, world: index of this process, and number of processes.
     """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     if bool((weights == weights[0]).all()):
@@ -148,13 +148,13 @@ def train_loader(
     num_workers: int,
     pin: bool,
 ) -> DataLoader:
-    """Loads the given batches in their order, decoded for ``target_side`` as ``read_image`` does."""
+    """Load the given batches in order; ``target_side`` is for ``read_image``."""
     return DataLoader(
         Pictures(rows, transform, target_side=target_side),
         batch_sampler=batches,
         num_workers=num_workers,
         pin_memory=pin,
-        # Its own generator: the loader would otherwise draw from the one that dropout uses.
+        # Its own generator, since the loader would otherwise draw from the one that dropout uses.
         generator=torch.Generator().manual_seed(0),
     )
 
@@ -186,7 +186,7 @@ def eval_loader(
 
 
 def draw(rows: datasets.Dataset, count: int) -> datasets.Dataset:
-    """At most so many rows, in their order, drawn with seed 0."""
+    """A random subset of at most so many rows, in order, drawn with seed 0."""
     if len(rows) <= count:
         return rows
     return rows.select(np.sort(np.random.default_rng(0).permutation(len(rows))[:count]))

@@ -1,8 +1,7 @@
-"""The hash manifest of a data set: ``manifest.csv``, one line a picture, to prove that nothing changed.
+"""The hash manifest of a data set: ``manifest.csv``, one line per picture, to prove that nothing changed.
 
-Its columns are ``split``, ``id``, ``label`` (a class name, empty where there is none) and ``sha256``: the
-hash of the picture's file as it is stored, in hexadecimal, empty where there is no file. Lines stand in the
-order of the rows.
+Its columns are ``split``, ``id``, ``label`` (a class name, empty if there is none) and ``sha256``: the hash
+of the stored picture file, in hexadecimal, empty if there is no file. Lines are in the order of the rows.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ FILE = "manifest.csv"
 
 
 class Entry(NamedTuple):
-    """One picture; see the module's text for the columns."""
+    """One picture; see the module's docstring for the columns."""
 
     split: str
     id: str
@@ -33,17 +32,17 @@ class Entry(NamedTuple):
 
 
 def entry(split: str, name: str, label: str, picture: bytes | None) -> Entry:
-    """The line of one stored picture, or of one that is not there."""
+    """The line of one stored or missing picture."""
     return Entry(split, name, label, "" if picture is None else hashlib.sha256(picture).hexdigest())
 
 
 def entries(split: str, rows: Iterable[dict[str, Any]], labels: Sequence[str]) -> Iterator[Entry]:
-    """The lines of a split's rows as ``load_split`` gives them.
+    """The lines of a split's rows from ``load_split``.
 
     Args:
         split: its name.
         rows: its rows, with ``image``, ``label`` and ``id``.
-        labels: the names that the label numbers stand for.
+        labels: the names of the label indices.
     """
     for row in rows:
         label = "" if row["label"] == NO_LABEL else labels[row["label"]]
@@ -55,7 +54,7 @@ def entries(split: str, rows: Iterable[dict[str, Any]], labels: Sequence[str]) -
 
 
 def write(path: Path, lines: Iterable[Entry]) -> None:
-    """Writes a manifest, line by line."""
+    """Write a manifest, line by line."""
     with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Entry._fields)
@@ -63,10 +62,10 @@ def write(path: Path, lines: Iterable[Entry]) -> None:
 
 
 def read(path: Path) -> list[Entry]:
-    """Reads a manifest.
+    """Read a manifest.
 
     Raises:
-        DataError: it cannot be read, or is none.
+        DataError: it cannot be read, or is not a manifest.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -76,22 +75,23 @@ def read(path: Path) -> list[Entry]:
             return [Entry(*line) for line in lines]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataError(
-            f"{path} is no manifest ({error}).", hint=f"Expected a CSV file with {','.join(Entry._fields)}."
+            f"{path} is not a manifest ({error}).",
+            hint=f"Expected a CSV file with {','.join(Entry._fields)}.",
         ) from error
 
 
 def verify(path: Path, found: Mapping[str, Iterable[Entry]]) -> int:
-    """Compares splits with their manifest; a split that is not in ``found`` is not looked at.
+    """Compare splits with their manifest; splits that are not in ``found`` are ignored.
 
     Args:
         path: the manifest.
-        found: split → the lines of what is there.
+        found: split → its actual lines.
 
     Returns:
-        How many pictures were compared.
+        The number of compared pictures.
 
     Raises:
-        DataError: a picture is missing, additional, changed or has another label; the message names some.
+        DataError: a picture is missing, extra, changed or has another label; the message names some.
     """
     expected = Counter(line for line in read(path) if line.split in found)
     actual = Counter(line for lines in found.values() for line in lines)
@@ -119,15 +119,15 @@ def verify(path: Path, found: Mapping[str, Iterable[Entry]]) -> int:
 def verify_sources(
     path: Path, sources: Sequence[str], splits: Sequence[str], labels: Sequence[str] | None
 ) -> int:
-    """Compares splits of data sets, as they are stored, with their manifest.
+    """Compare the stored splits of data sets with their manifest.
 
     Args:
         path: the manifest.
-        sources, labels: as for ``load_split``; without labels the sources' own count.
-        splits: names of the splits that are looked at; a source may lack one that the manifest lacks too.
+        sources, labels: as for ``load_split``; None for the sources' own labels.
+        splits: names of the splits to compare; a source may lack one that the manifest lacks too.
 
     Returns:
-        How many pictures were compared.
+        The number of compared pictures.
 
     Raises:
         DataError: as for ``verify`` and ``load_split``.

@@ -1,4 +1,4 @@
-"""Picture files in folders: which there are, under which names, and what tells a photo from its mask."""
+"""Picture files in folders: finding them, naming them, and detecting masks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _URI = "file://"
 
 
 def pictures(folder: Path) -> Iterator[Path]:
-    """The picture files in a folder and below, sorted; linked folders are followed, hidden ones are not.
+    """The picture files below a folder, sorted; linked folders are followed, hidden ones are skipped.
 
-    A link to a picture that is not there is a picture too, one that cannot be read.
+    A broken link to a picture counts as a picture that cannot be read.
 
     Raises:
-        DataError: a folder cannot be listed, or a link leads nowhere.
+        DataError: a folder cannot be listed, or a link to a folder is broken.
     """
     found = _files(folder, (os.path.realpath(folder),))
     yield from sorted(tqdm(found, desc="look for pictures", unit="file", delay=2, leave=False))
@@ -38,7 +38,7 @@ def _files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(
-            f"The folder {shown(folder)} cannot be listed ({error.strerror}).", hint="Check its rights."
+            f"The folder {shown(folder)} cannot be listed ({error.strerror}).", hint="Check its permissions."
         ) from error
     for entry in entries:
         path = Path(entry.path)
@@ -47,7 +47,7 @@ def _files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
         if entry.is_dir():
             real = os.path.realpath(path)
             if real in above:
-                tqdm.write(f"{shown(path)} is a link that leads back to a folder above it, and is left out.")
+                tqdm.write(f"{shown(path)} is a link back to a folder above it, and is skipped.")
             else:
                 yield from _files(path, (*above, real))
         elif path.suffix.lower() in SUFFIXES:
@@ -55,13 +55,13 @@ def _files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
                 yield path
         elif entry.is_symlink() and not path.exists():
             raise DataError(
-                f"{shown(path)} is a link to {os.readlink(path)}, which is not there.",
-                hint="Mend the link or remove it.",
+                f"{shown(path)} is a link to {os.readlink(path)}, which does not exist.",
+                hint="Repair or remove the link.",
             )
 
 
 def image_of(path: Path) -> dict[str, Any]:
-    """A picture file as the column ``image`` has it; a name that is no UTF-8 becomes a ``file://`` URI."""
+    """A picture file for the column ``image``; a name that is not UTF-8 becomes a ``file://`` URI."""
     text = str(path)
     try:
         text.encode()
@@ -71,19 +71,19 @@ def image_of(path: Path) -> dict[str, Any]:
 
 
 def path_of(text: str) -> Path:
-    """The file that ``image_of`` has named."""
+    """The file that ``image_of`` named."""
     return (
         Path(os.fsdecode(unquote_to_bytes(text.removeprefix(_URI)))) if text.startswith(_URI) else Path(text)
     )
 
 
 def shown(path: Path | str) -> str:
-    """A path or a name as text that can be printed and stored: bytes that are no UTF-8 become ``\\\\xE9``."""
+    """A path or name as printable text: bytes that are not UTF-8 become ``\\\\xE9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The picture files in a folder and below, by their names without endings."""
+    """The picture files below a folder, by name without extension."""
     found: dict[str, list[Path]] = {}
     for file in pictures(folder):
         found.setdefault(shown(file.stem), []).append(file)
@@ -91,22 +91,22 @@ def by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def the_one(files: Sequence[Path]) -> Path:
-    """The first of several files of one name, if they are copies of each other; else raises ``DataError``."""
+    """The first of several files with one name if they are identical; else raises ``DataError``."""
     first, *others = files
     for other in others:
         if not filecmp.cmp(first, other, shallow=False):
             raise DataError(
-                f"{shown(first)} and {shown(other)} have one name, and only one of them can be the photo.",
+                f"{shown(first)} and {shown(other)} have one name, but only one of them can be the photo.",
                 hint="Move masks and other versions of the pictures out of the folder.",
             )
     return first
 
 
 def refuse_masks(folder: Path, files: Iterable[Path]) -> None:
-    """Raises ``DataError`` where a mask lies beside its photo and would be taken for another picture.
+    """Raise ``DataError`` if a mask is next to its photo and would be taken for another picture.
 
-    A mask has the photo's name with another ending, or with ``_mask`` or ``_segmentation`` after it, and
-    shows black and white alone. What lies further down in a folder ``SPLIT/CLASS/`` lies beside it.
+    A mask has the photo's name with another extension, or with ``_mask`` or ``_segmentation`` appended, and
+    contains only black and white. Subfolders of ``SPLIT/CLASS/`` count as the same folder.
     """
     beside: dict[tuple[tuple[str, ...], str], list[Path]] = {}
     for file in files:
@@ -122,7 +122,7 @@ def refuse_masks(folder: Path, files: Iterable[Path]) -> None:
         if masks and len(masks) < len(same):
             photo = next(file for file in same if file not in masks)
             raise DataError(
-                f"{shown(masks[0])} is a mask and lies beside its photo, {photo.name}.",
+                f"{shown(masks[0])} is a mask next to its photo, {photo.name}.",
                 hint="Move the masks out of the folder: each picture in it counts as a photo.",
             )
 

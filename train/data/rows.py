@@ -1,6 +1,6 @@
-"""``open_rows``: the one gate that pictures pass before anything is trained, measured or fitted on them.
+"""``open_rows``: checks every picture before anything is trained, measured or fitted on it.
 
-What passes can be read, has a label where one is needed, and matches its manifest where one is given.
+Accepted rows can be read, have a label if one is needed, and match the manifest if one is given.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _SHOWN = 10
 
 
 class Opened(NamedTuple):
-    """A split that has passed the gate.
+    """A checked split.
 
     Attributes:
-        rows: readable, as ``load_split`` gives them.
+        rows: the readable ones, from ``load_split``.
         unreadable: one ``{"row", "id", "problem"}`` for each of the others.
     """
 
@@ -49,17 +49,17 @@ def open_rows(
     manifest: str = "",
     truth: str | None = None,
 ) -> Opened:
-    """Loads one split of every source and lets through what can be used.
+    """Load one split of every source and keep the usable rows.
 
-    Every process of a launcher must call it: each looks at its share, and all get the whole result.
+    Every process of a launcher must call it: each checks its share, and all get the full result.
 
     Args:
         sources, labels, strict: as for ``load_split``.
         split: the split's name.
         max_unreadable: largest share of unreadable pictures, 0 to 1.
         labelled: every row must have one of ``labels``.
-        manifest: a hash manifest that the split must match; empty: none.
-        truth: a file for ``read_truth`` that gives the labels instead.
+        manifest: a hash manifest that the split must match; empty for none.
+        truth: a file for ``read_truth`` that provides the labels.
 
     Raises:
         ConfigError: ``max_unreadable`` is out of range.
@@ -81,13 +81,13 @@ def admit(
     labelled: bool = True,
     known: Sequence[dict[str, Any]] | None = None,
 ) -> Opened:
-    """Lets through the rows of a loaded split that can be used; ``open_rows`` for what is loaded already.
+    """Keep the usable rows of a split that is already loaded; see ``open_rows``.
 
     Args:
         rows: as ``load_split`` gives them.
         what: the split's name, for the progress bar and the messages.
         max_unreadable, labelled: as for ``open_rows``.
-        known: what was unreadable when the same rows were looked at before; None looks at every picture.
+        known: the unreadable rows of an earlier check of the same rows; None checks every picture.
 
     Raises:
         ConfigError: ``max_unreadable`` is out of range.
@@ -96,7 +96,7 @@ def admit(
     if not 0 <= max_unreadable <= 1:
         raise ConfigError(
             f"max_unreadable is {max_unreadable:g}; a share from 0 to 1 is expected.",
-            hint="0.01 lets one picture in a hundred be unreadable.",
+            hint="0.01 allows one picture in a hundred to be unreadable.",
         )
     bad = list(known) if known is not None else _unreadable(rows, what=what)
     if len(bad) > max_unreadable * len(rows):
@@ -108,9 +108,7 @@ def admit(
     skip = {entry["row"] for entry in bad}
     left = rows.select([row for row in range(len(rows)) if row not in skip]) if skip else rows
     if not len(left):
-        raise DataError(
-            f"There is no picture in {what} that can be used.", hint="Look at the data set and its splits."
-        )
+        raise DataError(f"No picture in {what} can be used.", hint="Check the data set and its splits.")
     unlabelled = list(left["label"]).count(NO_LABEL) if labelled else 0
     if unlabelled:
         raise DataError(
@@ -124,16 +122,16 @@ def admit(
 def admit_for_run(
     listing: Path, *, max_unreadable: float, **splits: datasets.Dataset
 ) -> dict[str, datasets.Dataset]:
-    """``admit`` for a run that may be killed and go on: every time with the same rows.
+    """``admit`` for a run that may be resumed: gives the same rows every time.
 
     Args:
-        listing: a file in the run's folder; the first call writes what was unreadable and what the rows were.
+        listing: a file in the run's folder; the first call writes the unreadable rows and a hash of all rows.
         max_unreadable: as for ``open_rows``.
-        splits: name → rows as ``load_split`` gives them.
+        splits: name → rows from ``load_split``.
 
     Raises:
         ConfigError: the listing is damaged.
-        DataError: as for ``admit``; or the rows are others than when the run began.
+        DataError: as for ``admit``; or the rows have changed since the run started.
     """
     known: dict[str, Any] | None = on_main(
         lambda: _read_listing(listing, splits) if listing.exists() else None
@@ -160,14 +158,14 @@ def _read_listing(listing: Path, splits: Mapping[str, datasets.Dataset]) -> dict
         }
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{listing} is not what a run writes ({type(error).__name__}: {error}).",
-            hint="Put a copy of the file back, or start anew in another --output.",
+            f"{listing} is not a valid file of a run ({type(error).__name__}: {error}).",
+            hint="Restore a copy of the file, or start again in another --output.",
         ) from error
     changed = [name for name, rows in splits.items() if fingerprint(rows) != before[name]]
     if changed:
         raise DataError(
-            f"The rows of {' and '.join(changed)} are not those that the run began with.",
-            hint="Put the data set back as it was, or start anew in another --output.",
+            f"The rows of {' and '.join(changed)} have changed since the run started.",
+            hint="Restore the data set, or start again in another --output.",
         )
     return bad
 
@@ -175,7 +173,7 @@ def _read_listing(listing: Path, splits: Mapping[str, datasets.Dataset]) -> dict
 def fingerprint(rows: datasets.Dataset) -> str:
     """A hash that changes with any row: its label, id, group and the like, and its picture.
 
-    A picture in a table counts with every byte; one in a file of its own with its name and size, for speed.
+    A picture in a table contributes all its bytes; one in its own file only name and size, for speed.
     """
     digest = hashlib.sha256()
     for batch in rows.with_format("arrow").iter(batch_size=100):
@@ -191,7 +189,7 @@ def fingerprint(rows: datasets.Dataset) -> str:
 
 
 def _unreadable(rows: datasets.Dataset, *, what: str) -> list[dict[str, Any]]:
-    """Decodes every picture once; one ``{"row", "id", "problem"}`` for each that cannot be read."""
+    """Decode every picture once; return one ``{"row", "id", "problem"}`` for each unreadable one."""
 
     def problem(row: int) -> str | None:
         try:

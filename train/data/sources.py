@@ -1,4 +1,4 @@
-"""Where rows come from: the Hub, parquet folders, image folders and the layouts of ``train.data.formats``."""
+"""Read data sets: the Hub, parquet folders, image folders and the layouts of ``train.data.formats``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from train.data.formats import Loader
 from train.data.pictures import image_of, pictures, refuse_masks, shown
 
 VALIDATION = ("validation", "val", "valid", "dev")
-"""Names of a validation split, in any case; the first is the one that it goes by."""
+"""Names of a validation split, in any case; the first is the standard one."""
 
 _NAMES = {"train": "train", "test": "test", **dict.fromkeys(VALIDATION, VALIDATION[0])}
 _SHARD = re.compile(r"^(?P<split>.+?)-\d{5}-of-\d{5}$")
@@ -32,7 +32,7 @@ def split_names(source: str) -> list[str]:
     """The names of a source's splits, sorted; one called ``val``, ``Valid`` or ``dev`` is ``validation``.
 
     Raises:
-        DataError: the folder holds nothing that can be read, or the Hub does not give the set out.
+        DataError: the folder has nothing readable, or the Hub does not provide the data set.
     """
     return sorted(
         {own if name in owns else name for name, owns in _meant(_found(source)).items() for own in owns}
@@ -40,25 +40,22 @@ def split_names(source: str) -> list[str]:
 
 
 def load_rows(source: str, split: str, labels: Sequence[str] | None) -> datasets.Dataset:
-    """One split of one source, with the columns that the source has.
+    """Load one split of one source, with the source's own columns.
 
     Args:
         source: a folder or a Hub id (``ORG/NAME`` or ``ORG/NAME@REVISION``).
-        split: the split's name, its own or the one that ``split_names`` gives it.
-        labels: the classes that are wanted; some public sets have labels of more than one fineness.
+        split: the split's own name, or the one from ``split_names``.
+        labels: the wanted classes; some public sets have labels at several levels.
 
     Raises:
-        DataError: the source or split is not there, several splits could be meant, or its files are not as
-            they should be.
+        DataError: the source or split does not exist, the split is ambiguous, or its files are not valid.
     """
     found = _found(source)
     owns = _meant(found).get(split, [])
     if split in found:
         own = split
         if others := [name for name in owns if name != split]:
-            tqdm.write(
-                f"{shown(source)} has {split}, so {' and '.join(others)} beside it is not used for that."
-            )
+            tqdm.write(f"{shown(source)} has {split}, so {' and '.join(others)} is not used for it.")
     elif len(owns) == 1:
         own = owns[0]
         tqdm.write(f"{shown(source)}: the split {own} is taken as {split}.")
@@ -76,7 +73,7 @@ def load_rows(source: str, split: str, labels: Sequence[str] | None) -> datasets
 
 
 def _meant(found: Iterable[str]) -> dict[str, list[str]]:
-    """The usual name of each split → the names by which the source could mean it."""
+    """The standard name of each split → the source's candidates for it."""
     names: dict[str, list[str]] = {}
     for own in sorted(found):
         names.setdefault(_NAMES.get(own.lower(), own), []).append(own)
@@ -84,7 +81,7 @@ def _meant(found: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _found(source: str) -> dict[str, Loader]:
-    """A loader for each split, by the name that the source gives it."""
+    """A loader for each split, by the source's own name."""
     folder = Path(source)
     if not folder.is_dir():
         return _on_the_hub(source)
@@ -116,7 +113,7 @@ def _on_the_hub(source: str) -> dict[str, Loader]:
 def _not_found(source: str, error: Exception) -> DataError:
     problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return DataError(
-        f"{shown(source)} is neither a folder here nor a data set that the Hub gives out ({problem}).",
+        f"{shown(source)} is neither a local folder nor a data set on the Hub ({problem}).",
         hint="Check the spelling, the connection, and that you are signed in if the set is private.",
     )
 
@@ -141,9 +138,9 @@ def _load_parquet(files: Sequence[Path], labels: Sequence[str] | None) -> datase
 
 
 def _table(file: Path) -> datasets.Dataset:
-    """A parquet file, mapped into memory from an Arrow file that is named by the content, once it is made.
+    """Load a parquet file through a memory-mapped Arrow file that is named by the hash of the content.
 
-    So a file that is written anew is read anew, whatever its name, time and size.
+    So a rewritten file is read again, whatever its name, time and size.
     """
     try:
         digest = hashlib.sha256()
@@ -163,8 +160,8 @@ def _table(file: Path) -> datasets.Dataset:
         return datasets.Dataset.from_file(str(arrow))
     except (OSError, pa.ArrowException, NotImplementedError) as error:
         raise DataError(
-            f"{shown(file)} is no parquet file that can be read ({error}).",
-            hint="Fetch or write it again.",
+            f"{shown(file)} is not a readable parquet file ({error}).",
+            hint="Download or write it again.",
         ) from error
 
 
@@ -176,7 +173,7 @@ def _picture_folders(folder: Path) -> dict[str, list[Path]]:
         splits.setdefault(shown(parts[0]) if len(parts) > 1 else "all", []).append(file)
     if not splits:
         raise DataError(
-            f"{shown(folder)} holds neither parquet files nor pictures.",
+            f"{shown(folder)} has neither parquet files nor pictures.",
             hint="Expected SPLIT-00000-of-00001.parquet files, folders SPLIT/CLASS/ with pictures, or a "
             "public data set as it is downloaded (docs/datasets.md).",
         )

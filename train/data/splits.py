@@ -1,8 +1,8 @@
-"""Data sets of every source that ``train/data/sources.py`` reads, mapped by label name to one common form.
+"""Data sets from ``train/data/sources.py``, mapped by label name to one common form.
 
-Every split comes out as a ``datasets.Dataset`` with the columns ``image`` (encoded, not decoded), ``label``
-(position in the wanted labels, -1 where there is none), ``id``, ``source``, ``group``, ``diagnosis`` (in the
-source's own words) and ``skin_type`` (Fitzpatrick, 1 to 6); the last four are None where they are not known.
+Every split becomes a ``datasets.Dataset`` with the columns ``image`` (encoded, not decoded), ``label``
+(index in the wanted labels, -1 if there is none), ``id``, ``source``, ``group``, ``diagnosis`` (in the
+source's own words) and ``skin_type`` (Fitzpatrick, 1 to 6); the last four are None if not known.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from train.data.tables import UNSTATED, known, read_truth, skin_type
 
 NO_LABEL = -1
 GROUPS = ("group", "patient_id", "lesion_id")
-"""Columns that say which rows belong together, the most telling first."""
+"""Columns that say which rows belong together, the preferred one first."""
 
 
 def load_split(
     sources: Sequence[str], split: str, *, labels: Sequence[str] | None, strict: bool = True
 ) -> datasets.Dataset:
-    """Loads one split of every source and concatenates them.
+    """Load one split of every source and concatenate them.
 
     Args:
         sources: folders or Hub ids (``ORG/NAME`` or ``ORG/NAME@REVISION``).
         split: the split's name.
-        labels: class names in the order of the logits; label numbers follow it, whatever a source's order.
-            None leaves the sources' labels out.
-        strict: every source must name exactly these classes. Otherwise it may name fewer, or carry no labels.
+        labels: class names in the order of the logits, which defines the label indices, whatever a source's
+            order. None drops the sources' labels.
+        strict: every source must have exactly these classes. Otherwise it may have fewer, or no labels.
 
     Raises:
-        DataError: a source or split is not there; a class is missing, extra or misspelt; labels are absent;
-            a split that training reads is of a set that is for testing alone.
+        DataError: a source or split does not exist; a class is missing, extra or misspelt; labels are absent;
+            or a training split is from a test-only data set.
     """
     parts = [_canonical(_rows_of(source, split, labels), source, labels, strict) for source in sources]
     return datasets.concatenate_datasets(parts)
 
 
 def _rows_of(source: str, split: str, labels: Sequence[str] | None) -> datasets.Dataset:
-    """The rows as the source has them; a split that training reads is not that of a test set."""
+    """Load a source's own rows; training splits of test-only data sets are refused."""
     if split not in test_sets.LEARNING:
         return load_rows(source, split, labels)
     test_sets.refuse_learning(source)
@@ -62,7 +62,7 @@ def _rows_of(source: str, split: str, labels: Sequence[str] | None) -> datasets.
 
 
 def class_names(source: str) -> list[str]:
-    """The classes that any split of a source names, in its own order; raises like ``load_split``."""
+    """The classes of a source's splits, in its own order; raises the errors of ``load_split``."""
     splits = [load_rows(source, split, None) for split in split_names(source)]
     named = [_names(rows, source) for rows in splits if "label" in rows.column_names]
     return list(dict.fromkeys(name for names in named for name in names))
@@ -71,23 +71,23 @@ def class_names(source: str) -> list[str]:
 def train_and_validation(
     sources: Sequence[str], *, labels: Sequence[str], fraction: float, seed: int
 ) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """The train and validation splits; where a source has no validation split, a part of train is kept back.
+    """Load the train and validation splits; without a validation split, a part of train is held out.
 
-    The part is drawn by class, never divides a group and never holds all pictures of a class.
+    The part is stratified by class, never splits a group and never takes all pictures of a class.
 
     Args:
         sources, labels: as for ``load_split``.
-        fraction: share of train that is kept back, above 0, at most 0.5.
-        seed: of the draw.
+        fraction: share of train to hold out, above 0, at most 0.5.
+        seed: of the random split.
 
     Raises:
         ConfigError: the fraction is out of range.
-        DataError: as for ``load_split``; or a train split is too small for a part to be kept back.
+        DataError: as for ``load_split``; or a train split is too small to hold out a part.
     """
     if not 0 < fraction <= 0.5:
         raise ConfigError(
             f"validation_fraction is {fraction:g}; a number above 0 and at most 0.5 is expected.",
-            hint="Keep back a tenth of the pictures, for example.",
+            hint="For example, 0.1 holds out a tenth of the pictures.",
         )
     trains, validations = [], []
     for source in sources:
@@ -104,7 +104,7 @@ def train_and_validation(
         if absent := set(numbers) - set(numbers[held]):
             names = ", ".join(labels[number] for number in sorted(absent - {NO_LABEL}))
             tqdm.write(
-                f"Of {shown(source)} no picture of {names} is kept back for validation: too few groups."
+                f"Of {shown(source)} no picture of {names} is held out for validation: too few groups."
             )
         trains.append(train.select(kept))
         validations.append(train.select(held))
@@ -112,9 +112,9 @@ def train_and_validation(
 
 
 def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> datasets.Dataset:
-    """Rows with the labels that a ground truth gives to their ids; file endings do not count.
+    """Take the rows' labels from a ground truth, by id without file extension.
 
-    Pictures of ISIC 2019's class UNK are left out, and counted, unless ``labels`` has it.
+    Pictures of ISIC 2019's class UNK are dropped, and counted, unless ``labels`` has it.
 
     Args:
         rows: as ``load_split`` gives them.
@@ -131,7 +131,7 @@ def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> da
     if absent:
         raise DataError(
             f"{len(absent)} of {len(rows)} pictures are not in {truth}; the first is {absent[0]}.",
-            hint="Use the ground truth of these very pictures.",
+            hint="Use the ground truth for these pictures.",
         )
     if len(truths) > len(rows):
         tqdm.write(f"{len(truths) - len(rows)} of {len(truths)} rows of {truth} have no picture here.")
@@ -146,14 +146,14 @@ def with_truth(rows: datasets.Dataset, truth: Path, labels: Sequence[str]) -> da
 
 
 def stems(rows: datasets.Dataset) -> list[str]:
-    """The ids without file endings, as challenges name pictures; raises ``DataError`` if two are the same."""
+    """The ids without file extensions, as in challenges; raises ``DataError`` if two are the same."""
     names = [Path(name).stem for name in rows["id"]]
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise DataError(
             f"{names.count(twice)} pictures are called {twice}, so a table by name cannot tell them apart"
             f"{_places(rows, [row for row, name in enumerate(names) if name == twice])}.",
-            hint="Rename them, or leave out the folder that does not belong to the set.",
+            hint="Rename them, or remove the folder that does not belong to the data set.",
         )
     return names
 
@@ -164,8 +164,8 @@ def _places(rows: datasets.Dataset, chosen: Sequence[int]) -> str:
 
 
 def picture_bytes(record: dict[str, Any]) -> bytes:
-    """The encoded picture of one row, from the table itself or from the file that it names; raises
-    ``ImageError`` or ``OSError`` if there is none.
+    """The encoded picture of one row, from the table itself or from a file; raises ``ImageError`` or
+    ``OSError`` if there is none.
     """
     image = record["image"]
     if image is None:
@@ -204,7 +204,7 @@ def _canonical(
 
 
 def _ids(dataset: datasets.Dataset) -> list[str]:
-    """The data set's own ids, or else the stored file names, or else the numbers of the rows."""
+    """The data set's own ids, else the stored file names, else the row numbers."""
     paths = pc.struct_field(dataset.data.table["image"], "path").to_pylist()
     own = _texts(dataset, "id")
     return [
@@ -214,7 +214,7 @@ def _ids(dataset: datasets.Dataset) -> list[str]:
 
 
 def _groups(dataset: datasets.Dataset) -> list[str | None]:
-    """What relates a row to others: the first of ``GROUPS`` that says anything about it."""
+    """The group of each row: the first of ``GROUPS`` with a value."""
     columns = [map(known, _texts(dataset, column)) for column in GROUPS]
     return [next((value for value in row if value is not None), None) for row in zip(*columns, strict=True)]
 
@@ -236,7 +236,7 @@ def _skin_types(dataset: datasets.Dataset, source: str) -> list[int | None]:
 
 
 def _texts(dataset: datasets.Dataset, column: str) -> list[str | None]:
-    """A column as text; None where it says nothing, and everywhere if there is no such column."""
+    """A column as text; None for empty values, and everywhere if there is no such column."""
     if column not in dataset.column_names:
         return [None] * len(dataset)
     feature, values = dataset.features[column], list(dataset[column])
@@ -254,7 +254,7 @@ def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], stric
         if strict:
             raise DataError(
                 f"{shown(source)} has no column called label.",
-                hint="Training and evaluation need a class a picture.",
+                hint="Training and evaluation need a class for every picture.",
             )
         return [NO_LABEL] * len(dataset)
     check_classes(_names(dataset, source), labels, source=shown(source), strict=strict)
@@ -263,7 +263,7 @@ def _labels(dataset: datasets.Dataset, source: str, labels: Sequence[str], stric
         wrong = [value for value in dataset["label"] if value is not None and value >= len(feature.names)]
         if wrong:
             raise DataError(
-                f"{shown(source)} has the label {wrong[0]}, and names only {len(feature.names)} classes.",
+                f"{shown(source)} has the label {wrong[0]}, but names only {len(feature.names)} classes.",
                 hint="Write the data set again with all its classes named.",
             )
     position = {name: number for number, name in enumerate(labels)}
@@ -276,12 +276,12 @@ def _names(dataset: datasets.Dataset, source: str) -> list[str]:
         return list(feature.names)
     if all(value is None or isinstance(value, str) for value in values):
         return sorted({value for value in values if value})
-    problem = f"The labels of {source} are bare numbers ({feature}), which say nothing about their order."
+    problem = f"The labels of {source} are plain numbers ({feature}) without names."
     raise DataError(problem, hint="Store them as ClassLabel with names, or as text.")
 
 
 def check_classes(found: Iterable[str], expected: Sequence[str], *, source: str, strict: bool = True) -> None:
-    """Compares class names.
+    """Compare class names.
 
     Args:
         found: the names that a source has. expected: the names that are wanted.

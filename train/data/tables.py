@@ -1,4 +1,4 @@
-"""Tables of the public data sets: rows one at a time, and the ground truth of a challenge."""
+"""Read the tables of public data sets, and the ground truth of challenges."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _MISSING = {"", "nan", "none", "null", "na", "n/a", "nat", "<na>", "unknown"}
 
 
 def known(value: object) -> str | None:
-    """A field as text without white space around it; None where it is empty or says that nothing is known."""
+    """A field as stripped text; None if it is empty or means that the value is not known."""
     text = "" if value is None else str(value).strip()
     return None if text.casefold() in _MISSING else text
 
 
 def skin_type(value: object) -> int | None:
-    """Fitzpatrick's skin type, 1 to 6, of a number, a text (``3``, ``6.0``) or a Roman numeral (``Type IV``).
+    """Parse a Fitzpatrick skin type, 1 to 6: a number, a text (``3``, ``6.0``) or a Roman numeral (``Type
+    IV``).
 
-    None for anything else; of that, ``UNSTATED`` and an empty field say that the type is not known.
+    None for anything else; ``UNSTATED`` and an empty field mean that the type is not known.
     """
     found = _TYPE.fullmatch((known(value) or "").casefold())
     number = 0 if not found else _ROMAN.get(found["roman"] or "", 0) or float(found["number"] or 0)
@@ -38,11 +39,11 @@ def skin_type(value: object) -> int | None:
 
 
 def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """The rows of a table in CSV, or with tabs, one at a time, values without white space around them.
+    """The rows of a CSV or tab-separated table, one at a time, with stripped values.
 
     Args:
         file: with a line of column names.
-        columns: names that must be there.
+        columns: required names.
 
     Raises:
         DataError: the file cannot be read, lacks a column, or has a row without the first of them.
@@ -57,12 +58,12 @@ def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
             if missing:
                 raise DataError(
                     f"{file} has the columns {', '.join(names)}, but not {', '.join(missing)}.",
-                    hint="Use the file as it was downloaded.",
+                    hint="Use the file exactly as downloaded.",
                 )
             for row in reader:
                 if columns and not row[columns[0]]:
                     raise DataError(
-                        f"Line {reader.line_num} of {file} has no {columns[0]}.", hint="Mend or remove it."
+                        f"Line {reader.line_num} of {file} has no {columns[0]}.", hint="Repair or remove it."
                     )
                 yield {name: row[name].strip() for name in names}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -70,10 +71,10 @@ def read_table(file: Path, *columns: str) -> Iterator[dict[str, str]]:
 
 
 class Truth(NamedTuple):
-    """What a ground truth says of one picture.
+    """One picture in a ground truth.
 
     Attributes:
-        label: in lower case; None where no class is set.
+        label: in lower case; None if no class is set.
         weight: how much the picture counts in the challenge's score, 0 or more.
     """
 
@@ -82,10 +83,10 @@ class Truth(NamedTuple):
 
 
 def read_truth(file: Path) -> dict[str, Truth]:
-    """The labels in a ground truth of ISIC (a column a class) or in a table like HAM10000's (``dx``), by id.
+    """The labels of an ISIC ground truth (one column per class) or a table like HAM10000's (``dx``), by id.
 
     Raises:
-        DataError: the file is neither, a picture stands there twice, has several classes or a wrong number.
+        DataError: the file is neither, or a picture appears twice, has several classes or an invalid number.
     """
     header = next(read_table(file), {})
     first, *others = ("image_id", "dx") if "dx" in header else ("image",)
@@ -93,11 +94,11 @@ def read_truth(file: Path) -> dict[str, Truth]:
     for row in read_table(file, first, *others):
         name = row[first]
         if name in truths:
-            raise DataError(f"{file} has {name} twice.", hint="Expected one row a picture.")
+            raise DataError(f"{file} has {name} twice.", hint="Expected one row per picture.")
         label = row["dx"] if others else _one_hot(row, file)
         truths[name] = Truth(label, number(row.get("score_weight", "1"), name, file))
     if not truths:
-        raise DataError(f"{file} has no rows.", hint="Use the file as it was downloaded.")
+        raise DataError(f"{file} has no rows.", hint="Use the file exactly as downloaded.")
     return truths
 
 
@@ -105,7 +106,7 @@ def _one_hot(row: dict[str, str], file: Path) -> str | None:
     classes = [name for name in ISIC_COLUMNS if name in row and number(row[name], row["image"], file) > 0.5]
     if len(classes) > 1:
         raise DataError(
-            f"{file}: {row['image']} is {' and '.join(classes)} at once.", hint="Expected one class a row."
+            f"{file}: {row['image']} is {' and '.join(classes)} at once.", hint="Expected one class per row."
         )
     return classes[0].lower() if classes else None
 

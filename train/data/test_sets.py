@@ -1,7 +1,7 @@
-"""Public data sets that are kept for testing: PAD-UFES-20, DDI and SCIN, as they are downloaded.
+"""Public data sets for testing only: PAD-UFES-20, DDI and SCIN, as downloaded.
 
-A model that learned from a yardstick measures nothing with it, so each of them has one split, ``test``, and
-``refuse_learning`` and ``refuse_rows`` tell them by what they are. ``docs/datasets.md`` says how.
+A benchmark is worthless for a model that was trained on it, so each of them has only the split ``test``, and
+``refuse_learning`` and ``refuse_rows`` recognise them by their content. ``docs/datasets.md`` says how.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from train.data.tables import read_table, skin_type
 
 SPLIT = "test"
 LEARNING = ("train", "validation")
-"""The splits that training reads."""
+"""The splits used for training."""
 
 PAD_LABELS = {"ACK": "ak", "BCC": "bcc", "MEL": "mel", "NEV": "nv", "SCC": "scc", "SEK": "sek"}
 DDI_LABELS = ("benign", "malignant")
@@ -34,9 +34,9 @@ class TestSet(NamedTuple):
     Attributes:
         name: for people.
         listing: the table that lists its pictures.
-        columns: names by which that table is known, and a table made from it.
-        sources: what a column ``source`` may call it, in lower case without punctuation.
-        ids: the form of its pictures' names, where no other set has that form.
+        columns: names that identify this table, and tables derived from it.
+        sources: its names in a column ``source``, in lower case without punctuation.
+        ids: the pattern of its pictures' names, if it is unique to this set.
         rows: folder → rows with ``id``, ``label``, ``group``, ``source``, ``diagnosis`` and ``skin_type``.
     """
 
@@ -52,11 +52,11 @@ class Case(NamedTuple):
     """One contribution to SCIN.
 
     Attributes:
-        pictures: their names without ending, one to three.
+        pictures: one to three names without extension.
         weights: condition → its share of the dermatologists' votes; they sum to 1.
         skin_type: the median of the dermatologists' estimates (eFST), 1 to 6, the lower of two; or None.
-        monk: the graders' estimate of the Monk skin tone (eMST), 1 to 10, that of the pool in the USA before
-            that of the pool in India; or None.
+        monk: the graders' estimate of the Monk skin tone (eMST), 1 to 10, from the US pool, else from the
+            Indian one; or None.
     """
 
     pictures: tuple[str, ...]
@@ -66,16 +66,16 @@ class Case(NamedTuple):
 
     @property
     def leading(self) -> str:
-        """The condition with the largest weight; of equal ones, the first in the alphabet."""
+        """The condition with the largest weight; for equal weights, the alphabetically first."""
         return min(self.weights, key=lambda name: (-self.weights[name], name))
 
 
 def recognise(folder: Path) -> TestSet | None:
-    """The set whose table lies in the folder, if any."""
+    """The data set whose table is in the folder, if any."""
     for known in TEST_SETS:
         file = folder / known.listing
         if file.is_file():
-            try:  # many folders hold a metadata.csv; this one is known by its columns
+            try:  # many folders have a metadata.csv; this one is recognised by its columns
                 next(read_table(file, *known.columns))
             except (DataError, StopIteration):
                 continue
@@ -84,20 +84,20 @@ def recognise(folder: Path) -> TestSet | None:
 
 
 def refuse_learning(source: str) -> None:
-    """Raises ``DataError`` if a folder is one of the sets, as it is downloaded."""
+    """Raise ``DataError`` if a folder is one of these data sets, as downloaded."""
     known = recognise(Path(source))
     if known:
         raise _refused(source, known)
 
 
 def refuse_rows(source: str, rows: datasets.Dataset) -> None:
-    """The same for rows of one of the sets that came in another form: parquet, picture folders, the Hub.
+    """Raise ``DataError`` for rows of these data sets in another form: parquet, picture folders, the Hub.
 
-    They are told by the columns of the set's own table, by a column ``source`` and by pictures' names.
+    They are recognised by the columns of their table, by a column ``source`` and by pictures' names.
 
     Args:
         source: folder or Hub id, for the message.
-        rows: as the source has them, before their columns are brought to a common form.
+        rows: in the source's own form.
     """
     names: set[str] = set()
     for column in {"id", "source"} & set(rows.column_names):
@@ -120,7 +120,7 @@ def refuse_rows(source: str, rows: datasets.Dataset) -> None:
 
 
 def ddi_tones(folder: Path) -> dict[str, str]:
-    """Picture → skin tone ``I-II``, ``III-IV`` or ``V-VI``, as two dermatologists saw it."""
+    """Picture → skin tone ``I-II``, ``III-IV`` or ``V-VI``, as rated by two dermatologists."""
     return {
         Path(row["DDI_file"]).stem: _ddi_value(row, "skin_tone", DDI_TONES, folder)
         for row in read_table(folder / "ddi_metadata.csv", "DDI_file", "skin_tone")
@@ -128,10 +128,10 @@ def ddi_tones(folder: Path) -> dict[str, str]:
 
 
 def scin_cases(folder: Path) -> dict[str, Case]:
-    """The cases of SCIN that dermatologists have named a condition for, by their id.
+    """The SCIN cases for which dermatologists named a condition, by id.
 
     Raises:
-        DataError: a table cannot be read, or its labels are not as they are downloaded.
+        DataError: a table cannot be read, or its labels are not as downloaded.
     """
     file = folder / "scin_labels.csv"
     labels = {row["case_id"]: row for row in read_table(file, "case_id", _SCIN_WEIGHTS)}
@@ -155,7 +155,7 @@ def scin_cases(folder: Path) -> dict[str, Case]:
 
 def _refused(source: str, known: TestSet) -> DataError:
     return DataError(
-        f"{source} is {known.name}, which is for testing alone: nothing may be learned or chosen from it.",
+        f"{source} is {known.name}, which is for testing only: nothing may be trained or chosen on it.",
         hint=f"Leave it out here. Its one split is called {SPLIT}; docs/benchmarks.md has the commands that "
         "measure with it.",
     )
@@ -210,7 +210,7 @@ def _ddi_value(row: dict[str, str], column: str, known: Mapping[str, Any], folde
 
 
 def _weights(text: str, case: str, file: Path) -> dict[str, float]:
-    """``{'Eczema': 0.69, 'Psoriasis': 0.31}`` as a table has it; no weights for an empty field."""
+    """Parse ``{'Eczema': 0.69, 'Psoriasis': 0.31}``; no weights for an empty field."""
     try:
         found = ast.literal_eval(text) if text else {}
         weights = {str(name): float(weight) for name, weight in found.items()}

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MIN_GROUPS = 10
-"""Under so many groups an interval would mean nothing, and counts stand in its place."""
+"""With fewer groups an interval would be meaningless, so counts are shown instead."""
 
 
 def number_groups(groups: Iterable[str | None]) -> NDArray[np.int64]:
-    """Each row's group as a number from 0 on, (N,); None is a group of its own."""
+    """Each row's group as a number from 0, (N,); None is a group of its own."""
     names = [group if group is not None else f"row {row}" for row, group in enumerate(groups)]
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
@@ -26,10 +26,10 @@ def group_sizes(group_of: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def draw_weights(group_of: NDArray[np.int64], *, resamples: int = 1000, seed: int = 0) -> Floats:
-    """How often each row is in each resample of the groups, (resamples, N).
+    """How often each row appears in each resample of the groups, (resamples, N).
 
     Args:
-        group_of: as ``number_groups`` gives it; the numbers need not be without gaps.
+        group_of: from ``number_groups``; the numbers may have gaps.
     """
     drawn, group_of = np.unique(group_of, return_inverse=True)
     count = len(drawn)
@@ -38,7 +38,7 @@ def draw_weights(group_of: NDArray[np.int64], *, resamples: int = 1000, seed: in
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """The quotient, NaN where a resample holds nothing to divide by."""
+    """The quotient; NaN where the denominator is 0."""
     return np.divide(
         numerator, denominator, where=denominator > 0, out=np.full(np.shape(denominator), np.nan)
     )
@@ -47,8 +47,8 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
 def interval(values: Floats) -> list[float] | None:
     """The middle 95 % of a figure's resamples, ``[low, high]``.
 
-    None where they are all alike, as those of 12 right answers out of 12: drawing again tells nothing about
-    how sure that is.
+    None if they are all equal, as for 12 right answers out of 12: resampling says nothing about the
+        uncertainty then.
     """
     known = values[~np.isnan(values)]
     if not np.ptp(known if len(known) else [0.0]):
@@ -74,7 +74,7 @@ def share_by_group(
 
 
 def share_interval(hits: NDArray[np.bool_], group_of: NDArray[np.int64]) -> list[float] | None:
-    """The interval of a share of rows (N,); None under ``MIN_GROUPS`` and where all rows are alike."""
+    """The interval of a share of rows (N,); None below ``MIN_GROUPS`` and if all rows are alike."""
     if len(np.unique(group_of)) < MIN_GROUPS:
         return None
     weights = draw_weights(group_of)

@@ -1,4 +1,4 @@
-"""Is a probability what it says, what does deferring buy, is acting on it worth it, do the sets hold?"""
+"""Calibration, selective prediction, decision curves, and the coverage of prediction sets."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ACTION_THRESHOLDS = np.arange(1, 51) / 100
 
 
 def curve_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
-    """All figures of this file, as ``metrics.json`` names them; ``config`` is the checkpoint's.
+    """All metrics of this module, under their names in ``metrics.json``.
 
     Returns:
         ``reliability``, ``risk_coverage``, ``decision_curve``, and ``prediction_sets`` of the pictures that
-        are not rejected, None where the checkpoint has no sets or every picture is rejected.
+        are not rejected, None if the checkpoint has no sets or every picture is rejected.
     """
     kept = predictions.take(~predictions.rejected(config))
     return {
@@ -72,7 +72,7 @@ def reliability(predictions: Predictions) -> Reliability:
 
 
 def risk_coverage(predictions: Predictions) -> RiskCoverage:
-    """Share of wrong answers among those kept, as the least confident are deferred.
+    """The share of wrong answers among those kept, when the least confident are deferred.
 
     Selective risk (Geifman and El-Yaniv 2017) at ``POINTS`` coverages at most, and its mean over all N;
     answers of equal confidence are kept or deferred together.
@@ -92,7 +92,7 @@ def risk_coverage(predictions: Predictions) -> RiskCoverage:
 def decision_curve(predictions: Predictions, config: ModelConfig) -> DecisionCurve | None:
     """Net benefit of sending pictures that may be cancer to a doctor (Vickers and Elkin 2006).
 
-    At a threshold t of the summed probability, one missed cancer weighs as much as (1 - t) / t needless
+    At a threshold t of the summed probability, one missed cancer weighs as much as (1 - t) / t unnecessary
     visits. None where no picture's class may be cancer.
     """
     ours = predictions.malignant
@@ -111,7 +111,7 @@ def decision_curve(predictions: Predictions, config: ModelConfig) -> DecisionCur
 
 
 def set_metrics(predictions: Predictions, inside: Bools) -> PredictionSets:
-    """How often prediction sets hold the true class, and how large they are.
+    """Coverage and size of prediction sets.
 
     Args:
         predictions: of N pictures, N above 0.

@@ -1,7 +1,7 @@
-"""The 22 groups of clinical photographs against the labels of dermoscopy, where a clinical mapping exists.
+"""Mapping between the 22 groups of clinical photographs and the labels of dermoscopy.
 
-SkinCancer joins what HAM10000 and ISIC 2019 keep apart, so a model of the 22 can only be scored on groups of
-labels. ``docs/datasets.md`` shows this table and gives the reasons; a test keeps the two equal.
+SkinCancer combines labels that HAM10000 and ISIC 2019 separate, so a model of the 22 groups can only be
+scored on groups of labels. ``docs/datasets.md`` shows this table with reasons; a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CLINICAL_LABELS = frozenset(name for group in GROUPS.values() for name in group.
 
 
 def check_mappable(config: ModelConfig) -> None:
-    """Raises ``ConfigError`` if a model lacks a label of the groups."""
+    """Raise ``ConfigError`` if a model lacks a label of the groups."""
     lacking = sorted(CLINICAL_LABELS - set(config.labels))
     if lacking:
         raise ConfigError(
@@ -64,10 +64,10 @@ def check_mappable(config: ModelConfig) -> None:
 def mapped_metrics(
     predictions: Predictions, config: ModelConfig, *, truth_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures of a model of clinical photographs on dermoscopy, over ``GROUPS``.
+    """Metrics of a model for clinical photographs on dermoscopy, over ``GROUPS``.
 
-    The probability of a group is the sum over its labels; a label in no group stands for itself, and is
-    wrong wherever it is the most probable. Rejection is counted but does not change the answer.
+    The probability of a group is the sum over its labels; a label in no group counts as a wrong answer
+    whenever it is the most probable. Rejection is counted but does not change the answer.
 
     Args:
         predictions: of the model, but with targets that are positions in ``truth_names``; the groups are
@@ -76,10 +76,10 @@ def mapped_metrics(
         truth_names: a value of ``DERMOSCOPY_LABELS``.
 
     Returns:
-        ``n``; ``balanced_accuracy`` and ``accuracy`` with their ``intervals``; ``forced``, the same with the
-        answer forced into a group; ``malignant``, ``sensitivity`` and ``specificity`` of an answer that is
-        cancer or its precursor; counts of pictures that are ``rejected``, called ``no_condition``, or given
-        to ``no_group``; ``per_group``.
+        ``n``; ``balanced_accuracy`` and ``accuracy`` with their ``intervals``; ``forced``, the same for the
+        forced analysis, where the answer must be one of the groups; ``malignant``, ``sensitivity`` and
+        ``specificity`` of an answer that is cancer or its precursor; counts of pictures that are
+        ``rejected``, called ``no_condition``, or given to ``no_group``; ``per_group``.
     """
     position = {name: number for number, name in enumerate(config.labels)}
     columns = [[position[name] for name in group.clinical] for group in GROUPS.values()]
@@ -102,7 +102,7 @@ def mapped_metrics(
         number for number, group in enumerate(GROUPS.values()) if condition(group.clinical[0]).malignant
     ]
     ill, called_ill = np.isin(truth, malignant), np.isin(answer, malignant)
-    turned_away = predictions.rejected(config)
+    rejected = predictions.rejected(config)
     return {
         "n": len(predictions),
         **_accuracies(folded),
@@ -112,14 +112,14 @@ def mapped_metrics(
             "sensitivity": float(called_ill[ill].mean()) if ill.any() else None,
             "specificity": float((~called_ill[~ill]).mean()) if not ill.all() else None,
         },
-        "rejected": int(turned_away.sum()),
-        "no_condition": int((~turned_away & (unknown_margin(predictions.probabilities, config) > 0)).sum()),
+        "rejected": int(rejected.sum()),
+        "no_condition": int((~rejected & (unknown_margin(predictions.probabilities, config) > 0)).sum()),
         "no_group": int((answer >= len(GROUPS)).sum()),
         "per_group": {
             name: {
                 "n": int((truth == number).sum()),
                 "recall": float((answer[truth == number] == number).mean()),
-                "rejected": int(turned_away[truth == number].sum()),
+                "rejected": int(rejected[truth == number].sum()),
             }
             for number, name in enumerate(GROUPS)
             if (truth == number).any()

@@ -1,4 +1,4 @@
-"""Predictions in the format of the ISIC challenges, and the score that the challenges give them."""
+"""Submissions to the ISIC challenges, and the challenges' score."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CHALLENGES = {
 
 
 def check_fits(config: ModelConfig, challenge: str) -> None:
-    """Whether a checkpoint can fill a challenge's columns: its labels are their names in lower case.
+    """Check that a checkpoint's labels are a challenge's columns in lower case.
 
     ``unk`` may be absent: ``columns`` fills it by the rejection rule. Nothing is mapped, since akiec (2018)
-    joins what ak and scc (2019) keep apart.
+    combines what ak and scc (2019) separate.
 
     Raises:
-        DataError: a label is missing or too many.
+        DataError: a label is missing or extra.
     """
     wanted = {name.lower() for name in CHALLENGES[challenge]}
     missing = sorted(wanted - {UNKNOWN} - set(config.labels))
@@ -52,8 +52,8 @@ def check_fits(config: ModelConfig, challenge: str) -> None:
 def columns(predictions: Predictions, config: ModelConfig, challenge: str) -> Floats:
     """Calibrated probabilities (N, K) in the order of a challenge's columns, (N, columns), 0 to 1.
 
-    A checkpoint without the label ``unk`` says UNK = 1 of a picture that its rejection rule turns away, else
-    0, and leaves the other columns as they are: the challenge takes the largest for the answer.
+    For a checkpoint without the label ``unk``, UNK is 1 if its rule rejects the picture (or says no
+    condition), else 0; the other columns are unchanged: the challenge takes the largest as the answer.
     """
     of_class = dict(zip(predictions.class_names, predictions.probabilities.T, strict=True))
     of_class.setdefault(UNKNOWN, predictions.detected(config).astype(np.float64))
@@ -61,7 +61,7 @@ def columns(predictions: Predictions, config: ModelConfig, challenge: str) -> Fl
 
 
 def write_csv(path: Path, header: Sequence[str], names: Iterable[str], values: Floats) -> None:
-    """Writes a line of names and then one row a picture, whole or not at all."""
+    """Write a header and one row per picture, atomically."""
     with atomic_path(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
@@ -70,7 +70,7 @@ def write_csv(path: Path, header: Sequence[str], names: Iterable[str], values: F
 
 
 def score(*, submission: str, truth: str, output: str | None) -> None:
-    """Prints the challenge's score of a submission as JSON and writes it to ``output``, if given.
+    """Print a submission's challenge score as JSON, and write it to ``output`` if given.
 
     Raises:
         DataError: as for ``challenge_score``.
@@ -99,13 +99,13 @@ def challenge_score(submission: Path, truth: Path) -> dict[str, Any]:
     classes = next((names for names in CHALLENGES.values() if set(names) == set(header) - {"image"}), None)
     if classes is None:
         raise DataError(
-            f"{submission} has the columns {', '.join(header)}, which are those of no challenge.",
+            f"{submission} has the columns {', '.join(header)}, which do not match any challenge.",
             hint="Expected " + " or ".join(f"image,{','.join(names)}" for names in CHALLENGES.values()) + ".",
         )
     answers: dict[str, list[float]] = {}
     for row in read_table(submission, "image", *classes):
         if row["image"] in answers:
-            raise DataError(f"{submission} has {row['image']} twice.", hint="Expected one row a picture.")
+            raise DataError(f"{submission} has {row['image']} twice.", hint="Expected one row per picture.")
         answers[row["image"]] = [number(row[name], row["image"], submission) for name in classes]
     _check_same(set(answers), set(truths), submission, truth)
     names = [name.lower() for name in classes]
@@ -121,7 +121,7 @@ def challenge_score(submission: Path, truth: Path) -> dict[str, Any]:
     tied = (values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1
     right = (values.argmax(axis=1) == labels) & ~tied
     if not weights.any():
-        raise DataError(f"No picture of {truth} counts.", hint="Look at its column score_weight.")
+        raise DataError(f"No picture of {truth} counts.", hint="Check its column score_weight.")
     recall = {
         classes[number]: {
             "n": int((weights[labels == number] > 0).sum()),

@@ -1,4 +1,4 @@
-"""What ``evaluate``, ``predict`` and ``ood`` begin with: a checkpoint, and its predictions.
+"""Shared by ``evaluate``, ``predict-split`` and ``ood``: opening a checkpoint and predicting with it.
 
 Under a launcher every process computes a share of the pictures, and the main one writes.
 """
@@ -17,7 +17,7 @@ from train.predictions import Predictions
 
 
 def open_checkpoint(reference: str, device: str) -> Checkpoint:
-    """The checkpoint, its network where this process computes."""
+    """A checkpoint with its network on this process's device."""
     loaded = load(reference)
     loaded.network.to(own_device(trusted_device(device, loaded.network, size=loaded.config.input_size)))
     if is_main():
@@ -26,7 +26,7 @@ def open_checkpoint(reference: str, device: str) -> Checkpoint:
 
 
 def predictions_of(loaded: Checkpoint, rows: datasets.Dataset) -> Predictions:
-    """What an opened checkpoint says of every row."""
+    """Predict every row with an opened checkpoint."""
     device = next(loaded.network.parameters()).device
     return predict_rows(
         loaded.network, rows, loaded.config, device=device, what="predict", detector=loaded.detector

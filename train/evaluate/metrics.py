@@ -1,4 +1,4 @@
-"""The figures of a classifier and of its rejection rule."""
+"""Metrics of a classifier and its rejection rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def classification_metrics(predictions: Predictions, config: ModelConfig) -> dict[str, Any]:
-    """Figures of the most probable class, rejection ignored; ``config`` has the thresholds.
+    """Metrics of the most probable class, ignoring rejection; ``config`` has the thresholds.
 
     Returns:
         ``n``, ``accuracy``, ``balanced_accuracy`` (mean recall over the classes present), ``macro_f1`` (the
@@ -119,12 +119,12 @@ def warning_metrics(predictions: Predictions, warned: NDArray[np.bool_]) -> Warn
 def accuracy_by(
     keys: Sequence[object] | NDArray[np.object_], predictions: Predictions, detected: NDArray[np.bool_]
 ) -> dict[str, Subgroup]:
-    """Figures of the rows that share a key, such as a source or a skin type; rows without one are left out.
+    """Metrics by key, such as source or skin type; rows without a key are skipped.
 
     Args:
-        keys: one a row, or None, (N,).
+        keys: one per row, or None, (N,).
         predictions: of all rows.
-        detected: which rows are turned away, rejected or called no condition, (N,).
+        detected: which rows are rejected or called no condition, (N,).
     """
     group_of = number_groups(predictions.groups)
     result: dict[str, Subgroup] = {}
@@ -154,20 +154,20 @@ def mean_recall(predictions: Predictions) -> float:
 
 
 def in_top3(predictions: Predictions) -> NDArray[np.bool_]:
-    """Where the true class is among the three most probable, (N,)."""
+    """Whether the true class is among the three most probable, (N,)."""
     top3 = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :3]
     return (top3 == predictions.targets[:, None]).any(axis=1)
 
 
 def detection_metrics(skin: Floats, other: Floats) -> dict[str, float | None]:
-    """How well a score tells other pictures from skin; higher means more out of place.
+    """How well a score separates other pictures from skin; higher means more unusual.
 
     Args:
         skin, other: scores, (N,) and (M,).
 
     Returns:
-        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted; None where
-        either has no score.
+        ``auroc``, and ``fpr95``: the share of the others accepted where 95 % of skin is accepted; None if
+        either is empty.
     """
     if not len(skin) or not len(other):
         return {"auroc": None, "fpr95": None}

@@ -1,4 +1,4 @@
-"""``ood``: how well a checkpoint tells pictures that are not skin."""
+"""``ood``: how well a checkpoint detects pictures that are not skin."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from train.predictions import Predictions, members
 
 Floats = NDArray[np.float64]
 
-# Every score grows with how much a picture looks out of place.
+# Every score increases with how unusual a picture is.
 SCORES: dict[str, Callable[[Predictions, ModelConfig], Floats]] = {
     "max_probability": lambda seen, config: -max_probability(seen.probabilities),
     "normalized_entropy": lambda seen, config: normalized_entropy(seen.probabilities),
@@ -69,7 +69,7 @@ def ood(
     fit_split: str = "train",
     max_pictures: int = 3000,
 ) -> None:
-    """Writes ``OUTPUT/ood.json``: how many pictures of each source are detected, how well each score tells.
+    """Write ``OUTPUT/ood.json``: detected pictures by source, and how well each score separates them.
 
     Skin is the rows of ``data`` whose label is not Unknown_Normal. ``detected`` counts the verdicts
     ``rejected`` and ``no_condition``.
@@ -78,8 +78,8 @@ def ood(
         max_unreadable: as for ``open_rows``. manifest: a hash manifest that ``data`` must match.
         ood: pictures that are not skin; all its splits together.
         fit_data, fit_split: training pictures on which published detectors are fitted, for comparison; None
-            leaves them out.
-        max_pictures: at most so many pictures, drawn at random, of ``fit_data`` and of each split of ``ood``.
+            skips them.
+        max_pictures: the most pictures, drawn at random, of ``fit_data`` and of each split of ``ood``.
 
     Raises:
         ConfigError: ``fit_data`` is given, and pytorch-ood is not installed.

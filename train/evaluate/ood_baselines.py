@@ -1,4 +1,4 @@
-"""Published detectors of pictures that are out of place, from the library pytorch-ood, for comparison."""
+"""Published out-of-distribution detectors from pytorch-ood, for comparison."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ NEIGHBOURS = 50
 
 
 def fit_published(training: Predictions) -> dict[str, Callable[[Predictions], Floats]]:
-    """Detectors fitted on training pictures of skin; each gives scores (N,) that grow with strangeness.
+    """Fit the detectors on training pictures of skin; each gives scores (N,) that increase with unusualness.
 
     ``energy`` (Liu et al. 2020) is of the logits; ``mahalanobis`` (Lee et al. 2018), ``knn`` (Sun et al.
-    2022) and ``vim`` (Wang et al. 2022) are of the pooled features. ViM takes the network for a linear layer
-    on those: the least-squares fit of the logits stands in for it; half the channels are its main subspace.
+    2022) and ``vim`` (Wang et al. 2022) are of the pooled features. ViM expects a linear layer on these
+    features, so a least-squares fit of the logits replaces the head; half the channels are its principal
+    subspace.
 
     Args:
-        training: a network's, with features; all targets are known.
+        training: predictions with features and known targets.
     """
     import torch
     from pytorch_ood.api import FeaturesDetector
@@ -41,7 +42,7 @@ def fit_published(training: Predictions) -> dict[str, Callable[[Predictions], Fl
     for detector in fitted.values():
         detector.fit_features(features, classes)
 
-    # One function a detector: a lambda in a loop would see the last one only.
+    # One function per detector: a lambda in a loop would capture only the last one.
     def of_features(detector: FeaturesDetector) -> Callable[[Predictions], Floats]:
         def scores(predictions: Predictions) -> Floats:
             return detector.predict_features(torch.from_numpy(predictions.features)).double().numpy()

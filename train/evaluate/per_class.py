@@ -1,4 +1,4 @@
-"""Each class against all others, and cancer against the rest, with intervals over related pictures."""
+"""Metrics of each class against all others, and of cancer against the rest, with intervals by group."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SPECIFICITIES = (0.8, 0.9, 0.95)
 
 
 def confusion(predictions: Predictions) -> list[list[int]]:
-    """Counts of true class (rows) by most probable class (columns), K by K."""
+    """The confusion matrix: true class (rows) by most probable class (columns), K by K."""
     classes = len(predictions.class_names)
     pairs = predictions.targets * classes + predictions.answers
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist()
 
 
 def per_class_metrics(predictions: Predictions) -> dict[str, OfClass]:
-    """Figures of each class that is present, against all others.
+    """Metrics of each present class against all others.
 
     ``precision`` is 0 where the class was never named; ``specificity`` and ``auroc``, of the class's own
     probability, are None where there is no other class. A figure whose pictures come from under ten groups,
@@ -67,10 +67,10 @@ def per_class_metrics(predictions: Predictions) -> dict[str, OfClass]:
 
 
 def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list[RocPoint] | None:
-    """How many pictures whose class may be cancer are found at fixed specificities.
+    """Sensitivity for classes that may be cancer, at fixed specificities.
 
-    The score is the summed probability of those classes. The threshold of each specificity is read off
-    these very pictures, and anew in each resample: these are points of a ROC curve, not a rule to use.
+    The score is the summed probability of those classes. The threshold for each specificity is chosen on
+    these same pictures, and again in each resample: these are points of a ROC curve, not a rule to use.
 
     Returns:
         One point for each of ``SPECIFICITIES``: at least this share of the others is under the threshold. No
@@ -102,14 +102,14 @@ def malignant_sensitivity(predictions: Predictions, config: ModelConfig) -> list
 
 
 def separation(scores: Floats, ours: Flags, groups: Sequence[str | None]) -> dict[str, Any]:
-    """How well a score tells some pictures from the others.
+    """AUROC of a score for some pictures against the others.
 
     Args:
-        scores: (N,), higher for ours. ours: which pictures they are, (N,).
-        groups: as ``number_groups`` takes them.
+        scores: (N,), higher for the positives. ours: the positives, (N,).
+        groups: as for ``number_groups``.
 
     Returns:
-        ``n``, ``ours`` (their number), ``auroc`` (None where one kind is missing) and its ``interval``, None
+        ``n``, ``ours`` (their number), ``auroc`` (None if one kind is missing) and its ``interval``, None
         under ten groups of either kind.
     """
     group_of = number_groups(groups)
@@ -124,7 +124,7 @@ def separation(scores: Floats, ours: Flags, groups: Sequence[str | None]) -> dic
 
 
 def _all_and_drawn(group_of: Ints) -> Floats:
-    """The weights of the pictures as they are, then those of each resample, (1 + resamples, N)."""
+    """The weights of the original sample, then those of each resample, (1 + resamples, N)."""
     return np.concatenate([np.ones((1, len(group_of))), draw_weights(group_of)])
 
 
@@ -133,7 +133,7 @@ def _count(group_of: Ints, rows: Flags) -> int:
 
 
 def _by_score(scores: Floats, weights: Floats) -> tuple[Floats, Callable[[Flags], Floats]]:
-    """The distinct scores, rising, and a function of rows → their weight at each, (resamples, scores)."""
+    """The distinct scores, ascending, and a function of rows → their weight at each, (resamples, scores)."""
     order = np.argsort(scores, kind="stable")
     values, starts = np.unique(scores[order], return_index=True)
     ranked = weights[:, order]
@@ -141,14 +141,14 @@ def _by_score(scores: Floats, weights: Floats) -> tuple[Floats, Callable[[Flags]
 
 
 def _above(at_score: Floats) -> Floats:
-    """The share at or over each score, and over the last one, which is 0: (resamples, scores + 1)."""
+    """The share at or above each score, and above the last one, which is 0: (resamples, scores + 1)."""
     from_top = np.cumsum(at_score[:, ::-1], axis=1)[:, ::-1]
     counts = np.concatenate([from_top, np.zeros((len(from_top), 1))], axis=1)
     return ratio(counts, np.broadcast_to(counts[:, :1], counts.shape))
 
 
 def _auroc(scores: Floats, ours: Flags, weights: Floats) -> Floats:
-    """The chance that one of ours scores higher than another picture, a tie counting half, (resamples,)."""
+    """The probability that a positive scores higher than a negative; ties count half, (resamples,)."""
     _, at_score = _by_score(scores, weights)
     ours_at, others_at = at_score(ours), at_score(~ours)
     others_below = np.cumsum(others_at, axis=1) - others_at / 2

@@ -1,4 +1,4 @@
-"""``evaluate`` and ``predict``: a checkpoint's figures on labelled pictures, and its probabilities."""
+"""``evaluate`` and ``predict-split``: a checkpoint's metrics on labelled pictures, and its probabilities."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def evaluate(
     truth: str | None = None,
     map: str | None = None,
 ) -> None:
-    """Writes ``OUTPUT/metrics.json`` and, from it, ``report.html`` and ``figures/*.png``.
+    """Write ``OUTPUT/metrics.json`` and, from it, ``report.html`` and ``figures/*.png``.
 
     Args:
         max_unreadable, manifest: as for ``open_rows``.
@@ -46,8 +46,8 @@ def evaluate(
             in ``OUTPUT/mapped.json``.
 
     Raises:
-        DataError: rows without a label, among others.
-        ConfigError: matplotlib, which the figures need, is missing.
+        DataError: for example, rows without a label.
+        ConfigError: matplotlib, needed for the figures, is missing.
     """
     if map is None:
         require("matplotlib", what="The report")
@@ -107,7 +107,7 @@ def predict(
     manifest: str = "",
     format: str = "csv",
 ) -> None:
-    """Writes one row a picture: ``id`` and a calibrated probability a label, or a challenge's submission.
+    """Write one row per picture: ``id`` and calibrated probabilities, or a challenge's submission.
 
     Args:
         max_unreadable, manifest: as for ``open_rows``.

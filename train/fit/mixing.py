@@ -1,4 +1,4 @@
-"""Mixup and cutmix: batches in which every picture is a mixture of two, and so is its loss."""
+"""Mixup and cutmix: every picture of a batch, and its loss, is a mixture of two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Mixed(NamedTuple):
 
     Attributes:
         images: (B, 3, H, W).
-        rows: numbers of the rows that the pictures show, (B,), with their shares of the loss, which sum to 1.
+        rows: indices of the rows that the pictures show, (B,), with their weights in the loss, which sum to
+            1.
     """
 
     images: Tensor
@@ -24,14 +25,14 @@ class Mixed(NamedTuple):
 
 
 def mix(images: Tensor, rows: Tensor, config: TrainConfig) -> Mixed:
-    """Mixes each picture of a batch with another one of it, by torch's random state.
+    """Mix each picture of a batch with another one, using torch's random state.
 
-    Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018) lays the two over each other,
-    cutmix (Yun et al., ICCV 2019) puts a rectangle of the one into the other.
+    Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018) blends the two,
+    cutmix (Yun et al., ICCV 2019) pastes a rectangle of one into the other.
 
     Args:
         images: (B, 3, H, W).
-        rows: numbers of the rows that the pictures show, (B,).
+        rows: indices of the rows that the pictures show, (B,).
         config: ``mixup``, ``cutmix`` and ``mix_share``.
     """
     kinds = [name for name in ("mixup", "cutmix") if getattr(config, name) > 0]

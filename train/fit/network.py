@@ -1,4 +1,4 @@
-"""A recipe made real: the network with its initial weights, and the augmentation of its pictures."""
+"""Build a recipe's network with its initial weights, and its augmentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from train.fit.optim import freeze
 
 
 def model_config(config: TrainConfig) -> ModelConfig:
-    """The configuration of a recipe's network, before anything is calibrated; nothing is built.
+    """The configuration of a recipe's network before calibration; does not build the network.
 
     Raises:
         ConfigError: an option is out of range.
@@ -34,11 +34,11 @@ def model_config(config: TrainConfig) -> ModelConfig:
 def create_network(
     config: TrainConfig, heads: Mapping[str, Head] = HEADS
 ) -> tuple[ModelConfig, SkinDiseaseNet]:
-    """The network of a recipe with its initial weights, frozen as the recipe says.
+    """Create the network of a recipe with its initial weights, frozen according to the recipe.
 
     Args:
         config: the recipe.
-        heads: the heads that it may name.
+        heads: the available heads.
 
     Raises:
         ConfigError, CheckpointError: an option or the initial weights are wrong.
@@ -52,8 +52,8 @@ def create_network(
     whole = Path(config.init).is_dir() or is_reference(config.init)
     if config.init_share and not whole:
         raise ConfigError(
-            f"init_share is {config.init_share:g}, but {config.init} is no checkpoint.",
-            hint="Give a checkpoint as --init, whose weights the trained ones can be mixed with.",
+            f"init_share is {config.init_share:g}, but {config.init} is not a checkpoint.",
+            hint="Give a checkpoint as --init, to average the trained weights with.",
         )
     network = SkinDiseaseNet(built, pretrained=config.init == "timm", heads=heads)
     if whole:
@@ -67,9 +67,9 @@ def create_network(
 
 
 def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:
-    """Moves trained weights by the share ``init_share`` back to those that the run began with.
+    """Interpolate the trained weights with the initial ones, by ``init_share``.
 
-    Between two networks of one descent the mean often beats both, on pictures from elsewhere most of all
+    The mean of two related networks often beats both, above all on pictures from other sources
     (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
     if config.init_share == 0:
@@ -81,15 +81,15 @@ def mix_with_initial(network: SkinDiseaseNet, config: TrainConfig) -> None:
 
 
 def add_drop_path(backbone: nn.Module, rate: float) -> None:
-    """Lets residual blocks be left out at random in training, from 0 at the first to ``rate`` at the last.
+    """Enable stochastic depth: the rate grows from 0 at the first residual block to ``rate`` at the last.
 
     Raises:
-        ConfigError: timm's backbone has no blocks that can be left out.
+        ConfigError: the backbone has no timm blocks that can be skipped.
     """
     blocks = [block for block in backbone.modules() if hasattr(block, "drop_path")]
     if not blocks:
         raise ConfigError(
-            f"drop_path is {rate:g}, but {type(backbone).__name__} has no residual blocks that know it.",
+            f"drop_path is {rate:g}, but {type(backbone).__name__} has no residual blocks that support it.",
             hint="Set drop_path to 0, or use a ResNet of timm.",
         )
     for number, block in enumerate(blocks):
@@ -97,7 +97,7 @@ def add_drop_path(backbone: nn.Module, rate: float) -> None:
 
 
 def augmentation(config: TrainConfig, model_config: ModelConfig, *, epoch: int = 0) -> Transform:
-    """The augmentation of a recipe in an epoch: RGB picture → tensor (3, S, S), S the epoch's size."""
+    """A recipe's augmentation for an epoch: RGB picture → tensor (3, S, S), S the epoch's size."""
     return train_transform(
         config=model_config,
         size=config.size_of_epoch(epoch),

@@ -1,4 +1,4 @@
-"""What a step minimises: the classification loss, and that of an auxiliary layer that names diagnoses."""
+"""The training loss: classification, and optionally an auxiliary layer that predicts diagnoses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from train.data.loader import class_weights, sampling_weights
 
 Ints = NDArray[np.int64]
 
-# Pictures of a diagnosis below which it is not told apart from the others of its label.
+# A diagnosis with fewer pictures is merged with the others of its label.
 _FEWEST = 10
 
 
 class Learner(nn.Module):
-    """A network while it is trained, with the auxiliary layer that is left behind afterwards.
+    """A network in training, with an auxiliary layer that is discarded afterwards.
 
     Args:
-        network: what is trained.
-        diagnoses: number of diagnoses that the auxiliary layer tells apart; 0 for none.
-        features: from a batch to the map that the head reads; default the network's, from pictures.
-        compiled: compile that, once for each size of picture.
+        network: the network to train.
+        diagnoses: number of classes of the auxiliary layer; 0 for none.
+        features: computes the map that the head reads from a batch; default: the network's own.
+        compiled: compile it, once per picture size.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Learner(nn.Module):
 
 
 class Objective(nn.Module):
-    """The loss of a batch, by the numbers of its rows.
+    """The loss of a batch, by its row indices.
 
     Args:
-        targets: class number a row, (N,).
-        diagnoses: diagnosis number a row, (N,); None without the auxiliary layer.
+        targets: class index per row, (N,).
+        diagnoses: diagnosis index per row, (N,); None without the auxiliary layer.
         config: weights, smoothing and adjustment.
     """
 
@@ -82,7 +82,7 @@ class Objective(nn.Module):
         self.register_buffer("diagnoses", None if diagnoses is None else torch.from_numpy(diagnoses))
 
     def forward(self, outputs: tuple[Tensor, Tensor | None], rows: Tensor) -> Tensor:
-        """What a ``Learner`` says of these rows (B,) → the loss, a number."""
+        """The output of a ``Learner`` for these rows (B,) → the loss, a scalar."""
         logits, named = outputs
         loss = self.classification(logits.float() + self.adjustment, self.targets[rows])
         if named is not None:
@@ -96,10 +96,10 @@ def create_objective(
     config: TrainConfig,
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Learner, Objective]:
-    """The learner and the loss for a network and the rows that it is trained on.
+    """Create the learner and the loss for a network and its training rows.
 
     Args:
-        network: what is trained.
+        network: the network to train.
         rows: with the columns ``label`` and ``diagnosis``.
         config: ``diagnosis_weight`` above 0 adds the auxiliary layer.
         features: as for ``Learner``.
@@ -114,7 +114,7 @@ def create_objective(
 
 
 def row_weights(rows: datasets.Dataset, config: TrainConfig) -> Tensor:
-    """How often a recipe draws each of the rows, (N,), see ``sampling_weights``."""
+    """A recipe's sampling weights for the rows, (N,), see ``sampling_weights``."""
     return sampling_weights(
         np.asarray(rows["label"]),
         rows["source"],

@@ -1,4 +1,4 @@
-"""What is trained, how fast, and how that changes: freezing, AdamW's groups, the cosine schedule."""
+"""Optimisation: freezing, AdamW's parameter groups, the cosine schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from train.fit.objective import Learner
 
 
 def freeze(network: SkinDiseaseNet, patterns: list[str]) -> None:
-    """Trains only the backbone parameters whose name matches a pattern; the head is always trained.
+    """Freeze the backbone except for parameters that match a pattern; the head is always trained.
 
     Args:
         patterns: shell patterns such as ``layer4.*``; ``*`` trains all, an empty list none.
@@ -36,7 +36,7 @@ def freeze(network: SkinDiseaseNet, patterns: list[str]) -> None:
 
 
 def train_mode(network: nn.Module) -> None:
-    """Training mode, except where all parameters are frozen: batch norms there keep their statistics."""
+    """Set training mode, except for fully frozen modules, whose batch norms keep their statistics."""
     network.train()
     for module in network.modules():
         own = list(module.parameters())
@@ -47,7 +47,7 @@ def train_mode(network: nn.Module) -> None:
 def create_optimizer(learner: Learner, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW with one learning rate for the heads and one for the backbone; no decay on biases and norms.
 
-    The backbone's parts have rates that fall by ``layer_decay`` from the last to the first (Howard and Ruder
+    The rates of the backbone's stages fall by ``layer_decay`` from the last to the first (Howard and Ruder
     2018, section 3.2).
     """
     parts: dict[str, list[nn.Parameter]] = {}
@@ -74,7 +74,7 @@ def create_schedule(
 ) -> CosineLRScheduler:
     """Cosine annealing (Loshchilov and Hutter 2017) to zero by steps, after a linear warm-up.
 
-    With ``restarts`` = r the decay is divided into r + 1 equal cycles that each start at the peak.
+    With ``restarts`` = r there are r + 1 equal cycles that each start at the peak.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     total = max(1, config.epochs * steps_per_epoch - warmup)

@@ -1,4 +1,4 @@
-"""``fit``: a network learns from a data set, epoch by epoch; a killed run goes on where it was."""
+"""``fit``: train a network; a killed run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from train.run_folder import (
 
 
 class Fitted(NamedTuple):
-    """What a training run ends with.
+    """The result of a training run.
 
     Attributes:
         config: its options.
         model_config: of the network, not yet calibrated.
         network: with the best weights.
-        train, validation: the rows that it learned from and was chosen by.
-        device: where it is.
+        train, validation: the rows for training and for choosing the weights.
+        device: of the network.
         history: one entry a finished epoch.
     """
 
@@ -63,7 +63,7 @@ class Fitted(NamedTuple):
 
 
 def fit(config: TrainConfig) -> Fitted:
-    """Trains a network; what it takes to go on after a kill is kept in the folder ``output``.
+    """Train a network; the state for resuming is kept in the folder ``output``.
 
     Args:
         config: all options; see ``TrainConfig``.
@@ -73,9 +73,7 @@ def fit(config: TrainConfig) -> Fitted:
             wrong.
     """
     if not config.data:
-        raise ConfigError(
-            "No data set was given.", hint="Add --data FOLDER (or a Hub id), several if you like."
-        )
+        raise ConfigError("No data set was given.", hint="Add --data with one or more folders or Hub ids.")
     torch.manual_seed(config.seed)
     config = dataclasses.replace(config, init=checkpoint.pinned(config.init))
     model_config, network = create_network(config)
@@ -109,21 +107,21 @@ def fit(config: TrainConfig) -> Fitted:
 
 
 def create_accelerator(config: TrainConfig, network: SkinDiseaseNet) -> Accelerator:
-    """Where a recipe is computed, and how precisely."""
+    """Create the accelerator for a recipe's device and precision."""
     device = trusted_device(config.device, network, size=config.input_size)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if bf16 else "no")
 
 
 def _train(trainer: Trainer, validation: datasets.Dataset, folder: Path) -> None:
-    """All epochs that are left; the best weights are in ``BEST`` afterwards."""
+    """Run the remaining epochs; the best weights are in ``BEST`` afterwards."""
     config, accelerator = trainer.config, trainer.accelerator
     if (folder / STATE).is_file():
         saved = read(folder / STATE)
         with of_this_run(folder):
             trainer.load_state(saved)
         if trainer.progress.best_epoch >= 0:
-            read(folder / BEST)  # what is damaged shows now, not after the last epoch
+            read(folder / BEST)  # detect damage now, not after the last epoch
     progress = trainer.progress
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
 

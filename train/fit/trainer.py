@@ -1,4 +1,4 @@
-"""``Trainer``: the training step, an epoch of them, and what is validated afterwards."""
+"""``Trainer``: the training step, the epoch loop and validation."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from train.predictions import Predictions
 from train.run_folder import Progress, refuse_diverged
 
 Batch = tuple[Tensor, Tensor]
-"""Normalised pictures (B, 3, H, W), or what stands in for them, and the numbers of their rows (B,)."""
+"""Normalised pictures (B, 3, H, W), or their cached features, and their row indices (B,)."""
 
 
 class Trainer:
-    """A network in training, with its optimiser, its schedule, its average, and how far all that is.
+    """A network in training, with its optimiser, schedule, averaged weights and progress.
 
     Args:
         config: the recipe.
-        model_config, network: as ``create_network`` gives them; the network is moved to the device.
-        rows: what is trained on.
+        model_config, network: from ``create_network``; the network is moved to the device.
+        rows: the training rows.
         accelerator: knows device, precision and processes.
-        features: from a batch to the map that the head reads, where the batches are no pictures.
+        features: computes the map that the head reads, if the batches are not pictures.
         what: for the progress bar.
 
     Raises:
-        ConfigError: a batch cannot be shared out among the processes.
+        ConfigError: a batch cannot be divided evenly among the processes.
         DataError: the rows do not fill one batch.
     """
 
@@ -63,8 +63,7 @@ class Trainer:
         world = accelerator.num_processes
         if config.batch_size % world:
             raise ConfigError(
-                f"A batch of {config.batch_size} pictures cannot be shared out evenly among {world} "
-                "processes.",
+                f"A batch of {config.batch_size} pictures cannot be divided evenly among {world} processes.",
                 hint=f"Choose a --batch_size that is a multiple of {world}.",
             )
         self.steps = len(rows) // config.batch_size
@@ -90,14 +89,14 @@ class Trainer:
 
     @property
     def kept(self) -> SkinDiseaseNet:
-        """The network that is validated and ends up in the checkpoint: the average, where there is one."""
+        """The network that is validated and saved in the checkpoint: the average, if there is one."""
         return self.averaged.module if self.averaged else self.network
 
     def train_epoch(self, batches: Iterable[Batch], *, after_step: Callable[[], None] | None = None) -> None:
-        """Takes a step with each batch.
+        """Train for one step per batch.
 
         Args:
-            batches: of the rest of the epoch in hand, those that ``draws`` names.
+            batches: the rest of the current epoch, in the order of ``draws``.
             after_step: called after each.
         """
         config, accelerator, progress = self.config, self.accelerator, self.progress
@@ -114,7 +113,7 @@ class Trainer:
         for images, rows in bar:
             step = progress.epoch * self.steps + progress.step
             self.schedule.step_update(step)
-            # Dropout and mixing are functions of the step alone, so nothing random has to be saved.
+            # Dropout and mixing depend only on the step, so no random state has to be saved.
             own = step * accelerator.num_processes + accelerator.process_index
             torch.manual_seed(config.seed * 1_000_003 + own)
             images = images.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -136,8 +135,8 @@ class Trainer:
         self.refuse_diverged()
 
     def validate(self, rows: datasets.Dataset) -> Predictions:
-        """What ``kept`` says of other rows, as the main process would save it."""
-        # Each process has seen other pictures, and has statistics of its own.
+        """Predict other rows with ``kept``, as the main process would save it."""
+        # Each process has seen different pictures and has its own statistics.
         broadcast(list(self.kept.buffers()))
         return predict_rows(
             self.kept,
@@ -150,7 +149,7 @@ class Trainer:
         )
 
     def draws(self) -> list[list[Draw]]:
-        """The batches of this process that are left of the epoch in hand."""
+        """This process's remaining batches of the current epoch."""
         return epoch_batches(
             self.weights,
             batch_size=self.config.batch_size // self.accelerator.num_processes,
@@ -161,7 +160,7 @@ class Trainer:
         )[self.progress.step :]
 
     def pictures(self) -> DataLoader:
-        """The same as augmented pictures, for ``train_epoch``."""
+        """The same batches as augmented pictures, for ``train_epoch``."""
         config, epoch = self.config, self.progress.epoch
         return train_loader(
             self.rows,
@@ -173,11 +172,11 @@ class Trainer:
         )
 
     def refuse_diverged(self) -> None:
-        """Raises ``ConfigError`` where the loss or a weight is no finite number any more."""
+        """Raise ``ConfigError`` if the loss or a weight is no longer finite."""
         refuse_diverged(self.progress.loss_sum, self.progress.epoch, self.network, self.kept)
 
     def state(self) -> dict[str, Any]:
-        """All that it takes to go on, for ``load_state``."""
+        """The full state for resuming, for ``load_state``."""
         self.refuse_diverged()
         state = {
             "learner": self.learner.state_dict(),
@@ -187,7 +186,7 @@ class Trainer:
         return state | ({"averaged": self.kept.state_dict()} if self.averaged else {})
 
     def load_state(self, saved: dict[str, Any]) -> None:
-        """Goes on from a ``state``."""
+        """Restore a ``state``."""
         self.learner.load_state_dict(saved["learner"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.progress = Progress(**saved["progress"])

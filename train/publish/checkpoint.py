@@ -1,4 +1,4 @@
-"""``push``: a checkpoint folder becomes a model repository on the Hub."""
+"""``push``: upload a checkpoint folder as a model repository to the Hub."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WANTED = {"license": "a licence", "library_name": "the library", "model-index":
 def push(
     folder: str | Path, repo_id: str, *, private: bool = False, with_handler: bool = False
 ) -> hub.Upload:
-    """Uploads a checkpoint in one commit; the folder is loaded first, so that nothing broken is published.
+    """Upload a checkpoint in one commit, after loading it, so that nothing broken is published.
 
     Args:
-        folder: the checkpoint; only its own files travel.
-        repo_id: ``ORG/NAME``, made if needed.
+        folder: the checkpoint; only its own files are uploaded.
+        repo_id: ``ORG/NAME``, created if needed.
         private: a new repository is private; one that exists must be.
         with_handler: also upload the code that an Inference Endpoint runs.
 
     Raises:
-        CheckpointError: the folder is no valid checkpoint, or its card lacks metadata.
+        CheckpointError: the folder is not a valid checkpoint, or its card lacks metadata.
         HubError: the Hub refuses.
     """
     folder = Path(folder)
@@ -46,7 +46,7 @@ def push(
 
 
 def check_card(text: str, folder: Path) -> None:
-    """Makes sure that a published card says what it must.
+    """Make sure that a published card has the required metadata.
 
     Raises:
         CheckpointError: its front matter is broken, or names no licence, library or results.
@@ -64,5 +64,5 @@ def check_card(text: str, folder: Path) -> None:
             f"The front matter of {folder / checkpoint.CARD} lacks {', '.join(lacking)}.",
             hint="Measure with `python -m train evaluate`, then write the card with "
             "`python -m train card --checkpoint ... --run ... --notes FILE.md --metrics ...`; "
-            "the licence stands in the front matter of the notes.",
+            "the licence is in the front matter of the notes.",
         )

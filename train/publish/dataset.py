@@ -1,4 +1,4 @@
-"""``push-data``: a data set becomes parquet shards, a card and a hash manifest on the Hub."""
+"""``push-data``: upload a data set as parquet shards, a card and a hash manifest to the Hub."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from train.data.splits import NO_LABEL, class_names, load_split, picture_bytes, 
 from train.report.tables import markdown_table
 
 SHARD_BYTES = 256_000_000
-"""A new shard begins once the pictures of one reach this size."""
+"""A new shard starts when the pictures of one reach this size, bytes."""
 
 ROW_GROUP = 100
-"""Pictures that are in memory at a time."""
+"""Pictures in memory at a time."""
 
 _TEXTS = ("id", "source", "group", "diagnosis")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def push_data(*, data: str, repo_id: str, notes: str, public: bool = False) -> hub.Upload:
-    """Uploads every split of a data set in one commit.
+    """Upload every split of a data set in one commit.
 
-    The pictures travel byte for byte, each with its label, id, source, group and skin type; folder names of
-    this machine do not. The shards are written to a temporary folder first, which needs as much room as the
+    The pictures are uploaded byte for byte, each with its label, id, source, group and skin type, but without
+    local folder names. The shards are first written to a temporary folder, which needs as much space as the
     data set.
 
     Args:
         data: folder or Hub id.
-        repo_id: ``ORG/NAME``, made if needed.
+        repo_id: ``ORG/NAME``, created if needed.
         notes: a Markdown file, with ``license`` in its front matter and a heading "Sources".
         public: make the repository public.
 
     Raises:
-        DataError: the notes do not state sources and licence, or the data set cannot be used as it is.
+        DataError: the notes do not state sources and licence, or the data set is not valid.
         HubError: the Hub refuses.
     """
     given = _read_notes(Path(notes))
@@ -132,7 +132,7 @@ def _line(split: str, row: dict[str, Any], names: Sequence[str]) -> manifest.Ent
 
 
 def _stored(folder: Path, split: str, names: Sequence[str]) -> Iterator[manifest.Entry]:
-    """The lines of what the shards hold."""
+    """The manifest lines of the shards."""
     for shard in sorted((folder / "data").glob(f"{split}-?????-of-?????.parquet")):
         with pq.ParquetFile(shard) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP):
@@ -148,7 +148,7 @@ def _read_notes(path: Path) -> DatasetCard:
     try:
         card = DatasetCard(text, ignore_metadata_errors=False)
     except (ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path} has no front matter that can be read.", hint=example) from error
+        raise DataError(f"{path} has no readable front matter.", hint=example) from error
     if not card.data.get("license"):
         raise DataError(f"The front matter of {path} names no license.", hint=example)
     if not re.search(r"^#+ .*\bsources?\b", card.text, re.IGNORECASE | re.MULTILINE):
@@ -185,10 +185,10 @@ def _card(notes: DatasetCard, repo_id: str, lines: Sequence[manifest.Entry], nam
         "## Pictures",
         markdown_table(["Class", *splits], table),
         "## Files",
-        "`data/` holds parquet shards with the columns `image` (the file as it was), "
+        "`data/` holds parquet shards with the columns `image` (the original file), "
         f"{'`label`, ' if names else ''}`id`, `source`, `group` (related pictures, as of one lesion, "
-        "share it), `diagnosis` (in the source's words) and `skin_type` (1 to 6, Fitzpatrick's). "
-        f"`{manifest.FILE}` has one line a picture: `split`, `id`, `label` and `sha256`, "
+        "share it), `diagnosis` (in the source's words) and `skin_type` (Fitzpatrick, 1 to 6). "
+        f"`{manifest.FILE}` has one line per picture: `split`, `id`, `label` and `sha256`, "
         "the hash of its file. Load a fixed revision:",
         f'```python\ndatasets.load_dataset("{repo_id}", revision="COMMIT")\n```',
     ]

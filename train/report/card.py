@@ -1,4 +1,4 @@
-"""The model card, written from a run's options and the figures that ``evaluate`` and ``ood`` measured."""
+"""Write the model card from a run's options and the metrics of ``evaluate`` and ``ood``."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def write_card(
     calibration: str | None,
     sources: str | None,
 ) -> None:
-    """Writes ``README.md`` of a checkpoint folder.
+    """Write ``README.md`` of a checkpoint folder.
 
     Args:
         checkpoint: the folder.
-        run: the folder of the training run that made it; None keeps the card's own section on training.
+        run: the folder of its training run; None keeps the card's existing section on training.
         notes: a Markdown file on data and terms; its front matter gives the card's licence and tags.
-        metrics: files that ``evaluate`` wrote for this very checkpoint.
+        metrics: files that ``evaluate`` wrote for this checkpoint.
         ood, calibration: files that ``ood`` and ``calibrate`` wrote for it, if any.
-        sources: a file on training without each source, as ``sources_section`` takes it, if any.
+        sources: a file on training without each source, for ``sources_section``, if any.
 
     Raises:
-        DataError: a file is missing or damaged, or its figures belong to another checkpoint.
+        DataError: a file is missing or damaged, or its metrics belong to another checkpoint.
     """
     folder = Path(checkpoint)
     revision = fingerprint(folder)
@@ -102,11 +102,11 @@ def model_card(
     gate: Gate | None = None,
     sources: dict[str, Any] | None = None,
 ) -> str:
-    """Text of a model card with ``model-index``.
+    """The text of a model card with ``model-index``.
 
     Args:
         config: of the checkpoint.
-        options: of the training run, as ``TrainConfig`` names them.
+        options: of the training run, named as in ``TrainConfig``.
         training: the section on the training run, see ``training_section``.
         notes: Markdown on data and terms, with front matter.
         metrics: what ``evaluate`` measured, one for each data set.
@@ -141,7 +141,7 @@ def model_card(
 
 
 def _present_section(path: Path, heading: str) -> str:
-    """The section under a heading of a card, up to the next of the same level."""
+    """A card's section under a heading, up to the next one of the same level."""
     text = read_text(path)
     if f"\n{heading}\n" not in text:
         raise DataError(
@@ -194,10 +194,10 @@ def training_section(options: dict[str, Any], history: Sequence[dict[str, Any]])
 
     Args:
         options: of the run, as ``TrainConfig`` names them.
-        history: one entry a finished epoch.
+        history: one entry per finished epoch.
     """
     defaults = dataclasses.asdict(TrainConfig())
-    # The card travels; folders of the machine that trained do not.
+    # The card is published; local folder names are not.
     init = options["init"]
     places = {
         "data": [shown(Path(name).name) for name in options["data"]],

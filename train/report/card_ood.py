@@ -15,17 +15,17 @@ SCORES = {
     "unusualness": "the third criterion: unusual features",
     "all_criteria": "all four criteria",
     "all_criteria_or_unknown": "**the rule**: these, or `Unknown_Normal` most probable",
-    "unusualness_and_unknown": "the fourth: unusual features and the odds of `Unknown_Normal`, added up",
+    "unusualness_and_unknown": "the fourth: unusual features combined with the odds of `Unknown_Normal`",
     "energy": "energy",
     "mahalanobis": "Mahalanobis distance",
     "vim": "ViM",
     "knn": "distance to the 50th nearest training picture (KNN)",
 }
-"""What the scores of ``train.evaluate.ood`` are, in words."""
+"""Descriptions of the scores of ``train.evaluate.ood``."""
 
 
 def ood_section(ood: Mapping[str, Any]) -> str:
-    """How many pictures that are not skin are turned away, and how well each score tells them.
+    """Write the section: pictures that are not skin that were rejected, and how well each score detects them.
 
     Args:
         ood: content of an ``ood.json`` file.

@@ -13,11 +13,11 @@ from train.report.tables import markdown_table, warned_by, with_interval
 
 
 def rule_section(config: ModelConfig, options: dict[str, Any], calibration: dict[str, Any] | None) -> str:
-    """What turns logits into an answer, and how well that holds on pictures it was not fitted on.
+    """Write the section: calibration and rejection, and how well they hold on other pictures.
 
     Args:
         config: of the checkpoint.
-        options: of the training run, as ``TrainConfig`` names them.
+        options: of the training run, named as in ``TrainConfig``.
         calibration: content of a ``calibration.json`` file, if there is one.
     """
     aims = {**options, **(calibration or {}).get("aims", {})}  # those of a later `calibrate`
@@ -91,9 +91,10 @@ def _cross_fitted(figures: dict[str, Any]) -> str:
     errors, skin, certain = figures["ece"], figures["skin"], figures["not_uncertain"]
     warned = figures["malignant_warning"]
     lines = [
-        f"How these values hold on pictures that did not help to choose them ({', '.join(figures['data'])}, "
-        f"{figures['split']}, n = {figures['n']}; fitted on all but one of {figures['folds']} parts and "
-        "measured on that one, in turn; no group of related pictures is in two parts):",
+        "How well these values hold on pictures that were not used to choose them "
+        f"({', '.join(figures['data'])}, {figures['split']}, n = {figures['n']}; fitted on all but one of "
+        f"{figures['folds']} folds and measured on that one, in turn; no group of related pictures is in two "
+        "folds):",
         "",
         f"- expected calibration error {errors['before']:.3f} at temperature 1, {errors['after']:.3f} at the "
         "fitted one;",
@@ -130,7 +131,7 @@ def _reached(warned: dict[str, Any]) -> str:
 
 
 def _chosen(detector: dict[str, Any]) -> str:
-    """Which detector the third criterion has, and how it was chosen."""
+    """The detector of the third criterion, and how it was chosen."""
     own = detector["auroc"][detector["name"]]
     aurocs = ", ".join(f"{auroc:.3f} on {source}" for source, auroc in own.items())
     text = (
@@ -158,7 +159,7 @@ def _by_source(errors: dict[str, Any], sets: dict[str, Any] | None) -> list[str]
     header = ["Source", "Pictures", "Error before", "Error after", "Sets", "Coverage", "Mean size"]
     return [
         "",
-        "Calibration errors of few pictures are large by chance alone.",
+        "Calibration errors of small samples are large by chance alone.",
         "",
         markdown_table(header, rows),
     ]

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as PNG, drawn with matplotlib from the content of ``metrics.json``."""
+"""Draw the figures of an evaluation as PNG, with matplotlib, from ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ STYLE: dict[Any, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A PNG and what it shows, for people who do not see it."""
+    """A PNG with its alternative text."""
 
     png: bytes
     alt: str
 
 
 def draw_figures(measured: Metrics) -> dict[str, Figure]:
-    """Name → figure, of everything that ``metrics.json`` has figures for."""
+    """Draw every figure that ``metrics.json`` has data for: name → figure."""
     figures = {"per_class": _per_class(measured), "confusion": _confusion(measured)}
     for name in SUBGROUPS:
         if measured[name]:
@@ -72,7 +72,7 @@ def _subgroups(measured: Metrics, name: SubgroupName) -> Figure:
     found = measured[name]
     series = {
         "Accuracy": [(entry["accuracy"], entry["interval"]) for entry in found.values()],
-        "Turned away": [
+        "Rejected or no condition": [
             (entry["detected"] / entry["n"], entry["detected_interval"]) for entry in found.values()
         ],
     }
@@ -82,7 +82,7 @@ def _subgroups(measured: Metrics, name: SubgroupName) -> Figure:
         for key, entry in found.items()
     )
     labels = [f"{key} ({entry['n']})" for key, entry in found.items()]
-    alt = f"Accuracy and share turned away by {title}, with their intervals. {told}."
+    alt = f"Accuracy, and share rejected or called no condition, by {title}, with their intervals. {told}."
     return _dots(labels[::-1], {legend: values[::-1] for legend, values in series.items()}, alt, axis=title)
 
 
@@ -93,7 +93,7 @@ def _dots(
     *,
     axis: str = "",
 ) -> Figure:
-    """A line for each label from the bottom up, with a dot and an interval of each series."""
+    """A row for each label from the bottom up, with a dot and an interval for each series."""
 
     def draw(axes: Axes) -> None:
         for number, (legend, values) in enumerate(series.items()):
@@ -138,7 +138,7 @@ def _confusion(measured: Metrics) -> Figure:
 
     alt = (
         f"Confusion matrix of {side} classes: {int(np.trace(counts))} of {int(counts.sum())} pictures are on "
-        "its diagonal, where the answer is the label. A table below has its numbers."
+        "its diagonal, where the answer is right. The table below has its numbers."
     )
     return _draw(draw, alt, width=3 + 0.27 * side, height=2.2 + 0.27 * side)
 
@@ -148,7 +148,7 @@ def _reliability(found: Reliability) -> Figure:
     total = sum(entry["n"] for entry in bins)
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="as it should be")
+        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect calibration")
         centres = [(entry["low"] + entry["high"]) / 2 for entry in bins]
         widths = [entry["high"] - entry["low"] for entry in bins]
         shares = [entry["n"] / total for entry in bins]
@@ -168,7 +168,9 @@ def _reliability(found: Reliability) -> Figure:
 def _risk_coverage(found: RiskCoverage) -> Figure:
     def draw(axes: Axes) -> None:
         axes.plot(found["coverage"], found["risk"], color=BLUE)
-        axes.set(xlim=(0, 1), xlabel="Share answered, surest first", ylabel="Share of these that is wrong")
+        axes.set(
+            xlim=(0, 1), xlabel="Share answered, most confident first", ylabel="Share of these that is wrong"
+        )
         axes.set_ylim(bottom=0)
 
     alt = (
@@ -185,11 +187,11 @@ def _decision_curve(found: DecisionCurve) -> Figure:
 
     def draw(axes: Axes) -> None:
         axes.plot(thresholds, benefit, color=BLUE, label="model")
-        axes.plot(thresholds, everyone, "--", color=ORANGE, label="everyone sent on")
+        axes.plot(thresholds, everyone, "--", color=ORANGE, label="everyone referred")
         axes.axhline(0, color=GREY, linewidth=1, label="nobody sent on")
         top = max(benefit.max(), everyone.max(), 0.01)
         axes.set(xlim=(0, thresholds.max()), ylim=(-0.15 * top, 1.1 * top))
-        axes.set(xlabel="Probability of cancer from which on to act", ylabel="Net benefit a picture")
+        axes.set(xlabel="Threshold probability of cancer", ylabel="Net benefit per picture")
         axes.figure.legend(loc="outside upper center", ncols=3)
 
     return _draw(draw, f"Decision curve for labels that may be cancer. {worthwhile(found)}")

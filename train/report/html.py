@@ -1,4 +1,4 @@
-"""The HTML report of an evaluation: one file that asks nobody for anything."""
+"""The HTML report of an evaluation: one self-contained file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading with what stands under it; the tables in ``more`` are folded away."""
+    """A heading with its content; the tables in ``more`` are folded."""
 
     title: str
     text: Sequence[str] = ()
@@ -76,17 +76,18 @@ def _answers(measured: Metrics) -> list[Section]:
         Section(
             "Classes",
             [
-                "Sensitivity (recall): how many pictures of the class are called so. Specificity: how many "
-                "of the others are not. PPV (precision): how many of those called so are. AUROC: how well "
-                "the probability of the class puts its pictures before the others, whatever the threshold.",
-                "A hollow dot has no interval: under ten groups of related pictures are behind it, or all of "
-                "them are alike. The table gives counts there.",
+                "Sensitivity (recall): the share of the class's pictures that are found. Specificity: the "
+                "share of the others that are not mistaken for it. PPV (precision): the share of its "
+                "predictions that are right. AUROC: how well the probability of the class ranks its pictures "
+                "above the others, whatever the threshold.",
+                "A hollow dot has no interval: it is based on fewer than ten groups of related pictures, or "
+                "all of them are alike. The table gives counts instead.",
             ],
             ["per_class"],
             [report_tables.classes(measured)],
         ),
         Section(
-            "What is taken for what",
+            "Confusions",
             ["Each row of the matrix is a label, each column an answer; the colour is the share of the row."],
             ["confusion"],
             [report_tables.confusions(measured)],
@@ -96,17 +97,17 @@ def _answers(measured: Metrics) -> list[Section]:
 
 
 def _subgroups(measured: Metrics) -> list[Section]:
-    turned_away = "Turned away: rejected, or called no condition; right for a picture without one."
+    away = "Rejected or no condition: right for a picture that shows no condition."
     covered = "In the prediction set: the label of a picture that is not rejected."
     texts: dict[report_tables.SubgroupName, str] = {
-        "per_source": "Where a picture comes from tells how far the figures carry: expect less from a source "
+        "per_source": "Results by source show how far they generalise: expect worse from a source "
         "that is not here.",
-        "per_skin_type": "Only pictures whose type is stated count.",
+        "per_skin_type": "Only pictures with a stated skin type count.",
     }
     return [
         Section(
             title,
-            [texts[name], turned_away, *([covered] if measured["prediction_sets"] else [])],
+            [texts[name], away, *([covered] if measured["prediction_sets"] else [])],
             [name],
             [report_tables.subgroups(measured, name)],
         )
@@ -123,18 +124,18 @@ def _cancer(measured: Metrics) -> list[Section]:
     text = [warned]
     if points:
         text.append(
-            "The sensitivities below are points of the curve over all thresholds, each threshold read off "
-            "these very pictures: what the ranking could give, not a rule chosen beforehand."
+            "The sensitivities below are points of the ROC curve, each threshold chosen on "
+            "these same pictures: what the ranking could achieve, not a rule chosen beforehand."
         )
     tables = [report_tables.warned_by(reached), *([points] if points else [])]
     if not measured["decision_curve"]:
-        return [Section("What may be cancer", text, tables=tables)]
+        return [Section("Possible cancer", text, tables=tables)]
     text.append(
-        "Net benefit: right alarms a picture, less the false ones, each weighed by the odds of the "
+        "Net benefit: true alarms per picture minus false ones, each weighted by the odds of the "
         "threshold. At a threshold of 0.1 a missed cancer counts as nine false alarms."
     )
     more = [report_tables.decision(measured["decision_curve"])]
-    return [Section("What may be cancer", text, ["decision_curve"], tables, more)]
+    return [Section("Possible cancer", text, ["decision_curve"], tables, more)]
 
 
 def _confidence(measured: Metrics) -> list[Section]:
@@ -147,16 +148,19 @@ def _confidence(measured: Metrics) -> list[Section]:
             [report_tables.reliability(measured)],
         ),
         Section(
-            "Leaving the unsure to a person",
+            "Deferring uncertain pictures to a person",
             [
-                "If the model answers only where it is surest, fewer of its answers are wrong. Area under "
-                f"the curve: {measured['risk_coverage']['aurc']:.3f}; the smaller, the better."
+                "If the model answers only when it is most confident, fewer of its answers are wrong. Area "
+                f"under the curve: {measured['risk_coverage']['aurc']:.3f}; the smaller, the better."
             ],
             ["risk_coverage"],
             more=[report_tables.deferral(measured)],
         ),
     ]
     if sets := report_tables.prediction_sets(measured):
-        text = ["What cannot be ruled out. The promise holds for all pictures together, not by group."]
+        text = [
+            "The labels that cannot be ruled out. The nominal coverage holds for all pictures together, not "
+            "by group."
+        ]
         sections.append(Section("Prediction sets", text, tables=[sets]))
     return sections

@@ -21,9 +21,8 @@ def figures_section(metrics: Sequence[Metrics]) -> str:
     parts = [
         "## Measured",
         *_table(report_tables.overall(metrics)),
-        "In brackets: 95 % bootstrap intervals over groups of related pictures. Where under ten groups are "
-        "behind a figure, or every picture is alike, counts stand in its place. Turned away: rejected, or "
-        "called no condition.",
+        "In brackets: 95 % bootstrap intervals over groups of related pictures. If a figure has fewer than "
+        "ten groups, or every picture is alike, counts are given instead.",
     ]
     for measured in metrics:
         parts += [f"### {measured['data']}, {measured['split']}", *_table(report_tables.classes(measured))]
@@ -36,7 +35,7 @@ def figures_section(metrics: Sequence[Metrics]) -> str:
 
 
 def sources_section(sources: Mapping[str, Any]) -> str:
-    """How training without a source does on it.
+    """How well models trained without a source do on it.
 
     Args:
         sources: ``rows`` of ``source``, ``n``, ``classes``, ``balanced_accuracy`` and its ``interval``;
@@ -59,8 +58,8 @@ def sources_section(sources: Mapping[str, Any]) -> str:
             "A network that was trained in much the same way on a small budget, without one source, had a "
             f"balanced accuracy of about {sources['mean']:.2f} on that source, the mean of the table. The "
             "network of this folder had a larger budget and more sources. From a photograph of a camera and "
-            "a clinic that it does not know, expect markedly less than the figures further down promise: "
-            "they are those of sources that it does know.",
+            "a clinic that it does not know, expect markedly worse results than the figures below: "
+            "these are for sources that it does know.",
             *_table(table),
             "For each row a network was trained alike on the other sources, and measured over "
             "the classes that these share with the one left out. None of them is the network of this folder. "
@@ -81,7 +80,7 @@ def _cancer(measured: Metrics) -> list[str]:
     if not points:
         return told
     read_off = (
-        "Each threshold is read off these very pictures: what the ranking could give, not a rule to use."
+        "Each threshold is chosen on these same pictures: what the ranking could achieve, not a rule to use."
     )
     return [*told, *_table(points), read_off]
 

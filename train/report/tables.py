@@ -1,4 +1,4 @@
-"""The tables of an evaluation, from ``metrics.json``: for the model card and the HTML report."""
+"""The tables of an evaluation, from ``metrics.json``, for the model card and the HTML report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PIPE = r"\|"  # a source may have one in its name
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Cells as text; the first column names the row."""
+    """A table of text cells; the first column names the row."""
 
     caption: str
     header: Sequence[str]
@@ -36,7 +36,7 @@ class Table:
 
 
 def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """The lines of a Markdown table; an upright stroke in a cell is escaped."""
+    """Format a Markdown table; vertical bars in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(str(cell).replace('|', PIPE) for cell in line)} |" for line in lines)
 
@@ -48,13 +48,13 @@ def with_interval(value: float, interval: Sequence[float] | None, digits: int = 
 
 
 def overall(metrics: Sequence[Metrics]) -> Table:
-    """The figures over all pictures, a column for each data set."""
+    """The metrics over all pictures, one column per data set."""
     rows = [
         [title, *(with_interval(m[name], m["intervals"].get(name), digits=3) for m in metrics)]
         for name, title in FIGURES.items()
     ]
     columns = [f"{m['data']}, {m['split']} (n = {m['n']})" for m in metrics]
-    return Table("All pictures; rejection changes the last row alone.", ["Figure", *columns], rows)
+    return Table("All pictures; rejection affects only the last row.", ["Figure", *columns], rows)
 
 
 def classes(measured: Metrics) -> Table:
@@ -89,7 +89,7 @@ def confusion(measured: Metrics) -> Table:
 
 
 def confusions(measured: Metrics, *, count: int = 12) -> Table:
-    """The commonest wrong answers."""
+    """The most common wrong answers."""
     counts, names = np.asarray(measured["confusion"]), measured["labels"]
     ours = counts.sum(axis=1)
     wrong = counts * (1 - np.eye(len(names), dtype=int))
@@ -98,11 +98,11 @@ def confusions(measured: Metrics, *, count: int = 12) -> Table:
         (int(row), int(column)) for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
     ]
     rows = [[names[a], names[b], f"{wrong[a, b]} of {ours[a]}"] for a, b in pairs if wrong[a, b]]
-    return Table("The commonest wrong answers.", ["Label", "Answer", "Pictures"], rows)
+    return Table("The most common wrong answers.", ["Label", "Answer", "Pictures"], rows)
 
 
 def subgroups(measured: Metrics, name: SubgroupName) -> Table:
-    """Accuracy, pictures turned away and coverage by a key of ``SUBGROUPS``."""
+    """Accuracy, rejected pictures and coverage by a key of ``SUBGROUPS``."""
     sets = measured["prediction_sets"]
     covered = sets[name] if sets else {}
     rows = []
@@ -118,9 +118,9 @@ def subgroups(measured: Metrics, name: SubgroupName) -> Table:
             own = covered.get(key)
             row.append(_covered(own) if own else "–")
         rows.append(row)
-    header = [SUBGROUPS[name], "Pictures (groups)", "Accuracy", "Turned away"]
+    header = [SUBGROUPS[name], "Pictures (groups)", "Accuracy", "Rejected or no condition"]
     return Table(
-        f"{SUBGROUPS[name]}: accuracy and pictures turned away.",
+        f"{SUBGROUPS[name]}: accuracy and rejected pictures.",
         header + ["In the prediction set"] * bool(covered),
         rows,
     )
@@ -135,12 +135,12 @@ def cancer(measured: Metrics) -> Table | None:
         [f"{p['specificity']:.2f}", with_interval(p["sensitivity"], p["interval"]), f"{p['threshold']:.3f}"]
         for p in points
     ]
-    header = ["Specificity", "Sensitivity", "Probability from which on"]
+    header = ["Specificity", "Sensitivity", "Threshold"]
     return Table("Pictures whose label may be cancer, found at fixed specificities.", header, rows)
 
 
 def warned(measured: Metrics) -> str | None:
-    """A sentence on the advice to see a doctor; None where no label may be cancer."""
+    """A sentence on the advice to see a doctor; None if no label may be cancer."""
     counts = measured["malignant_warning"]
     if not counts:
         return None
@@ -193,7 +193,7 @@ def calibration(measured: Metrics) -> Table:
 
 
 def reliability(measured: Metrics) -> Table:
-    """The bins of the reliability diagram that hold a picture."""
+    """The non-empty bins of the reliability diagram."""
     rows = [
         [f"{b['low']:.2f} to {b['high']:.2f}", str(b["n"]), f"{b['confidence']:.2f}", f"{b['accuracy']:.2f}"]
         for b in measured["reliability"]["bins"]
@@ -203,7 +203,7 @@ def reliability(measured: Metrics) -> Table:
 
 
 def deferral(measured: Metrics) -> Table:
-    """How often the answer is wrong if the least sure pictures are left to a person."""
+    """The share of wrong answers if the least confident pictures are deferred to a person."""
     curve = measured["risk_coverage"]
     coverage, risk = np.asarray(curve["coverage"]), np.asarray(curve["risk"])
     rows = []
@@ -211,7 +211,9 @@ def deferral(measured: Metrics) -> Table:
         nearest = int(np.abs(coverage - wanted).argmin())
         rows.append([f"{coverage[nearest]:.2f}", f"{risk[nearest]:.3f}"])
     return Table(
-        "Share answered, surest first, and how many of these answers are wrong.", ["Answered", "Wrong"], rows
+        "Share answered, most confident first, and the share of these answers that is wrong.",
+        ["Answered", "Wrong"],
+        rows,
     )
 
 
@@ -222,20 +224,20 @@ def decision(curve: DecisionCurve) -> Table:
     rows = [
         [f"{at:.2f}", f"{own:.3f}", f"{everyone:.3f}"] for at, own, everyone in (points[n] for n in chosen)
     ]
-    header = ["Threshold", "Model", "Everyone sent on"]
-    return Table("Net benefit; sending nobody on has 0.", header, rows)
+    header = ["Threshold", "Model", "Everyone referred"]
+    return Table("Net benefit; referring nobody has 0.", header, rows)
 
 
 def worthwhile(curve: DecisionCurve) -> str:
-    """A sentence on the thresholds of a decision curve at which the model is worth having."""
+    """A sentence on the thresholds of a decision curve at which the model has a benefit."""
     thresholds, benefit, everyone = (
         np.asarray(curve[name]) for name in ("thresholds", "net_benefit", "treat_all")
     )
     better = thresholds[(benefit > everyone) & (benefit > 0)]
     if not len(better):
-        return "At no threshold does the model have more net benefit than sending everyone on, or nobody."
+        return "At no threshold does the model have more net benefit than referring everyone, or nobody."
     return (
-        "Acting on the probability of cancer has more net benefit than sending everyone on, or nobody, at "
+        "Acting on the probability of cancer has more net benefit than referring everyone, or nobody, at "
         f"{len(better)} of {len(thresholds)} thresholds, from {better.min():.2f} to {better.max():.2f}."
     )
 
@@ -245,12 +247,12 @@ def prediction_sets(measured: Metrics) -> Table | None:
     sets = measured["prediction_sets"]
     if not sets:
         return None
-    parts: list[tuple[str, Coverage]] = [("All that are not rejected", sets)]
+    parts: list[tuple[str, Coverage]] = [("All pictures not rejected", sets)]
     for name, title in SUBGROUPS.items():
         parts += [(f"{title}: {key}", own) for key, own in sets[name].items()]
     rows = [[name, str(own["n"]), _covered(own), f"{own['mean_size']:.1f}"] for name, own in parts]
-    header = ["Pictures", "Number", "Holds the label", "Mean number of labels"]
-    caption = f"Meant to hold the label of {sets['level']:.0%} of the pictures that are not rejected."
+    header = ["Pictures", "Number", "Contains the label", "Mean number of labels"]
+    caption = f"Nominal coverage: {sets['level']:.0%} of the pictures that are not rejected."
     return Table(caption, header, rows)
 
 

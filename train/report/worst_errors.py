@@ -1,4 +1,4 @@
-"""The most confident wrong answers, with small copies of their pictures."""
+"""The most confident wrong answers, with thumbnails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WorstError:
     """A wrong answer.
 
     Attributes:
-        id: of the picture, in its data set. source: where it is from, if known.
+        id: of the picture, in its data set. source: of the picture, if known.
         label: its class. answer: the most probable one.
         confidence: calibrated probability of the answer. own: that of the label; both 0 to 1.
         thumbnail: JPEG, no side over ``SIDE`` pixels, without metadata.
@@ -37,7 +37,7 @@ class WorstError:
 
 
 def worst_errors(rows: datasets.Dataset, predictions: Predictions) -> list[WorstError]:
-    """The wrong answers of the highest confidence, at most ``COUNT``, one for each group of pictures.
+    """The most confident wrong answers, at most ``COUNT``, one per group of pictures.
 
     Args:
         rows: readable, as ``load_split`` gives them.

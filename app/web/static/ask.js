@@ -1,7 +1,6 @@
-// Sends a form without leaving the page, and shows what comes back, or what went wrong. What that looks like
-// stands in the server's templates alone.
+// Sends a form without leaving the page, and shows the result or what went wrong. The markup is in the server's templates only.
 
-const PATIENCE = 120_000; // milliseconds until an answer is given up
+const PATIENCE = 120_000; // milliseconds to wait for an answer
 const TROUBLE = { 401: "signed-out", 429: "busy", 503: "busy" }; // by HTTP status
 
 const find = (id) => document.getElementById(id);
@@ -12,7 +11,7 @@ const status = find("status");
 let running = null;
 let again = null;
 
-// Asks for an answer to `body`, a FormData, while the page says `words`; an earlier question is dropped.
+// Sends `body`, a FormData, while the page shows `words`; an earlier request is cancelled.
 export async function ask(body, words) {
   running?.abort();
   const mine = (running = new AbortController());
@@ -35,7 +34,7 @@ export async function ask(body, words) {
   find("verdict").focus();
 }
 
-// Not an answer of this app but, say, the sign-in page, or a proxy's word about a server that is down.
+// Not an answer of this app but, say, the sign-in page, or a proxy's error page.
 function showTrouble(response) {
   const trouble = response.redirected ? "signed-out" : (TROUBLE[response.status] ?? "broken");
   show(trouble);
@@ -45,7 +44,7 @@ function showTrouble(response) {
   advice.textContent = advice.textContent.replace("a moment", seconds === 1 ? "a second" : `${seconds} seconds`);
 }
 
-// Puts a template of the page where the answer would stand.
+// Shows a template of the page in place of the result.
 export function show(template) {
   answer.replaceChildren(find(template).content.cloneNode(true));
 }

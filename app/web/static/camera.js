@@ -6,11 +6,11 @@ const video = find("video");
 const opener = find("camera-open");
 
 const WORDS = {
-  NotAllowedError: "The camera was not allowed. Allow it in the browser's settings for this page, or choose a photo instead.",
+  NotAllowedError: "The camera is blocked. Allow it for this page in your browser's settings, or choose a photo instead.",
   NotFoundError: "No camera was found. Please choose a photo instead.",
   NotReadableError: "The camera is in use by another program. Close that, or choose a photo instead.",
 };
-const INSECURE = "This browser gives a page the camera only over HTTPS or on this very machine. Please choose a photo instead.";
+const INSECURE = "The browser allows the camera only over HTTPS. Please choose a photo instead.";
 const STOPPED = "The camera stopped. Start it again, or choose a photo instead.";
 
 // `taken` gets each photo, a JPEG blob.
@@ -48,7 +48,7 @@ async function open() {
     status.textContent = WORDS[error.name] ?? `The camera did not start (${error.name}). Please choose a photo instead.`;
     return;
   }
-  // A track that this page stops says nothing; one that ends by itself was pulled out or taken away.
+  // Stopping a track fires no event; a track that ends by itself was unplugged or taken by another program.
   video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
     close();
     status.textContent = STOPPED;

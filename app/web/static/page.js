@@ -1,5 +1,4 @@
-// Chosen, dropped, pasted or photographed: a picture is sent as soon as it is there. Without this script the
-// form works as a plain one.
+// Sends a picture as soon as it is chosen, dropped, pasted or photographed. Without this script the form still works.
 
 import { ask, show } from "./ask.js";
 import { setUpCamera } from "./camera.js";
@@ -24,7 +23,7 @@ function send(files) {
   const body = new FormData();
   for (const file of files) body.append("image", file, "image");
   if (!input.multiple) showPicture(URL.createObjectURL(files[0]));
-  ask(body, files.length > 1 ? `Looking at ${files.length} pictures …` : "Looking at the picture …");
+  ask(body, files.length > 1 ? `Analysing ${files.length} photos …` : "Analysing your photo …");
 }
 
 function showPicture(address) {
@@ -60,10 +59,10 @@ document.addEventListener("drop", (event) => {
   send([...event.dataTransfer.files]);
 });
 
-// --- The page of a single picture -------------------------------------------------------------------------------
+// --- The page for a single photo -------------------------------------------------------------------------------
 
 if (!input.multiple) {
-  // What the browser cannot show is left to the server to judge.
+  // The server decides about pictures that the browser cannot show.
   preview.querySelector("img").addEventListener("error", (event) => {
     preview.hidden = true;
     event.target.removeAttribute("src");
@@ -73,12 +72,12 @@ if (!input.multiple) {
     event.preventDefault();
     const body = new FormData(event.target, event.submitter);
     showPicture(event.submitter.querySelector("img").src);
-    ask(body, "Looking at the example …");
+    ask(body, "Analysing the example …");
     window.scrollTo({ top: 0 });
   });
 
   setUpCamera((photo) => send([photo]));
 }
 
-// Whoever was quicker than this script has chosen a file already.
+// A file may have been chosen before this script ran.
 if (input.files.length) input.dispatchEvent(new Event("change"));

@@ -1,4 +1,4 @@
-"""The same pictures through every door: Gradio's API, Flask's API and the command line give one answer."""
+"""The same pictures through every interface: Gradio's API, Flask's API and the command line agree."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def comparable(prediction: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(kept), parse_float=lambda text: round(float(text), 6))
 
 
-def test_five_pictures_get_one_answer_at_every_door(
+def test_five_pictures_get_the_same_result_from_every_interface(
     flask_address: str, gradio_address: str, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     files = five_files(tmp_path)
