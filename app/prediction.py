@@ -86,13 +86,13 @@ class Prediction:
     """
     checkpoint: CheckpointId
     timings_ms: Timings
-    advice: AdviceWords | None = None
+    advice: AdviceWords
     """What to do, in words for people."""
-    modality: Seen | None = None
+    modality: Seen | None
     """What kind of picture it looks like, and which the checkpoint learned from; where they differ, the
     message says so. Null where the checkpoint cannot tell.
     """
-    heatmap: str | None = None
+    heatmap: str | None
     """The picture with the evidence laid over it, a data:image/png URI; null unless it was asked for."""
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.heatmap import data_uri, overlay
 from app.pages.wording import advice, modality_words, reason
-from app.prediction import Prediction, RankedCondition, Seen
+from app.prediction import AdviceWords, Prediction, RankedCondition, Seen
 from app.quality import check_quality
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
@@ -173,6 +173,7 @@ class Predictor:
                 "forward": round((finished - transformed) * 1e3, 2),
                 "total": round((time.perf_counter() - started) * 1e3, 2),
             },
+            advice=AdviceWords(urgency="none", how_soon="", caution=None, text=""),  # follows from the rest
             modality=seen,
             heatmap=picture_uri,
         )

@@ -99,7 +99,9 @@ def test_no_answer_contradicts_itself(
     if inside is not None:
         assert bool(worries) >= fired, "what is warned of is never ruled out"
         named = [
-            name for name in made[0] if condition(name).malignant and condition(name).title in (caution or "")
+            name
+            for name in made[0]
+            if condition(name).malignant and condition(name).in_a_sentence in (caution or "")
         ]
         assert sorted(named) == sorted(worries)
     if fired:
