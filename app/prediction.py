@@ -13,6 +13,7 @@ from model.decision.malignancy import Malignancy
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
 from model.labels import URGENCY
+from model.runtime.precision import Precision
 from model.schema import CheckpointId, Share
 
 
@@ -85,6 +86,8 @@ class Prediction:
     checkpoint has no such sets.
     """
     checkpoint: CheckpointId
+    precision: Precision
+    """What the network was computed in."""
     timings_ms: Timings
     advice: AdviceWords
     """What to do, in words for people."""

@@ -94,6 +94,7 @@ class Predictor:
             graph_cache=settings.graph_cache,
             threads=max(1, available_cores() // settings.workers),
             streams=streams,
+            precision=settings.precision,
         )
 
     @property
@@ -173,6 +174,7 @@ class Predictor:
                 "forward": round((finished - transformed) * 1e3, 2),
                 "total": round((time.perf_counter() - started) * 1e3, 2),
             },
+            precision=self.runtime.precision,
             advice=AdviceWords(urgency="none", how_soon="", caution=None, text=""),  # follows from the rest
             modality=seen,
             heatmap=picture_uri,

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from model.errors import ConfigError
 from model.runtime.base import Device, RuntimeName
+from model.runtime.precision import PrecisionName
 from model.schema import checked, expected
 
 logger = logging.getLogger(__name__)
@@ -116,6 +117,11 @@ class Settings:
     """what computes the network: `openvino` (the exported graph, on the CPU), `torch` (PyTorch, the
     reference), or `auto`: OpenVINO on a CPU, PyTorch on another device and wherever the graph cannot be had,
     which the log then says
+    """
+    precision: PrecisionName = "auto"
+    """what OpenVINO computes in: `float32`, `bfloat16` (only on a processor that has it), or `auto`: bfloat16
+    where the processor has it and a comparison at the first start finds the same answers, see
+    [Speed](#speed)
     """
     graph_cache: Annotated[Path | None, _without("`skindiseasenet/graphs` in the user's cache folder")] = None
     """folder of the exported graphs, which nobody but you and root may be able to write to, see

@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(cache.cleanup)
     os.environ["HF_DATASETS_CACHE"] = f"{cache.name}/datasets"
     os.environ["XDG_CACHE_HOME"] = cache.name
+    os.environ["PRECISION"] = "float32"  # answers are compared with PyTorch's, to the last digits
 
 
 _SLOW_FIXTURES = {

@@ -38,7 +38,7 @@ def build_api(predictor: Predictor) -> Blueprint:
     @api.get("/readyz")
     def ready() -> Ready:
         # The app exists only once its checkpoint is loaded, so an answer at all means ready.
-        return {"status": "ready", "checkpoint": checkpoint}
+        return {"status": "ready", "checkpoint": checkpoint, "precision": predictor.runtime.precision}
 
     @api.get("/metrics")
     def read_metrics() -> Response:

@@ -14,6 +14,7 @@ from app.web import openapi_examples as examples
 from model.image import MAX_BYTES
 from model.image.formats import names
 from model.labels import URGENCY
+from model.runtime.precision import Precision
 from model.schema import CheckpointId
 
 Schema = dict[str, Any]
@@ -46,9 +47,10 @@ class Status(TypedDict):
 
 
 class Ready(Status):
-    """A word on the process, and the checkpoint that is loaded."""
+    """A word on the process, the checkpoint that is loaded, and what it is computed in."""
 
     checkpoint: CheckpointId
+    precision: Precision
 
 
 class Fault(TypedDict):

@@ -30,6 +30,7 @@ PREDICTION: dict[str, Any] = {
     "modality": {"name": "clinical", "probability": 0.99, "expected": "clinical", "message": None},
     "quality": [],
     "checkpoint": _CHECKPOINT,
+    "precision": "float32",
     "timings_ms": {"decode": 12.1, "transform": 6.4, "forward": 81.0, "total": 100.2},
     "heatmap": None,
 }
@@ -48,7 +49,11 @@ LABELS: dict[str, Any] = {
     "checkpoint": _CHECKPOINT,
 }
 
-READY: dict[str, Any] = {"status": "ready", "checkpoint": _CHECKPOINT}
+READY: dict[str, Any] = {
+    "status": "ready",
+    "checkpoint": _CHECKPOINT,
+    "precision": "float32",
+}
 
 METRICS = (
     '# TYPE skindiseasenet_verdicts_total counter\nskindiseasenet_verdicts_total{verdict="condition"} 7.0\n'

@@ -24,7 +24,7 @@ from model.explain.cam import evidence
 from model.runtime.engine import compile_graph, openvino_core
 from model.runtime.export import graph_file, has_torch
 from model.runtime.graph_store import FEATURES, IMAGES, LOGITS
-from model.runtime.precision import PRECISIONS, choose_precision
+from model.runtime.precision import PRECISIONS, Precision, choose_precision
 
 Array = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class Runtime(Protocol):
 
     name: str
     device: str
-    precision: str
+    precision: Precision
 
     def forward(self, image: Array) -> tuple[Array, Any]:
         """A normalised picture (1, 3, S, S) → uncalibrated logits (classes,), and a map for ``grad_cam``."""

@@ -10,7 +10,7 @@ import json
 import logging
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from model.runtime.graph_store import IMAGES, LOGITS, distrust
 
 Array = NDArray[np.floating]
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 PICTURES = 64
 MEAN_CHANGE = 0.02
 """How far the distributions may move on the average, as total variation, 0 to 1."""
@@ -34,7 +36,7 @@ CLEAR_LEAD = 0.05
 logger = logging.getLogger(__name__)
 
 
-def choose_precision(asked: str, graph: Path, core: Any, config: ModelConfig) -> str:
+def choose_precision(asked: str, graph: Path, core: Any, config: ModelConfig) -> Precision:
     """``float32`` or ``bfloat16`` for a graph on this processor.
 
     Args:
@@ -47,7 +49,7 @@ def choose_precision(asked: str, graph: Path, core: Any, config: ModelConfig) ->
         ConfigError: bfloat16 was asked for, and the processor does not have it.
     """
     if asked == "float32":
-        return asked
+        return "float32"
     native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if asked == "bfloat16" and not native:
         raise ConfigError(

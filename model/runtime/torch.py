@@ -10,6 +10,7 @@ from torch import Tensor
 from model.checkpoint import Checkpoint
 from model.explain.grad_cam import grad_cam
 from model.runtime.device import trusted_device
+from model.runtime.precision import Precision
 
 
 class TorchRuntime:
@@ -22,7 +23,7 @@ class TorchRuntime:
     """
 
     name = "torch"
-    precision = "float32"
+    precision: Precision = "float32"
 
     def __init__(self, checkpoint: Checkpoint, *, device: str = "auto") -> None:
         network = checkpoint.network

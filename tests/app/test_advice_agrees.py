@@ -28,7 +28,7 @@ KINDS = [LABELS, tuple(about.name for about in DERMOSCOPY)]
 class Given:
     """Computes the logits that it was made with, whatever the picture."""
 
-    name, device = "torch", "cpu"
+    name, device, precision = "torch", "cpu", "float32"
 
     def __init__(self, logits: np.ndarray) -> None:
         self.logits = logits

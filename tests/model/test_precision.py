@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_picture
+from conftest import encode, make_picture
 
+from app.predictor import Predictor
+from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.errors import ConfigError
@@ -96,6 +98,13 @@ def test_answers_that_change_leave_float32(
     monkeypatch.setattr(precisions, "MEAN_CHANGE", 0.0)
     assert OpenVINORuntime(checkpoint, graph_cache=cache, precision="auto").precision == "float32"
     assert "bfloat16 changes the answers" in caplog.text
+
+
+@native
+def test_a_server_takes_it_by_itself(tiny_checkpoint: Path, cache: Path) -> None:
+    settings = Settings(checkpoint=str(tiny_checkpoint), port=1, graph_cache=cache)
+    answer = Predictor.from_settings(settings).predict(encode(make_picture(seed=1)))
+    assert answer.precision == "bfloat16"
 
 
 def test_a_processor_without_it_computes_in_float32(checkpoint: Checkpoint, tmp_path: Path) -> None:
