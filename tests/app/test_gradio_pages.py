@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from processes import free_port, running
 from model.labels import LABELS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -28,18 +28,38 @@ PHOTO = {"name": "Jane-Doe.jpg", "mimeType": "image/jpeg", "buffer": encode(make
 NO_PHOTO = {**PHOTO, "buffer": b"no picture"}
 CHOOSER = "#sdn-input input[type=file]"
 HEADLINE = "#verdict"
+# Of Gradio's own components, which cannot be mended from outside: rule -> where.
+NOT_OURS: dict[str, tuple[str, ...]] = {}
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield started
+        started.close()
 
 
 @pytest.fixture
-def open_tab(open_page: Callable[..., Page]) -> Callable[..., Page]:
+def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
     def opened(address: str, **options: Any) -> Page:
-        page = open_page("about:blank", **options)
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
         page.set_default_timeout(120_000)
         page.goto(address)
         page.locator("#sdn-footer").wait_for()
         return page
 
-    return opened
+    yield opened
+    for context in contexts:
+        context.close()
 
 
 def saved(page: Page, name: str) -> str:
@@ -103,33 +123,29 @@ def test_an_example_is_analysed_by_keyboard(gradio_address: str, open_tab: Calla
 
 
 def violations(page: Page) -> dict[str, list[str]]:
-    """Rule -> the places that break it seriously."""
-    return {
-        violation["id"]: [f"{node['target'][0]} {node['html'][:160]}" for node in violation["nodes"]]
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    }
+    """Rule -> the places that break it seriously, but for those that are not ours."""
+    found: dict[str, list[str]] = {}
+    for violation in Axe().run(page).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            places = [str(node["target"][0]) + " " + node["html"][:160] for node in violation["nodes"]]
+            allowed = NOT_OURS.get(violation["id"], ())
+            mine = [place for place in places if not any(name in place for name in allowed)]
+            if mine:
+                found[violation["id"]] = mine
+    return found
 
 
-def test_nothing_keeps_anyone_out(gradio_address: str, open_tab: Callable[..., Page]) -> None:
-    page = open_tab(gradio_address)
-
-    def check(where: str) -> None:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.wait_for_function(
-                "dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark"
-            )
-            assert violations(page) == {}, (where, scheme)
-
-    check("start")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_anyone_out(scheme: Any, gradio_address: str, open_tab: Callable[..., Page]) -> None:
+    page = open_tab(gradio_address, color_scheme=scheme)
+    assert violations(page) == {}
     page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
     page.locator(HEADLINE).wait_for()
-    check("answer")
+    assert violations(page) == {}
     for path in ("several", "learn", "about"):
         page.goto(f"{gradio_address}/{path}")
         page.locator("#sdn-footer").wait_for()
-        check(path)
+        assert violations(page) == {}, path
 
 
 def test_a_page_is_dark_where_its_address_says_so(gradio_address: str, open_tab: Callable[..., Page]) -> None:
