@@ -137,7 +137,7 @@ _MEANINGS = {
     ),
     "422": (
         "A picture that is damaged, too small or too narrow.",
-        ("invalid_image", "This file seems damaged or incomplete.", "Save it again, or take another one."),
+        ("invalid_image", "This file seems cut off or damaged.", "Save it again, or take another one."),
     ),
     "429": (
         "Too many requests from this key or address; Retry-After says how many seconds to wait.",

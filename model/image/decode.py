@@ -166,7 +166,7 @@ def _too_many_pixels(got: str, most: int) -> ImageError:
 
 def _broken(error: Exception) -> ImageError:
     return ImageError(
-        f"This file seems damaged or incomplete ({type(error).__name__}).",
+        f"This file seems cut off or damaged ({type(error).__name__}).",
         hint=_FORMAT_HINT,
     )
 

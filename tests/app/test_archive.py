@@ -178,4 +178,4 @@ def test_an_output_whose_name_is_no_utf8_is_refused(
     put(tmp_path / "in" / "a.jpg")
     words = ["score", "--input", str(tmp_path / "in"), "--output", os.fsdecode(b"out\xff")]
     assert main([*words, f"--checkpoint={tiny_checkpoint}"]) == 1
-    assert r"out\xff is no UTF-8" in capsys.readouterr().err
+    assert r"out\xff is not UTF-8" in capsys.readouterr().err

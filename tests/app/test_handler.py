@@ -118,7 +118,7 @@ def test_parameters_ask_for_the_heat_map(endpoint: EndpointHandler) -> None:
         ({}, ImageError, "a picture is expected"),
         ({"inputs": 7}, ImageError, "int"),
         ({"inputs": "not base64!"}, ImageError, "not base64"),
-        ({"inputs": b"no picture"}, ImageError, "are not a JPEG"),
+        ({"inputs": b"no picture"}, ImageError, "it is not a JPEG"),
         ({"inputs": b"", "parameters": {"top_k": 5}}, ConfigError, "top_k"),
         ({"inputs": b"", "parameters": {"heatmap": "yes"}}, ConfigError, "heatmap"),
         ({"inputs": b"", "parameters": [1]}, ConfigError, "parameters"),

@@ -31,6 +31,7 @@ KEYS = [
     "quality",
     "prediction_set",
     "checkpoint",
+    "precision",
     "timings_ms",
     "advice",
     "modality",

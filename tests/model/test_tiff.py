@@ -73,8 +73,8 @@ def test_white_is_zero() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (encode(Image.new("F", (64, 64)), "TIFF"), "whole numbers"),
-        (encode(Image.new("I", (64, 64)), "TIFF"), "whole numbers"),
+        (encode(Image.new("F", (64, 64)), "TIFF"), "channels other than integers"),
+        (encode(Image.new("I", (64, 64)), "TIFF"), "channels other than integers"),
         (encode(PICTURE, "TIFF", compression="jpeg"), "compression 7"),
         (encode(PICTURE.convert("1"), "TIFF", compression="group4"), "compression 4"),
         (tiff(np.asarray(PICTURE), more=[(50706, 1, (1, 4, 0, 0))]), "raw file"),

@@ -265,7 +265,7 @@ def test_what_does_not_fit_is_explained(
     for name, data, weights, more, problem in (
         ("pad_ufes_20", "ddi", tiny_checkpoint, (), "is DDI (Diverse Dermatology Images); PAD-UFES-20 as it"),
         ("ddi", "ham", tiny_checkpoint, (), "is none of the sets that are for testing; DDI as it"),
-        ("ddi", "ddi", "random", (), "random is no checkpoint"),
+        ("ddi", "ddi", "random", (), "random is not a checkpoint"),
         ("ddi", "ddi", tmp_path / "mild", (), "None of the labels of"),
         ("scin", "scin", tiny_checkpoint, (), "0 conditions lead in 20 cases or more"),
         ("fitzpatrick17k", "ham", tiny_checkpoint, (), "has no picture of Fitzpatrick17k"),

@@ -228,7 +228,7 @@ def test_bfloat16_trains_on_the_cpu_when_asked_to(six_classes: Path, tmp_path: P
         ({"init": "timm", "stride_in_1x1": True}, ConfigError, "stride_in_1x1 is set"),
         ({"head": "lstm"}, ConfigError, "no head called 'lstm'"),
         ({"head": "convlstm"}, ConfigError, "no head called 'convlstm'"),
-        ({"init_share": 0.5}, ConfigError, "random is no checkpoint"),
+        ({"init_share": 0.5}, ConfigError, "random is not a checkpoint"),
         ({"trainable": ["layer9.*"]}, ConfigError, r"layer9\.\*"),
         ({"labels": [*SIX[:5], "Bulous"]}, DataError, "Bulous"),
         ({"batch_size": 500}, DataError, "do not fill one batch"),

@@ -71,7 +71,7 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(
     with holding(run) as holder:
         assert main(command(options(data, run))[3:]) == 1
         said = capsys.readouterr().err
-        assert f"error: Another process is at work in {run} (process {holder.pid} on " in said
+        assert f"error: Another process is using {run} (process {holder.pid} on " in said
         holder.kill()
         holder.wait()
         with locked(run):
@@ -152,7 +152,7 @@ def test_a_training_that_diverges_says_so_and_saves_nothing(
     data: Path, tmp_path: Path, ema_decay: float
 ) -> None:
     wild = options(data, tmp_path / "run", clip_norm=1e9, save_every=1)
-    with pytest.raises(ConfigError, match=r"diverged in epoch 1: .* is not finite") as refused:
+    with pytest.raises(ConfigError, match=r"diverged in epoch 1: .* is no longer finite") as refused:
         fit(dataclasses.replace(wild, ema_decay=ema_decay, batch_size=4, head_lr=1e12, backbone_lr=1e12))
     assert "Lower the learning rates" in refused.value.hint
     for file in (tmp_path / "run").glob("*.pt"):
@@ -165,9 +165,9 @@ def test_a_moving_average_that_alone_is_not_finite_is_told(tmp_path: Path) -> No
     refuse_diverged(1.0, 0, good, good)
     with torch.no_grad():
         bad.bias[1] = float("inf")
-    with pytest.raises(ConfigError, match="epoch 3: bias is not finite"):
+    with pytest.raises(ConfigError, match="epoch 3: bias is no longer finite"):
         refuse_diverged(1.0, 2, good, bad)
-    with pytest.raises(ConfigError, match="epoch 3: the loss is not finite"):
+    with pytest.raises(ConfigError, match="epoch 3: the loss is no longer finite"):
         refuse_diverged(float("nan"), 2, good)
 
 

@@ -151,4 +151,4 @@ def test_thresholds_are_not_chosen_on_them(
     make_pad_ufes_20(tmp_path)
     command = ["calibrate", "--checkpoint", str(tiny_checkpoint), "--data", str(tmp_path), "--split", "test"]
     assert main(command) == 1
-    assert "is PAD-UFES-20, which is for testing alone" in capsys.readouterr().err
+    assert "is PAD-UFES-20, which is for testing" in capsys.readouterr().err
