@@ -58,7 +58,7 @@ def test_a_batch_and_its_downloads(open_page: Open, flask_address: str, tmp_path
     upload(page, *[PHOTO] * (MAX_BATCH + 1))
     assert f"up to {MAX_BATCH} photos" in shown(page, "#answer")
     upload(page, OTHER)
-    assert shown(page, "#verdict") == "1 picture"
+    assert shown(page, "#verdict") == "1 photo"
     assert complaints == []
 
 

@@ -24,7 +24,7 @@ from train.config import TrainConfig
 from train.finish import fit_checkpoint as fit
 from train.run_folder import STATE, read
 
-# 25 validation pictures: an odd number cannot be shared out evenly.
+# 25 validation pictures: an odd number cannot be divided evenly.
 SPLITS = {"train": 96, "validation": 25}
 
 
@@ -138,7 +138,7 @@ def test_a_batch_that_cannot_be_shared_out_evenly_is_named(
 ) -> None:
     _, done = launched
     assert done.returncode != 0
-    assert "9 pictures cannot be shared out evenly among 2 processes" in done.stderr
+    assert "9 pictures cannot be divided evenly among 2 processes" in done.stderr
     assert done.stdout.count("[0, 0, 0, 0, 1]") == 2, "nothing else went wrong"
 
 
