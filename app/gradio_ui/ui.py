@@ -27,13 +27,14 @@ from app.pages import render, wording
 from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from app.pages.examples import load_examples
 from app.prediction import Prediction
-from app.predictor import Predictor
+from app.predictor import AUTO, Predictor
 from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
 from app.settings import Settings
 from model.errors import ConfigError
 from model.image import MAX_BYTES
+from model.schema import CheckpointId
 
 try:
     import spaces
@@ -61,12 +62,14 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool) -> Prediction:
+    def look(data: bytes, *, heatmap: bool, checkpoint: str = AUTO) -> Prediction:
         started, verdicts = time.perf_counter(), []
+        answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
-                answer = lent(data, heatmap=heatmap)
+                answer = lent(data, heatmap=heatmap, checkpoint=checkpoint)
             verdicts.append(answer.verdict)
+            answering = answer.checkpoint
             return answer
         finally:
             audit.write(
@@ -74,10 +77,10 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
                 milliseconds=round((time.perf_counter() - started) * 1e3, 1),
                 key=None,
                 verdicts=verdicts,
-                checkpoint={"id": predictor.id, "revision": predictor.revision},
+                checkpoint=answering,
             )
 
-    labels = predictor.config.labels
+    labels = predictor.labels
 
     @contextlib.contextmanager
     def frame(current: str) -> Iterator[None]:

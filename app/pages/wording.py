@@ -48,6 +48,13 @@ MODALITY_WORDS: dict[Modality, str] = {
 }
 """For each kind of picture, what is said of it where the model knows the other kind."""
 
+ANSWERED_BY: dict[Modality, str] = {
+    "dermoscopy": "This looks like dermoscopy, a close view through a lit magnifier held to the skin, so the "
+    "model for dermoscopy answered.",
+    "clinical": "This looks like an ordinary photo, so the model for ordinary photos answered.",
+}
+"""For each kind of picture, what is said where another than the usual model answered."""
+
 SET_TITLE = "What cannot be ruled out"
 
 HEADLINES: dict[Verdict, str] = {

@@ -43,4 +43,5 @@ class BoundedPredictor:
             prediction = self._predictor.predict(data, **options)
         metrics.observe(prediction)
         g.setdefault("verdicts", []).append(prediction.verdict)
+        g.checkpoint = prediction.checkpoint
         return prediction

@@ -53,6 +53,7 @@ READY: dict[str, Any] = {
     "status": "ready",
     "checkpoint": _CHECKPOINT,
     "precision": "float32",
+    "others": [],
 }
 
 METRICS = (
