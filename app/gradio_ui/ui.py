@@ -104,7 +104,11 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
         part(render.learn(labels, address=LEARN))
     with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
-        part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
+        part(
+            render.about(
+                predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+            )
+        )
     # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
