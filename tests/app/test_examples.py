@@ -51,6 +51,7 @@ def test_the_drawn_ones_show_each_quality_warning_and_nothing_else() -> None:
     assert sorted(name for names in got.values() for name in names) == sorted(expected.values())
 
 
+@pytest.mark.slow
 def test_the_embedded_model_turns_down_what_is_not_skin() -> None:
     predictor = Predictor.from_checkpoint(EMBEDDED_CHECKPOINT, device="cpu")
     verdicts = [predictor.predict(e.data).verdict for e in load_examples(None) if "no skin" in e.title]
