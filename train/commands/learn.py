@@ -137,8 +137,7 @@ def reference(
     checkpoint: str,
     data: list[str],
     split: str = "validation",
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
+    **options: Any,
 ) -> None:
     """Give a checkpoint what drift is measured against: a few numbers about each picture of a split.
 
@@ -146,11 +145,8 @@ def reference(
         checkpoint: folder; its config.json and reference are written, its weights stay.
         data: folders or Hub ids; labels are not needed.
         split: pictures that the weights were not trained on.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
     """
+    shared = Reading(**options)
     from train.calibrate.reference import make_reference
 
-    make_reference(
-        checkpoint=checkpoint, data=data, split=split, device=device, max_unreadable=max_unreadable
-    )
+    make_reference(checkpoint=checkpoint, data=data, split=split, **vars(shared))

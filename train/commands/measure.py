@@ -214,8 +214,7 @@ def validate(
     min_specificity: float | None = None,
     min_coverage: float | None = None,
     max_rejected: float | None = None,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
+    **options: Any,
 ) -> int:
     """Measure a checkpoint on your own pictures, against what you require; the exit status is 3 for a no-go.
 
@@ -232,9 +231,8 @@ def validate(
         min_specificity: smallest share of other pictures without that advice.
         min_coverage: smallest share of pictures whose prediction set holds the right label.
         max_rejected: largest share of pictures of a condition that are rejected.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
     """
+    shared = Reading(**options)
     from train.evaluate.validate import validate as measure
 
     bounds = {
@@ -251,7 +249,6 @@ def validate(
         split=split,
         output=output,
         required={name: bound for name, bound in bounds.items() if bound is not None},
-        device=device,
-        max_unreadable=max_unreadable,
+        **vars(shared),
     )
     return 0 if met else 3
