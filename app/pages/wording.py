@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from app.pages.about import Result
 from app.prediction import AdviceWords, Prediction
-from app.quality import QualityWarning
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.image.quality import QualityWarning
 from model.labels import URGENCY, Condition, condition
 
 NOTICE = (
