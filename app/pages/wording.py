@@ -18,7 +18,7 @@ NOTICE = (
 )
 
 DESCRIPTION = (
-    "Choose a photo of skin and see which of the skin conditions that a neural network knows it resembles most. "
+    "Choose a photo of skin and see which of the conditions that a neural network knows it resembles most. "
     "For learning, never a diagnosis."
 )
 """What search engines and link previews say of the product."""
@@ -133,7 +133,8 @@ def percent(share: float) -> str:
 
 def how_often(result: Result) -> str:
     """How often a model was right on the test pictures of one data set."""
-    words = f"On the test pictures of {result.data_set}, its first guess was right about {_in_ten(result.accuracy)}"
+    first = _in_ten(result.accuracy)
+    words = f"On the test pictures of {result.data_set}, its first guess was right about {first}"
     if result.top3 is not None:
         words += f"; the right one was among its first three about {_in_ten(result.top3)}"
     return f"{words}."
@@ -153,7 +154,8 @@ def heatmap_note(areas: str | None) -> str:
     coarse = f"It is coarse: {areas} areas. " if areas else ""
     return (
         f"{coarse}The bright areas counted most for this answer. They show where the model looked, not where "
-        "something is wrong."
+        "something is wrong. Each area also draws on its surroundings, so the brightest one may lie beside a "
+        "spot, or even beside the skin."
     )
 
 
