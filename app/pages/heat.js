@@ -22,7 +22,8 @@ function search(words) {
     document.querySelector(`.contents [href$="#${entry.id}"]`).parentElement.hidden = entry.hidden;
     found += !entry.hidden;
   }
-  document.getElementById("learn-found").textContent = document.getElementById(found ? "found-some" : "found-none").textContent.replace("{found}", found);
+  const said = document.getElementById("learn-found");
+  said.textContent = (found ? said.dataset.some : said.dataset.none).replace("{found}", found);
 }
 
 // An address with an anchor opens the entry it leads to.

@@ -28,7 +28,7 @@ def test_verdict_and_picture_stand_on_a_phones_first_screen(open_page: Open, add
     for part in ("#verdict", ".small-picture", ".verdict .how-soon"):
         box = page.locator(part).first.bounding_box()
         assert box is not None
-        assert 0 <= box["y"]
+        assert box["y"] >= 0
         assert box["y"] + box["height"] <= PHONE["height"], part
     assert page.locator(".verdict .points li").count() <= 3
     border = page.evaluate("getComputedStyle(document.querySelector('.verdict .tag')).borderTopWidth")
