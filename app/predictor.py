@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 from app.heatmap import data_uri, overlay
 from app.pages.wording import advice, modality_words, reason
 from app.prediction import AdviceWords, Prediction, RankedCondition, Seen
-from app.quality import check_quality
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.decision.conformal import prediction_set
 from model.decision.malignancy import malignancy
-from model.decision.modality import Gate, Modality
+from model.decision.modality import SURE, Gate, Modality
 from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
 from model.image.preprocess import decode_side, preprocess, seen_share
+from model.image.quality import brightness, check_quality
 from model.labels import condition
 from model.runtime.base import Runtime, available_cores, open_runtime
+
+AUTO = "auto"
+"""In place of a checkpoint's id: let the kind of picture decide, where there are several."""
 
 
 class Predictor:
@@ -43,6 +46,7 @@ class Predictor:
         self.card = checkpoint.card()
         self.runtime = runtime
         self._detector, self._gate = checkpoint.detector, checkpoint.gate
+        self.drift = checkpoint.drift
 
     @classmethod
     def from_checkpoint(
@@ -98,6 +102,34 @@ class Predictor:
         )
 
     @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The predictors that this one chooses among: itself alone."""
+        return (self,)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of every member, each once."""
+        return tuple(dict.fromkeys(label for member in self.members for label in member.config.labels))
+
+    @property
+    def expects(self) -> Modality | None:
+        """The kind of picture that the network learned from; None if the checkpoint cannot tell."""
+        return None if self._gate is None else self._gate.expects
+
+    def named(self, checkpoint: str) -> Predictor:
+        """The member with this id; the first for ``AUTO``.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        by_id = {AUTO: self.members[0], **{member.id: member for member in self.members}}
+        if checkpoint not in by_id:
+            raise ConfigError(
+                f"There is no checkpoint {checkpoint!r} here.", hint=f"There are: {', '.join(by_id)}."
+            )
+        return by_id[checkpoint]
+
+    @property
     def terms(self) -> str:
         """What the weights may be used for: the licence that the model card names."""
         try:
@@ -116,19 +148,23 @@ class Predictor:
             f"Terms of use: {self.terms}."
         )
 
-    def predict(self, data: bytes, *, heatmap: bool = False, explain: str | None = None) -> Prediction:
+    def predict(
+        self, data: bytes, *, heatmap: bool = False, explain: str | None = None, checkpoint: str = AUTO
+    ) -> Prediction:
         """Predict one picture.
 
         Args:
             data: an encoded picture.
             heatmap: also compute a heat map that shows where the evidence lies.
             explain: the label that the heat map explains; default the most probable.
+            checkpoint: the id of the checkpoint that answers, or ``AUTO``.
 
         Raises:
             ImageError: the bytes cannot be read safely as a picture.
-            ConfigError: ``explain`` is not a label of the checkpoint.
+            ConfigError: ``explain`` is not a label of the checkpoint, or ``checkpoint`` is not its id.
             ComputationError: the network computed values that are not finite.
         """
+        self.named(checkpoint)
         if explain is not None and explain not in self.config.labels:
             raise ConfigError(
                 f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
@@ -166,6 +202,7 @@ class Predictor:
             criteria=checked,
             malignancy=malignancy(probabilities, self.config),
             quality=check_quality(picture),
+            brightness=round(brightness(picture), 4),
             prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),
             checkpoint={"id": self.id, "revision": self.revision},
             timings_ms={
@@ -185,7 +222,9 @@ class Predictor:
 def _seen(gate: Gate, pooled: NDArray[np.float32]) -> Seen:
     dermoscopy = float(gate.dermoscopy(pooled))
     name: Modality = "dermoscopy" if dermoscopy > 0.5 else "clinical"
-    return Seen(name, max(dermoscopy, 1 - dermoscopy), gate.expects, modality_words(name, gate.expects))
+    probability = max(dermoscopy, 1 - dermoscopy)
+    message = modality_words(name, gate.expects) if probability >= SURE else None
+    return Seen(name, probability, gate.expects, message)
 
 
 def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
 
+from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
@@ -28,13 +29,14 @@ from app.pages import render, wording
 from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from app.pages.examples import load_examples
 from app.prediction import Prediction
-from app.predictor import Predictor
+from app.predictor import AUTO, Predictor
 from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
 from app.settings import Settings
 from model.errors import ConfigError
 from model.image import MAX_BYTES
+from model.schema import CheckpointId
 
 try:
     import spaces
@@ -62,12 +64,15 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool) -> Prediction:
-        started, verdicts = time.perf_counter(), []
+    def look(data: bytes, *, heatmap: bool, checkpoint: str = AUTO) -> Prediction:
+        started, verdicts, seen = time.perf_counter(), [], []
+        answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
-                answer = lent(data, heatmap=heatmap)
+                answer = lent(data, heatmap=heatmap, checkpoint=checkpoint)
             verdicts.append(answer.verdict)
+            answering = answer.checkpoint
+            seen.append(signals(answer)._asdict())
             return answer
         finally:
             audit.write(
@@ -75,10 +80,11 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
                 milliseconds=round((time.perf_counter() - started) * 1e3, 1),
                 key=None,
                 verdicts=verdicts,
-                checkpoint={"id": predictor.id, "revision": predictor.revision},
+                checkpoint=answering,
+                **({"signals": seen} if settings.audit_signals else {}),
             )
 
-    labels = predictor.config.labels
+    labels = predictor.labels
     describe_pages()
 
     @contextlib.contextmanager

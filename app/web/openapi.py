@@ -46,11 +46,17 @@ class Status(TypedDict):
     status: str
 
 
-class Ready(Status):
-    """A word on the process, the checkpoint that is loaded, and what it is computed in."""
+class Loaded(TypedDict):
+    """A checkpoint, and what it is computed in."""
 
     checkpoint: CheckpointId
     precision: Precision
+
+
+class Ready(Status, Loaded):
+    """A word on the process, the checkpoint that usually answers, and the others where there are any."""
+
+    others: list[Loaded]
 
 
 class Fault(TypedDict):
@@ -168,6 +174,13 @@ def _errors(*statuses: str) -> dict[str, Schema]:
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _FORM: Schema = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
+_CHECKPOINT: Schema = {
+    "name": "checkpoint",
+    "in": "query",
+    "description": "Which checkpoint answers, by its id, where the server has several; auto: the one that "
+    "learned from this kind of picture.",
+    "schema": {"type": "string", "default": "auto"},
+}
 _PREDICT = {
     "operationId": "predict",
     "summary": "Predict one picture",
@@ -180,7 +193,8 @@ _PREDICT = {
             "in": "query",
             "description": "1 adds the heat map for the most probable label.",
             "schema": {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"},
-        }
+        },
+        _CHECKPOINT,
     ],
     "requestBody": {
         "required": True,

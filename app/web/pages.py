@@ -36,7 +36,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     """
     pages = Blueprint("pages", __name__)
     document = build_document()
-    labels = predictor.config.labels
+    labels = predictor.labels
     about_model = render.about(
         predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
     )
