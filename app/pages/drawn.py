@@ -78,9 +78,10 @@ def spot(
 
 def uneven_mole(base: Floats) -> Floats:
     """A large mole on drawn skin, uneven in outline and in colour."""
-    brown = spot(base, (90, 50, 40), radius=80, uneven=0.3)
-    dark = spot(brown, (30, 24, 40), at=(270, 150), radius=36, uneven=0.3)
-    return spot(dark, (150, 80, 80), at=(210, 205), radius=24, uneven=0.3)
+    brown = spot(base, (90, 50, 40), radius=80, uneven=0.12)
+    dark = spot(brown, (30, 24, 40), at=(270, 150), radius=33.6, uneven=0.2)
+    red = spot(dark, (190, 70, 70), at=(215, 200), radius=24, uneven=0.2)
+    return spot(red, (226, 190, 150), at=(255, 205), radius=12, uneven=0.3)
 
 
 def finished(values: Floats) -> Image.Image:

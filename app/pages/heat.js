@@ -22,7 +22,8 @@ function search(words) {
     document.querySelector(`.contents [href$="#${entry.id}"]`).parentElement.hidden = entry.hidden;
     found += !entry.hidden;
   }
-  document.getElementById("learn-found").textContent = document.getElementById(found ? "found-some" : "found-none").textContent.replace("{found}", found);
+  const said = document.getElementById("learn-found");
+  said.textContent = (found ? said.dataset.some : said.dataset.none).replace("{found}", found);
 }
 
 // An address with an anchor opens the entry it leads to.
@@ -33,14 +34,14 @@ const unfold = () => {
 };
 window.addEventListener("hashchange", unfold);
 
-let headline = "";
+// The title is the answer's headline or, until there is one, the page's; the skip link leads to the main part.
 let unfolded = "";
-const usual = document.title;
 new MutationObserver(() => {
   if (location.hash !== unfolded && unfold()) unfolded = location.hash;
-  const verdict = document.getElementById("verdict")?.textContent.trim() ?? "";
-  if (verdict === headline) return;
-  headline = verdict;
-  document.title = verdict ? `${verdict} – SkinDiseaseNet` : usual;
+  const main = document.querySelector("main");
+  if (main && !main.id) [main.id, main.tabIndex] = ["main", -1];
+  const words = (document.getElementById("verdict") ?? document.querySelector("h1"))?.textContent.trim();
+  const title = words ? `${words} – SkinDiseaseNet` : document.title;
+  if (document.title !== title) document.title = title;
 }).observe(document, { childList: true, subtree: true });
 document.addEventListener("DOMContentLoaded", unfold);

@@ -18,7 +18,7 @@ NOTICE = (
 )
 
 DESCRIPTION = (
-    "Choose a photo of skin and see which of the skin conditions that a neural network knows it resembles most. "
+    "Choose a photo of skin and see which of the conditions that a neural network knows it resembles most. "
     "For learning, never a diagnosis."
 )
 """What search engines and link previews say of the product."""
@@ -140,7 +140,8 @@ def percent(share: float) -> str:
 
 def how_often(result: Result) -> str:
     """How often a model was right on the test pictures of one data set."""
-    words = f"{result.data_set}: its first guess was right about {_in_ten(result.accuracy)}"
+    first = _in_ten(result.accuracy)
+    words = f"On the test pictures of {result.data_set}, its first guess was right about {first}"
     if result.top3 is not None:
         words += f"; the right one was among its first three about {_in_ten(result.top3)}"
     return f"{words}."
@@ -160,7 +161,8 @@ def heatmap_note(areas: str | None) -> str:
     coarse = f"It is coarse: {areas} areas. " if areas else ""
     return (
         f"{coarse}The bright areas counted most for this answer. They show where the model looked, not where "
-        "something is wrong."
+        "something is wrong. Each area also draws on its surroundings, so the brightest one may lie beside a "
+        "spot, or even beside the skin."
     )
 
 
@@ -187,7 +189,8 @@ class Advice:
         urgency: a key of ``model.labels.URGENCY``.
         how_soon: a few words shown above the text.
         caution: one sentence on what may be cancer here, shown beside ``how_soon``; None if nothing is.
-        points: what to know and do, at most three, each a sentence or two.
+        points: what to know first, at most three, each one sentence.
+        text: a few sentences, which begin with the points.
         about: the condition whose texts explain the answer; None if none should be named.
     """
 
@@ -195,12 +198,8 @@ class Advice:
     how_soon: str
     caution: str | None
     points: tuple[str, ...]
+    text: str
     about: Condition | None
-
-    @property
-    def text(self) -> str:
-        """The points, as running text."""
-        return " ".join(self.points)
 
     def words(self) -> AdviceWords:
         """What a program shows, without ``about``, which it finds among the labels."""
@@ -220,7 +219,7 @@ def advice(prediction: Prediction) -> Advice:
     if prediction.verdict == "rejected":
         unlike = any(c.fired and c.name in ("unusualness", "not_skin") for c in prediction.criteria)
         sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
-        return Advice("none", "Try another photo", None, tuple(sentences), None)
+        return Advice("none", "Try another photo", None, tuple(sentences), " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
     hints = []
@@ -233,7 +232,7 @@ def advice(prediction: Prediction) -> Advice:
             text = f"If it turns out to be {about.in_a_sentence}: {text}"
         hints = [NO_FINDING, *hints]
     caution = (_among_what_it_could_be if worry else _not_ruled_out)(prediction, urgency)
-    return Advice(urgency, URGENCY[urgency], caution, (*hints, text), about)
+    return Advice(urgency, URGENCY[urgency], caution, tuple(hints), " ".join([*hints, text]), about)
 
 
 def _among_what_it_could_be(prediction: Prediction, urgency: str) -> str:
