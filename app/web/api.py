@@ -7,10 +7,13 @@ from typing import Any
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.case import find_case
+from app.pages.batch import predict_all
 from app.predictor import Predictor
 from app.web import metrics
 from app.web.openapi import Label, Labels, Ready, Status, build_document
-from app.web.upload import read_picture, read_switch
+from app.web.upload import read_form_pictures, read_picture, read_switch
+from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
@@ -26,6 +29,19 @@ def build_api(predictor: Predictor) -> Blueprint:
     def predict() -> dict[str, Any]:
         heatmap = read_switch(request, "heatmap")
         return predictor.predict(read_picture(request), heatmap=heatmap).to_json()
+
+    @api.post("/api/v1/case")
+    def predict_case() -> dict[str, Any]:
+        heatmap = read_switch(request, "heatmap")
+        pictures = read_form_pictures(request)
+        outcomes = predict_all(predictor.predict, pictures)
+        case = find_case(predictor.predict, predictor.combine, outcomes, pictures, heatmap=heatmap)
+        if case is None:
+            raise next(outcome for outcome in outcomes if isinstance(outcome, ImageError))
+        return {
+            "answer": case.prediction.to_json(),
+            "pictures": [outcome.to_json() for outcome in outcomes],
+        }
 
     @api.get("/api/v1/labels")
     def list_labels() -> Labels:

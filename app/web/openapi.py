@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from app.prediction import Prediction
 from app.web import openapi_examples as examples
 from model.image import MAX_BYTES
@@ -20,6 +21,15 @@ from model.schema import CheckpointId
 Schema = dict[str, Any]
 
 _STRING: Schema = {"type": "string"}
+
+
+class CaseAnswer(TypedDict):
+    """One answer to several pictures of the same spot: the averages of their probabilities, and what follows
+    from them. `pictures` are the answers, or errors, of each, in order; errors are left out of the average.
+    """
+
+    answer: Prediction
+    pictures: list[Prediction | Error]
 
 
 class Label(TypedDict):
@@ -76,7 +86,7 @@ class _Untitled(GenerateJsonSchema):
 
 def _schemas() -> dict[str, Schema]:
     """What the answers hold, from their types."""
-    kinds: tuple[Any, ...] = (Prediction, Labels, Status, Ready, Error)
+    kinds: tuple[Any, ...] = (Prediction, CaseAnswer, Labels, Status, Ready, Error)
     _, found = TypeAdapter.json_schemas(
         [(kind, "serialization", TypeAdapter(kind)) for kind in kinds],
         ref_template="#/components/schemas/{model}",
@@ -168,6 +178,11 @@ def _errors(*statuses: str) -> dict[str, Schema]:
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _FORM: Schema = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
+_FORMS: Schema = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}},
+}
 _PREDICT = {
     "operationId": "predict",
     "summary": "Predict one picture",
@@ -200,6 +215,27 @@ _PREDICT = {
             "lang": "sh",
             "source": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {server}/api/v1/predict",
         },
+    ],
+}
+
+_CASE = {
+    **_PREDICT,
+    "operationId": "predict_case",
+    "summary": "Predict several pictures of one spot",
+    "description": f"Takes 1 to {MAX_BATCH} pictures of the same spot, each as a multipart field `image`, at "
+    f"most {MAX_BATCH_BYTES / 1e6:.0f} MB in total. The answer averages the calibrated probabilities of all "
+    "pictures that can be read; verdict, set and advice follow from the averages by the same rules as for one "
+    "picture.",
+    "requestBody": {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": _FORMS}},
+    },
+    "responses": {
+        "200": _json("The result.", _ref("CaseAnswer"), examples.CASE),
+        **_errors("400", "401", "403", "405", "408", "413", "415", "422", "429", "500", "503"),
+    },
+    "x-codeSamples": [
+        {"lang": "sh", "source": "curl -F image=@one.jpg -F image=@two.jpg {server}/api/v1/case"},
     ],
 }
 
@@ -238,6 +274,7 @@ def build_document() -> dict[str, Any]:
         },
         "paths": {
             "/api/v1/predict": {"post": _PREDICT},
+            "/api/v1/case": {"post": _CASE},
             "/api/v1/labels": _get(
                 "labels",
                 "/api/v1/labels",
