@@ -24,7 +24,7 @@ def page_routes(combine: Callable[[Sequence[Prediction]], Prediction]) -> list[B
 
     async def report(request: Request) -> Response:
         # Kept in memory: the whole body is no larger than a picture, see Edge.
-        async with request.form(max_files=2, max_fields=2, max_part_size=MAX_BYTES) as form:
+        async with request.form(max_files=2, max_fields=3, max_part_size=MAX_BYTES) as form:
             sent = {name: await value.read() for name, value in form.items() if isinstance(value, UploadFile)}
             words = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
@@ -33,6 +33,7 @@ def page_routes(combine: Callable[[Sequence[Prediction]], Prediction]) -> list[B
                 combine,
                 prediction=words.get("prediction", ""),
                 when=words.get("when", ""),
+                photos=words.get("photos", ""),
                 picture=sent.get("picture"),
                 heatmap=sent.get("heatmap"),
             )

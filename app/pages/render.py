@@ -87,13 +87,14 @@ def _render(template: str, **values: object) -> Markup:
     return Markup(_TEMPLATES.get_template(template).render(values))
 
 
-def answer(prediction: Prediction, *, picture: str, way: Way) -> Markup:
+def answer(prediction: Prediction, *, picture: str, way: Way, photos: int = 1) -> Markup:
     """Render the result for one picture, and what can be done with it.
 
     Args:
         prediction: with its heat map.
         picture: the picture itself, as a data URI.
         way: the front end's addresses.
+        photos: how many the result is of.
     """
     when = datetime.now(timezone.utc)
     card = _render(
@@ -115,6 +116,7 @@ def answer(prediction: Prediction, *, picture: str, way: Way) -> Markup:
         # The card shows the picture only under a heat map.
         picture=picture if prediction.verdict == "rejected" else None,
         way=way,
+        photos=photos,
     )
 
 
@@ -174,7 +176,9 @@ def case(prediction: Prediction, outcomes: Sequence[Outcome], *, picture: str, w
     """
     return _render(
         "case.html",
-        answer=answer(prediction, picture=picture, way=way),
+        answer=answer(
+            prediction, picture=picture, way=dataclasses.replace(way, start=way.several), photos=len(outcomes)
+        ),
         count=len(outcomes),
         sentence=wording.case_sentence(outcomes),
     )

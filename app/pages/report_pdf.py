@@ -38,7 +38,7 @@ def report_pdf(
     when: datetime,
     picture: bytes | None = None,
     heatmap: bytes | None = None,
-    title: str = wording.REPORT_TITLE,
+    photos: int = 1,
 ) -> bytes:
     """Write an answer as a PDF: verdict, advice, pictures, probabilities, date, model and the notice.
 
@@ -49,7 +49,7 @@ def report_pdf(
         when: it was given, with a time zone.
         picture: the photo, encoded; None to leave it out.
         heatmap: the same picture with the evidence laid over it, encoded; None to leave it out.
-        title: of the document.
+        photos: how many the answer is of.
 
     Returns:
         The bytes of a PDF file.
@@ -58,6 +58,7 @@ def report_pdf(
         ImageError: a picture cannot be read.
     """
     _register_fonts()
+    title = wording.report_title(photos)
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer,
@@ -96,6 +97,7 @@ def posted_report(
     *,
     prediction: str,
     when: str,
+    photos: str,
     picture: bytes | None,
     heatmap: bytes | None,
 ) -> bytes:
@@ -107,6 +109,7 @@ def posted_report(
         combine: ``Predictor.combine``.
         prediction: from ``Prediction.dumps``.
         when: in ISO 8601; anything else is read as now.
+        photos: a number; anything else is read as 1.
         picture, heatmap: as for ``report_pdf``.
 
     Raises:
@@ -118,7 +121,8 @@ def posted_report(
     except ValueError:
         given = datetime.now(timezone.utc)
     answer = combine([Prediction.loads(prediction)])
-    return report_pdf(answer, when=given, picture=picture, heatmap=heatmap)
+    count = int(photos) if photos.isascii() and photos.isdecimal() and len(photos) < 3 else 1
+    return report_pdf(answer, when=given, photos=count, picture=picture, heatmap=heatmap)
 
 
 def _sentences(prediction: Prediction) -> list[str]:

@@ -399,6 +399,11 @@ def case_sentence(outcomes: Sequence[Prediction | ImageError]) -> str:
     return " ".join(words)
 
 
+def report_title(photos: int) -> str:
+    """The title of a report on one photo, or on several of one spot."""
+    return REPORT_TITLE if photos == 1 else REPORT_SEVERAL.format(count=photos)
+
+
 def report_origin(prediction: Prediction, when: datetime) -> str:
     """When an answer was given, and by which model."""
     return (

@@ -224,8 +224,7 @@ _CASE = {
     "summary": "Predict several pictures of one spot",
     "description": f"Takes 1 to {MAX_BATCH} pictures of the same spot, each as a multipart field `image`, at "
     f"most {MAX_BATCH_BYTES / 1e6:.0f} MB in total. The answer averages the calibrated probabilities of all "
-    "pictures that can be read; verdict, set and advice follow from the averages by the same rules as for one "
-    "picture.",
+    "pictures that can be read; verdict, set and advice follow from the averages as for one picture.",
     "requestBody": {
         "required": True,
         "content": {"multipart/form-data": {"schema": _FORMS}},

@@ -113,6 +113,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
             predictor.combine,
             prediction=request.form.get("prediction", ""),
             when=request.form.get("when", ""),
+            photos=request.form.get("photos", ""),
             picture=sent.get("picture"),
             heatmap=sent.get("heatmap"),
         )

@@ -106,9 +106,9 @@ function fragment(response) {
 
 // Not an answer of this app but, say, the sign-in page, or a proxy's error page.
 function troubleOf(response, address) {
-  const redirected = response.responseURL && !response.responseURL.startsWith(new URL(address, location).href);
+  const [arrived, asked] = [response.responseURL || address, address].map((url) => url.split("?")[0]);
   return {
-    trouble: redirected ? "signed-out" : (TROUBLE[response.status] ?? "broken"),
+    trouble: arrived !== asked ? "signed-out" : (TROUBLE[response.status] ?? "broken"),
     seconds: Number(response.getResponseHeader("Retry-After")),
   };
 }

@@ -22,13 +22,20 @@ function print(part, wanted) {
   window.print();
 }
 
-// The pictures of an answer: the photo itself, and the heat map over it; empty where there is none.
+// The pictures of an answer as data URIs: the photo, and the heat map over it, as strong as it is shown; only those there are.
 function pictures(part) {
-  const answer = part.closest(".answer");
-  return {
-    picture: (part.querySelector(".taken") ?? answer.querySelector(".overlay img"))?.src ?? "",
-    heatmap: answer.querySelector("#heat")?.src ?? "",
-  };
+  const photo = part.querySelector(".taken") ?? part.parentElement.querySelector(".overlay img");
+  const heat = part.parentElement.querySelector("#heat");
+  if (!photo) return {};
+  if (!heat) return { picture: photo.src };
+  const canvas = document.createElement("canvas");
+  canvas.width = heat.naturalWidth;
+  canvas.height = heat.naturalHeight;
+  const context = canvas.getContext("2d");
+  context.drawImage(photo, 0, 0, canvas.width, canvas.height);
+  context.globalAlpha = Number(getComputedStyle(heat).opacity);
+  context.drawImage(heat, 0, 0);
+  return { picture: photo.src, heatmap: canvas.toDataURL("image/jpeg", 0.9) };
 }
 
 async function copy(part, wanted) {
@@ -36,8 +43,7 @@ async function copy(part, wanted) {
   if (window.ClipboardItem && navigator.clipboard?.write) {
     const rich = document.createElement("div");
     rich.append(Object.assign(document.createElement("pre"), { textContent: text }));
-    const { picture, heatmap } = wanted ? pictures(part) : {};
-    for (const src of [picture, heatmap]) if (src) rich.append(Object.assign(document.createElement("img"), { src }));
+    for (const src of Object.values(wanted ? pictures(part) : {})) rich.append(Object.assign(document.createElement("img"), { src }));
     await navigator.clipboard.write([
       new ClipboardItem({
         "text/plain": new Blob([text], { type: "text/plain" }),
@@ -60,8 +66,9 @@ async function savePdf(part, wanted) {
   const body = new FormData();
   body.append("prediction", part.dataset.prediction);
   body.append("when", part.dataset.when);
+  body.append("photos", part.dataset.photos);
   if (wanted) {
-    for (const [name, address] of Object.entries(pictures(part))) if (address) body.append(name, asBlob(address), name);
+    for (const [name, address] of Object.entries(pictures(part))) body.append(name, asBlob(address), name);
   }
   const response = await fetch(part.dataset.report, { method: "POST", body });
   if (!response.ok || response.headers.get("Content-Type") !== "application/pdf") throw new Error("no report");
