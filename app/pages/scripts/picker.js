@@ -100,7 +100,7 @@ async function answeredPhotos(form, { files, oneSpot }, signal) {
 const analysing = (count) => (count > 1 ? word("analysing-several", { count }) : word("analysing"));
 
 function fragment(response) {
-  const ours = response.getResponseHeader("X-Fragment") && response.status !== 401;
+  const ours = response.getResponseHeader("X-Fragment") && ![401, 408].includes(response.status);
   return ours ? { html: response.responseText } : troubleOf(response, find("picker").action);
 }
 
