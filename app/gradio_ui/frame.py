@@ -31,7 +31,11 @@ _STYLE = """{colours}
 .sdn .html-container :not(svg, svg *) {{ all: revert; }}
 .sdn.sdn.sdn {{
 {style}
-}}"""
+}}
+@media print {{
+footer:not(.bottom) {{ display: none !important; }}
+}}
+@page {{ margin: 12mm; }}"""
 
 
 def head_html() -> str:

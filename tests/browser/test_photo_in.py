@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from profiles_made import rgb_profile
 from app.pages import wording
 from app.pages.batch import MAX_BATCH
 from app.predictor import Predictor
+from model.image import read_image
 
 pytestmark = pytest.mark.browser
 
@@ -56,8 +59,6 @@ def test_a_large_photo_is_sent_small_upright_and_in_its_colours(
     assert b"a name" not in sent
     got = Image.open(io.BytesIO(sent))
     assert (got.format, got.size) == ("JPEG", (1200, 1600))
-    from model.image import read_image
-
     expected = read_image(data).resize((120, 160), Image.Resampling.BOX)
     seen = read_image(sent).resize((120, 160), Image.Resampling.BOX)
     difference = np.abs(np.asarray(seen).astype(int) - np.asarray(expected).astype(int))
@@ -81,8 +82,8 @@ def test_progress_is_shown_and_sending_can_be_cancelled(open_page: Open, address
     page = ready(open_page(address))
     throttle(page, 60_000)
     page.set_input_files("#image", {**PHOTO, "buffer": encode(make_picture(700, 700), "TIFF")})
-    page.wait_for_function("document.getElementById('progress').value > 0.05")
-    page.wait_for_function("/Sending: [1-9]/.test(document.getElementById('status').textContent)")
+    page.locator("#status", has_text=re.compile(r"Sending: [1-9]")).wait_for()
+    assert page.evaluate("document.getElementById('progress').value") > 0
     page.get_by_role("button", name="Cancel").last.click()
     page.get_by_text(wording.PICKER["cancelled"]).last.wait_for()
     assert not page.is_visible("#sending")
@@ -146,8 +147,6 @@ def test_photos_of_one_spot_get_one_answer_above_their_table(
     assert page.locator(".file-name").all_inner_texts() == [PHOTO["name"], other["name"]]
     with page.expect_download() as download:
         page.get_by_role("link", name="Save as CSV").click()
-    import csv
-
     with open(download.value.path(), encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["file"] for line in lines] == [PHOTO["name"], "'" + other["name"]]

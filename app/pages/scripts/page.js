@@ -4,7 +4,7 @@ export const find = (id) => document.getElementById(id);
 
 // A sentence of the page, with the {values} filled in.
 export function word(name, values = {}) {
-  const text = document.querySelector(`#words [data-word="${name}"]`).textContent;
+  const text = find("words").content.querySelector(`[data-word="${name}"]`).textContent;
   return text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
