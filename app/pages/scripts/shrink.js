@@ -2,7 +2,7 @@
 
 const LONGEST = 1600; // pixels
 const LIGHT = 600_000; // bytes; a small picture that is no heavier is sent as it is
-const QUALITY = 0.85;
+const QUALITY = 0.8;
 
 // Returns a smaller copy, or the file itself if that is light already, or cannot be decoded here.
 export async function shrunk(file) {
