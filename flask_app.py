@@ -2,17 +2,17 @@
 
 import logging.config
 
-from app.predictor import Predictor
 from app.service.logs import LOGGING
 from app.service.refusal import refuse_to_start
 from app.settings import Settings
+from app.several import from_settings
 from app.web import create_app
 from model.errors import SkinDiseaseNetError
 
 logging.config.dictConfig(LOGGING)
 try:
     settings = Settings.from_environment(default_port=8000)
-    app = create_app(settings, Predictor.from_settings(settings, streams=settings.max_running))
+    app = create_app(settings, from_settings(settings, streams=settings.max_running))
 except SkinDiseaseNetError as error:
     refuse_to_start(error)
 

@@ -3,8 +3,8 @@
 import sys
 
 from app.gradio_ui.ui import require_startable, serve
-from app.predictor import Predictor
 from app.settings import Settings
+from app.several import from_settings
 from model.errors import SkinDiseaseNetError
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     try:
         settings = Settings.from_environment(default_port=7860)
         require_startable(settings)
-        predictor = Predictor.from_settings(settings)
+        predictor = from_settings(settings)
         print(predictor.describe(), flush=True)
         serve(predictor, settings)
     except SkinDiseaseNetError as error:

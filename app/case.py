@@ -39,15 +39,15 @@ def find_case(
         heatmap: whether to make it, which analyses one picture again.
 
     Returns:
-        None if no picture could be read.
+        None if no picture could be read, or different checkpoints answered for them.
     """
     read = {n: outcome for n, outcome in enumerate(outcomes) if isinstance(outcome, Prediction)}
-    if not read:
+    if len({outcome.checkpoint["id"] for outcome in read.values()}) != 1:
         return None
     combined = combine(list(read.values()))
     top = combined.conditions[0].name
     shown = max(read, key=lambda n: next(r.probability for r in read[n].conditions if r.name == top))
     if heatmap:
-        evidence = predict(pictures[shown], heatmap=True, explain=top)
+        evidence = predict(pictures[shown], heatmap=True, explain=top, checkpoint=combined.checkpoint["id"])
         combined = dataclasses.replace(combined, heatmap=evidence.heatmap)
     return Case(combined, shown)

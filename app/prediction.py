@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from app.quality import QualityWarning
 from model.decision.malignancy import Malignancy
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
 from model.errors import ConfigError
+from model.image.quality import QualityWarning
 from model.labels import URGENCY
 from model.runtime.precision import Precision
 from model.schema import CheckpointId, Share
@@ -82,6 +82,8 @@ class Prediction:
     """
     quality: tuple[QualityWarning, ...]
     """What about the photo could be better. A warning: there is still a result."""
+    brightness: Share
+    """The mean luminance of the photo, 0 (black) to 1 (white)."""
     prediction_set: tuple[str, ...] | None
     """Names that cannot be ruled out, most probable first; null for a rejected picture, or where the
     checkpoint has no such sets.

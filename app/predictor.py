@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from app.heatmap import data_uri, overlay
 from app.pages.wording import advice, modality_words, reason
 from app.prediction import AdviceWords, Prediction, RankedCondition, Seen, Timings
-from app.quality import QualityWarning, check_quality
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
 from model.decision.conformal import prediction_set
 from model.decision.malignancy import malignancy
-from model.decision.modality import Gate, Modality
+from model.decision.modality import SURE, Gate, Modality
 from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
 from model.image.preprocess import decode_side, preprocess, seen_share
+from model.image.quality import QualityWarning, brightness, check_quality
 from model.labels import condition
 from model.runtime.base import Runtime, available_cores, open_runtime
+
+AUTO = "auto"
+"""In place of a checkpoint's id: let the kind of picture decide, where there are several."""
 
 
 class Predictor:
@@ -44,6 +47,7 @@ class Predictor:
         self.card = checkpoint.card()
         self.runtime = runtime
         self._detector, self._gate = checkpoint.detector, checkpoint.gate
+        self.drift = checkpoint.drift
 
     @classmethod
     def from_checkpoint(
@@ -99,6 +103,34 @@ class Predictor:
         )
 
     @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The predictors that this one chooses among: itself alone."""
+        return (self,)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of every member, each once."""
+        return tuple(dict.fromkeys(label for member in self.members for label in member.config.labels))
+
+    @property
+    def expects(self) -> Modality | None:
+        """The kind of picture that the network learned from; None if the checkpoint cannot tell."""
+        return None if self._gate is None else self._gate.expects
+
+    def named(self, checkpoint: str) -> Predictor:
+        """The member with this id; the first for ``AUTO``.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        by_id = {AUTO: self.members[0], **{member.id: member for member in self.members}}
+        if checkpoint not in by_id:
+            raise ConfigError(
+                f"There is no checkpoint {checkpoint!r} here.", hint=f"There are: {', '.join(by_id)}."
+            )
+        return by_id[checkpoint]
+
+    @property
     def terms(self) -> str:
         """What the weights may be used for: the licence that the model card names."""
         try:
@@ -117,19 +149,23 @@ class Predictor:
             f"Terms of use: {self.terms}."
         )
 
-    def predict(self, data: bytes, *, heatmap: bool = False, explain: str | None = None) -> Prediction:
+    def predict(
+        self, data: bytes, *, heatmap: bool = False, explain: str | None = None, checkpoint: str = AUTO
+    ) -> Prediction:
         """Predict one picture.
 
         Args:
             data: an encoded picture.
             heatmap: also compute a heat map that shows where the evidence lies.
             explain: the label that the heat map explains; default the most probable.
+            checkpoint: the id of the checkpoint that answers, or ``AUTO``.
 
         Raises:
             ImageError: the bytes cannot be read safely as a picture.
-            ConfigError: ``explain`` is not a label of the checkpoint.
+            ConfigError: ``explain`` is not a label of the checkpoint, or ``checkpoint`` is not its id.
             ComputationError: the network computed values that are not finite.
         """
+        self.named(checkpoint)
         if explain is not None and explain not in self.config.labels:
             raise ConfigError(
                 f"There is no label {explain!r}.", hint=f"The labels are: {', '.join(self.config.labels)}."
@@ -158,6 +194,7 @@ class Predictor:
             unusualness,
             dermoscopy,
             quality=check_quality(picture),
+            light=brightness(picture),
             timings={
                 "decode": round((decoded - started) * 1e3, 2),
                 "transform": round((transformed - decoded) * 1e3, 2),
@@ -175,35 +212,38 @@ class Predictor:
         figures, under "Several photos of one spot".
 
         Args:
-            predictions: of this checkpoint, at least one; none of them is left out.
+            predictions: of one checkpoint that is loaded, at least one; none of them is left out.
 
         Returns:
             A prediction without a heat map, whose quality warnings are those of any picture, each kind once,
             and whose timings are sums.
 
         Raises:
-            ConfigError: there is no prediction, or one of another checkpoint.
+            ConfigError: there is no prediction, or they are of several checkpoints, or of one not loaded.
         """
-        labels, mine = self.config.labels, {"id": self.id, "revision": self.revision}
+        if not predictions:
+            raise ConfigError("No prediction was given.", hint="Send one picture or more.", code="no_image")
+        answered = predictions[0].checkpoint
+        member = next((m for m in self.members if (m.id, m.revision) == tuple(answered.values())), self)
+        labels, its = member.config.labels, {"id": member.id, "revision": member.revision}
         for prediction in predictions:
-            if prediction.checkpoint != mine or {r.name for r in prediction.conditions} != set(labels):
+            if prediction.checkpoint != its or {r.name for r in prediction.conditions} != set(labels):
                 raise ConfigError(
-                    f"A prediction of the checkpoint {prediction.checkpoint} was given; {mine} is loaded.",
+                    f"A prediction of {prediction.checkpoint} was given; one of {its} is expected.",
                     hint="Check the photo again.",
                     code="other_checkpoint",
                 )
-        if not predictions:
-            raise ConfigError("No prediction was given.", hint="Send one picture or more.", code="no_image")
         shares = [{r.name: r.probability for r in each.conditions} for each in predictions]
         probabilities = np.mean([[share[name] for name in labels] for share in shares], axis=0)
         warnings: dict[str, QualityWarning] = {}
         for warning in (warning for each in predictions for warning in each.quality):
             warnings.setdefault(warning.name, warning)
-        return self._decide(
+        return member._decide(
             probabilities,
             _mean(_unusualness(each) for each in predictions),
             _mean(_dermoscopy(each) for each in predictions),
             quality=tuple(warnings.values()),
+            light=sum(each.brightness for each in predictions) / len(predictions),
             timings={
                 "decode": round(sum(each.timings_ms["decode"] for each in predictions), 2),
                 "transform": round(sum(each.timings_ms["transform"] for each in predictions), 2),
@@ -219,6 +259,7 @@ class Predictor:
         dermoscopy: float | None,
         *,
         quality: tuple[QualityWarning, ...],
+        light: float,
         timings: Timings,
         heatmap: str | None = None,
     ) -> Prediction:
@@ -237,6 +278,7 @@ class Predictor:
             criteria=checked,
             malignancy=malignancy(probabilities, self.config),
             quality=quality,
+            brightness=round(light, 4),
             prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),
             checkpoint={"id": self.id, "revision": self.revision},
             timings_ms=timings,
@@ -264,7 +306,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _seen(gate: Gate, dermoscopy: float) -> Seen:
     name: Modality = "dermoscopy" if dermoscopy > 0.5 else "clinical"
-    return Seen(name, max(dermoscopy, 1 - dermoscopy), gate.expects, modality_words(name, gate.expects))
+    probability = max(dermoscopy, 1 - dermoscopy)
+    message = modality_words(name, gate.expects) if probability >= SURE else None
+    return Seen(name, probability, gate.expects, message)
 
 
 def _finite(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:

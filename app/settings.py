@@ -50,6 +50,18 @@ def _long_enough(text: str) -> str:
     return text
 
 
+def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(given, str):
+        return given
+    parts = tuple(part.strip() for part in given.split(","))
+    if len(parts) < 2 or not all(parts):
+        raise ConfigError(
+            f"CHECKPOINTS is {given!r}; at least two checkpoints with commas between them are expected.",
+            hint="Write it as checkpoints/skin22,checkpoints/ham10000; one alone goes into CHECKPOINT.",
+        )
+    return parts
+
+
 def _limits(text: str) -> str | None:
     if text == "off":
         return None
@@ -107,6 +119,14 @@ class Settings:
 
     checkpoint: Annotated[str, _without("the embedded `checkpoints/skin22`")] = EMBEDDED_CHECKPOINT
     """a checkpoint folder, or a Hub repository as `ORG/NAME@REVISION`"""
+    checkpoints: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_several, json_schema_input_type=str),
+        _without("`CHECKPOINT` alone"),
+    ] = ()
+    """checkpoints for different kinds of pictures, with commas between them: the first answers, unless its
+    gate says that another one learned from that kind, see [Several checkpoints](#several-checkpoints)
+    """
     host: Annotated[str, AfterValidator(_bare), _without("`127.0.0.1`, in a Space `0.0.0.0`")] = "127.0.0.1"
     """address to listen on; IPv6 with or without brackets"""
     port: Annotated[int, Field(ge=1, le=65535), PLAIN, _without("7860 (Gradio), 8000 (Flask)")]
@@ -174,6 +194,10 @@ class Settings:
     """file that the audit lines are added to; `-` is the standard output"""
     audit_required: Switch = False
     """Flask: `yes` withholds (503) every answer to a post whose audit line cannot be written"""
+    audit_signals: Switch = False
+    """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
+    probability and the brightness; no part of a picture
+    """
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown
@@ -210,6 +234,11 @@ class Settings:
         return settings
 
     def _check(self, given: Mapping[str, str], *, in_space: bool) -> None:
+        if "checkpoint" in given and "checkpoints" in given:
+            raise ConfigError(
+                "CHECKPOINT and CHECKPOINTS are both set; one of them is expected.",
+                hint="Remove CHECKPOINT: the first of CHECKPOINTS is the usual one.",
+            )
         if self.keys_file and self.access != "keys":
             raise ConfigError(
                 f"KEYS_FILE is set, but ACCESS is {given.get('access', 'not set')}: "

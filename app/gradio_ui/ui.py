@@ -18,6 +18,7 @@ import uvicorn
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
+from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
@@ -35,6 +36,7 @@ from app.service.listening import netloc, require_free
 from app.settings import Settings
 from model.errors import ConfigError
 from model.image import MAX_BYTES
+from model.schema import CheckpointId
 
 try:
     import spaces
@@ -63,11 +65,14 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     audit = AuditLog(settings.audit_log)
 
     def look(data: bytes, **options: Any) -> Prediction:
-        started, verdicts = time.perf_counter(), []
+        started, verdicts, seen = time.perf_counter(), [], []
+        answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
                 answer = lent(data, **options)
             verdicts.append(answer.verdict)
+            answering = answer.checkpoint
+            seen.append(signals(answer)._asdict())
             return answer
         finally:
             audit.write(
@@ -75,10 +80,11 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
                 milliseconds=round((time.perf_counter() - started) * 1e3, 1),
                 key=None,
                 verdicts=verdicts,
-                checkpoint={"id": predictor.id, "revision": predictor.revision},
+                checkpoint=answering,
+                **({"signals": seen} if settings.audit_signals else {}),
             )
 
-    labels = predictor.config.labels
+    labels = predictor.labels
 
     @contextlib.contextmanager
     def frame(current: str) -> Iterator[None]:

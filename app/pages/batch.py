@@ -103,7 +103,7 @@ def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
 
     Args:
         outcomes: in the order of the pictures.
-        labels: of the checkpoint, in the order of their columns ``probability_LABEL``.
+        labels: of every checkpoint, in the order of their columns ``probability_LABEL``.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -117,7 +117,7 @@ def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
         else:
             shares = {ranked.name: ranked.probability for ranked in outcome.conditions}
             summed = outcome.malignancy
-            cells = [*start, *(f"{shares[name]:.6f}" for name in labels)]
+            cells = [*start, *(f"{shares[name]:.6f}" if name in shares else "" for name in labels)]
             cells += [f"{summed.probability:.6f}", str(summed.fired).lower()] if summed else ["", ""]
             cells += [row.quality, outcome.checkpoint["id"], outcome.checkpoint["revision"], "", ""]
         writer.writerow([_harmless(cell) for cell in cells])

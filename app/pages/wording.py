@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from app.prediction import AdviceWords, Prediction
-from app.quality import QualityWarning
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
 from model.errors import ImageError
+from model.image.quality import QualityWarning
 from model.labels import URGENCY, Condition, condition
 
 NOTICE = (
@@ -49,6 +49,13 @@ MODALITY_WORDS: dict[Modality, str] = {
     "photos.",
 }
 """For each kind of picture, what is said of it where the model knows the other kind."""
+
+ANSWERED_BY: dict[Modality, str] = {
+    "dermoscopy": "This looks like dermoscopy, a close view through a lit magnifier held to the skin, so the "
+    "model for dermoscopy answered.",
+    "clinical": "This looks like an ordinary photo, so the model for ordinary photos answered.",
+}
+"""For each kind of picture, what is said where another than the usual model answered."""
 
 SET_TITLE = "What cannot be ruled out"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -9,10 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.case import find_case
 from app.pages.batch import predict_all
-from app.predictor import Predictor
+from app.predictor import AUTO, Predictor
 from app.web import metrics
-from app.web.openapi import Label, Labels, Ready, Status, build_document
-from app.web.upload import read_form_pictures, read_picture, read_switch
+from app.web.openapi import Label, Labels, Loaded, Ready, Status, build_document
+from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
 from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
@@ -21,20 +22,23 @@ from model.schema import CheckpointId
 def build_api(predictor: Predictor) -> Blueprint:
     """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document."""
     api = Blueprint("api", __name__)
-    checkpoint: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
-    labels = [_label(name) for name in predictor.config.labels]
+    answering = [AUTO, *(member.id for member in predictor.members)]
     document = build_document()
 
     @api.post("/api/v1/predict")
     def predict() -> dict[str, Any]:
         heatmap = read_switch(request, "heatmap")
-        return predictor.predict(read_picture(request), heatmap=heatmap).to_json()
+        checkpoint = read_choice(request, "checkpoint", answering)
+        picture = read_picture(request)
+        return predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint).to_json()
 
     @api.post("/api/v1/case")
     def predict_case() -> dict[str, Any]:
         heatmap = read_switch(request, "heatmap")
+        checkpoint = read_choice(request, "checkpoint", answering)
         pictures = read_form_pictures(request)
-        outcomes = predict_all(predictor.predict, pictures)
+        predict = partial(predictor.predict, checkpoint=predictor.named(checkpoint).id)
+        outcomes = predict_all(predict, pictures)
         case = find_case(predictor.predict, predictor.combine, outcomes, pictures, heatmap=heatmap)
         if case is None:
             raise next(outcome for outcome in outcomes if isinstance(outcome, ImageError))
@@ -45,7 +49,8 @@ def build_api(predictor: Predictor) -> Blueprint:
 
     @api.get("/api/v1/labels")
     def list_labels() -> Labels:
-        return {"labels": labels, "checkpoint": checkpoint}
+        chosen = predictor.named(read_choice(request, "checkpoint", answering))
+        return {"labels": [_label(name) for name in chosen.config.labels], "checkpoint": _id(chosen)}
 
     @api.get("/healthz")
     def health() -> Status:
@@ -54,7 +59,10 @@ def build_api(predictor: Predictor) -> Blueprint:
     @api.get("/readyz")
     def ready() -> Ready:
         # The app exists only once its checkpoint is loaded, so an answer at all means ready.
-        return {"status": "ready", "checkpoint": checkpoint, "precision": predictor.runtime.precision}
+        usual, *others = [
+            Loaded(checkpoint=_id(member), precision=member.runtime.precision) for member in predictor.members
+        ]
+        return {"status": "ready", **usual, "others": others}
 
     @api.get("/metrics")
     def read_metrics() -> Response:
@@ -65,6 +73,10 @@ def build_api(predictor: Predictor) -> Blueprint:
         return document
 
     return api
+
+
+def _id(predictor: Predictor) -> CheckpointId:
+    return {"id": predictor.id, "revision": predictor.revision}
 
 
 def _label(name: str) -> Label:

@@ -56,11 +56,17 @@ class Status(TypedDict):
     status: str
 
 
-class Ready(Status):
-    """A word on the process, the checkpoint that is loaded, and what it is computed in."""
+class Loaded(TypedDict):
+    """A checkpoint, and what it is computed in."""
 
     checkpoint: CheckpointId
     precision: Precision
+
+
+class Ready(Status, Loaded):
+    """A word on the process, the checkpoint that usually answers, and the others where there are any."""
+
+    others: list[Loaded]
 
 
 class Fault(TypedDict):
@@ -183,6 +189,13 @@ _FORMS: Schema = {
     "required": ["image"],
     "properties": {"image": {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}},
 }
+_CHECKPOINT: Schema = {
+    "name": "checkpoint",
+    "in": "query",
+    "description": "Which checkpoint answers, by its id, where the server has several; auto: the one that "
+    "learned from this kind of picture.",
+    "schema": {"type": "string", "default": "auto"},
+}
 _PREDICT = {
     "operationId": "predict",
     "summary": "Predict one picture",
@@ -195,7 +208,8 @@ _PREDICT = {
             "in": "query",
             "description": "1 adds the heat map for the most probable label.",
             "schema": {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"},
-        }
+        },
+        _CHECKPOINT,
     ],
     "requestBody": {
         "required": True,

@@ -38,7 +38,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     """
     pages = Blueprint("pages", __name__)
     document = build_document()
-    labels = predictor.config.labels
+    labels = predictor.labels
     about_model = render.about(predictor.card, model_id=predictor.id, revision=predictor.revision)
     thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
 

@@ -54,6 +54,7 @@ def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
         ConfigError: the audit log cannot be written.
     """
     audit = AuditLog(settings.audit_log)
+    usual = {"id": predictor.id, "revision": predictor.revision}
 
     def write(response: Response) -> Response:
         if request.method != "POST" or response.status_code == 429:
@@ -62,7 +63,8 @@ def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
             **_noted(response),
             request_id=g.request_id,
             verdicts=g.get("verdicts", []),
-            checkpoint={"id": predictor.id, "revision": predictor.revision},
+            checkpoint=g.get("checkpoint", usual),
+            **({"signals": g.get("signals", [])} if settings.audit_signals else {}),
         )
         if written or not settings.audit_required:
             return response

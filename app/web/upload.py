@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Sequence
 from typing import cast
 
 from flask import Request
@@ -107,9 +108,22 @@ def read_switch(request: Request, name: str) -> bool:
     """
     values = request.args.getlist(name) or ["0"]
     if len(values) > 1 or values[0] not in ("0", "1", "false", "true"):
-        raise RequestError(
-            f"{name} is {', '.join(repr(value[:40]) for value in values[:3])}; 1 or 0 is expected.",
-            hint=f"Write ?{name}=1, or leave it out.",
-            code="invalid_parameter",
-        )
+        raise _invalid(name, values, "1 or 0", f"Write ?{name}=1, or leave it out.")
     return values[0] in ("1", "true")
+
+
+def read_choice(request: Request, name: str, words: Sequence[str]) -> str:
+    """Read a query parameter that is one of some words; the first of them if it is missing.
+
+    Raises:
+        RequestError: it is another word, or is given twice.
+    """
+    values = request.args.getlist(name) or [words[0]]
+    if len(values) > 1 or values[0] not in words:
+        raise _invalid(name, values, f"one of {', '.join(words)}", f"Correct {name}, or leave it out.")
+    return values[0]
+
+
+def _invalid(name: str, values: Sequence[str], expected: str, hint: str) -> RequestError:
+    got = ", ".join(repr(value[:40]) for value in values[:3])
+    return RequestError(f"{name} is {got}; {expected} is expected.", hint=hint, code="invalid_parameter")

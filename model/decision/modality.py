@@ -22,6 +22,10 @@ _WHAT, _TENSORS, _VALUES = "gate", ("weights", "bias"), ("expects", "figures")
 Modality = Literal["clinical", "dermoscopy"]
 MODALITIES: tuple[Modality, ...] = ("clinical", "dermoscopy")
 
+SURE = 0.8
+"""From this probability on a picture is called what it looks like where the network knows the other kind. Of
+sources left out it spoke up for 1.7 % of 300 clinical photographs and for 95.7 % of 300 of dermoscopy."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gate:

@@ -140,7 +140,8 @@ def test_a_picture_of_the_other_kind_is_called_what_it_is(gated: Path) -> None:
 def test_the_other_way_round_it_says_so_too(gated: Path) -> None:
     found = find(gated)
     assert found.gate is not None
-    turned = dataclasses.replace(found, gate=dataclasses.replace(found.gate, expects="dermoscopy"))
+    sure = {"weights": found.gate.weights * 20, "bias": found.gate.bias * 20}
+    turned = dataclasses.replace(found, gate=dataclasses.replace(found.gate, expects="dermoscopy", **sure))
     served = Predictor(turned, runtime=Predictor.from_checkpoint(str(gated), runtime="torch").runtime)
     seen = served.predict(make_rows(2, seed=7)[0]["image"]["bytes"]).modality
     assert seen is not None

@@ -218,3 +218,58 @@ def card(
         calibration=calibration,
         sources=sources,
     )
+
+
+def validate(
+    *,
+    checkpoint: str,
+    data: str,
+    output: str,
+    split: str = "test",
+    min_accuracy: float | None = None,
+    min_top3: float | None = None,
+    min_sensitivity: float | None = None,
+    min_specificity: float | None = None,
+    min_coverage: float | None = None,
+    max_rejected: float | None = None,
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+) -> int:
+    """Measure a checkpoint on your own pictures, against what you require; the exit status is 3 for a no-go.
+
+    A requirement is met if the worse end of the 95 % interval meets it. Set them before you measure.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        data: folder or Hub id of labelled pictures that the model has never seen.
+        output: folder for validation.json and validation.md.
+        split: name of the split.
+        min_accuracy: smallest share of pictures whose first label is right.
+        min_top3: smallest share with the right label among the first three.
+        min_sensitivity: smallest share of cancers and precursors for which the advice comes first.
+        min_specificity: smallest share of other pictures without that advice.
+        min_coverage: smallest share of pictures whose prediction set holds the right label.
+        max_rejected: largest share of pictures of a condition that are rejected.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+    """
+    from train.evaluate.validate import validate as measure
+
+    bounds = {
+        "accuracy": min_accuracy,
+        "top3": min_top3,
+        "sensitivity": min_sensitivity,
+        "specificity": min_specificity,
+        "coverage": min_coverage,
+        "rejected": max_rejected,
+    }
+    met = measure(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        output=output,
+        required={name: bound for name, bound in bounds.items() if bound is not None},
+        device=device,
+        max_unreadable=max_unreadable,
+    )
+    return 0 if met else 3
