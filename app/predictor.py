@@ -296,7 +296,9 @@ def _unusualness(prediction: Prediction) -> float | None:
 
 def _dermoscopy(prediction: Prediction) -> float | None:
     seen = prediction.modality
-    return seen and (seen.probability if seen.name == "dermoscopy" else 1 - seen.probability)
+    if seen is None:
+        return None
+    return seen.probability if seen.name == "dermoscopy" else 1 - seen.probability
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

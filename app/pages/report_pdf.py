@@ -128,7 +128,7 @@ def posted_report(
 def _sentences(prediction: Prediction) -> list[str]:
     told = wording.advice(prediction)
     found = [told.caution, prediction.reason, told.text, wording.set_sentence(prediction)]
-    found.append(prediction.modality and prediction.modality.message)
+    found.append(prediction.modality.message if prediction.modality else None)
     found += [wording.quality_short(prediction.quality)]
     return [words for words in found if words]
 
