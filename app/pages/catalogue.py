@@ -1,10 +1,12 @@
-"""Collect the sentences that people read and bring the catalogues up to date: ``python -m app.pages.catalogue``.
+"""Collect the sentences that people read into the catalogues: ``python -m app.pages.catalogue``.
 
-A sentence that is new stands in each ``locales/*.po`` with an empty translation; one that is gone is removed.
+A sentence that is new stands in each ``locales/*.po`` without a translation; one that is gone is removed.
 """
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages import Catalog
@@ -12,9 +14,19 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from app.pages.language import ENGLISH, LOCALES, NAMES, condition_messages
+from model.image.quality import WORDS
 
 _ROOT = Path(__file__).resolve().parents[2]
-_FOLDERS = ("app", "model/image")
+_FOLDERS = ("app/pages", "app/web", "app/gradio_ui")
+# Errors that visitors may see on a page.
+_ERRORS = (
+    "model/image",
+    "app/pages",
+    "app/web",
+    "app/queue.py",
+    "app/predictor.py",
+    "app/gradio_ui/uploads.py",
+)
 _METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 _OPTIONS = {"**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}}
 _KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "N_": None, "ngettext": (1, 2), "gettext": None}
@@ -27,9 +39,34 @@ def collect() -> Catalog:
         found = extract_from_dir(_ROOT / folder, _METHODS, _OPTIONS, _KEYWORDS, strip_comment_tags=True)
         for file, _line, message, _comments, context in found:
             catalogue.add(message, locations=[(f"{folder}/{file}", 0)], context=context)
+    for place in _ERRORS:
+        path = _ROOT / place
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for message in _error_messages(ast.parse(file.read_text(encoding="utf-8"))):
+                catalogue.add(message, locations=[(file.relative_to(_ROOT).as_posix(), 0)])
+    for pair in WORDS.values():
+        for message in pair:
+            catalogue.add(message, locations=[("model/image/quality.py", 0)])
     for message in condition_messages():
         catalogue.add(message, locations=[("model/labels.py", 0)])
     return catalogue
+
+
+def _error_messages(module: ast.Module) -> Iterator[str]:
+    """The message and the hint of each ``...Error(message, hint=...)``, if they are constants."""
+    constants = {
+        target.id: statement.value
+        for statement in module.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+            for given in [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]:
+                text = constants.get(given.id) if isinstance(given, ast.Name) else given
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield text.value
 
 
 def read(language: str) -> Catalog:

@@ -1,8 +1,8 @@
 """The languages of the pages: which one is used, and the texts in it.
 
-The sentences in the code are English and are their own message ids, with placeholders by name: ``_("It could be
-{names}.", names=...)``. The catalogues are ``locales/*.po``; ``python -m app.pages.catalogue`` collects the
-sentences of the code into them.
+The sentences in the code are English and are their own message ids, with placeholders by name:
+``_("It could be {names}.", names=...)``.
+The catalogues are ``locales/*.po``; ``python -m app.pages.catalogue`` collects the sentences into them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import functools
 import io
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 
+from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_percent
@@ -76,8 +78,8 @@ def choose(*, asked: str | None = None, remembered: str | None = None, accepted:
 def negotiate(accepted: str | None) -> str:
     """The language that a header ``Accept-Language`` prefers; English where it names none of ours.
 
-    A range matches a language that it begins with, so that ``hi-IN`` asks for Hindi (RFC 4647, 3.4, lookup); of
-    several, the one with the highest weight wins, and the first of those with the same (RFC 9110, 12.5.4).
+    A range matches a language that it begins with, so that ``hi-IN`` asks for Hindi (RFC 4647, 3.4, lookup);
+    of several, the one with the highest weight wins, and the first of those with the same (RFC 9110, 12.5.4).
     """
     weights: dict[str, float] = {}
     for entry in (accepted or "").split(","):
@@ -132,6 +134,11 @@ def percent(share: float, *, places: int = 0) -> str:
     return format_percent(share, "0" + ("." + "0" * places if places else "") + "%", locale=current())
 
 
+def date(when: datetime) -> str:
+    """Format a day in the manner of the language in use; in English as in ISO 8601."""
+    return format_date(when, "yyyy-MM-dd" if current() == ENGLISH else "long", locale=current())
+
+
 def condition(name: str) -> Condition:
     """The texts about a label in the language in use; as ``model.labels.condition`` otherwise."""
     return _condition(name, current())
@@ -141,9 +148,7 @@ def condition(name: str) -> Condition:
 def _condition(name: str, language: str) -> Condition:
     english = labels.condition(name)
     with use(language):
-        changed = {
-            field: gettext(text) for field, text in vars(english).items() if field in _CONDITION_TEXTS and text
-        }
+        changed = {field: gettext(getattr(english, field)) for field in _CONDITION_TEXTS}
         others = tuple(
             dataclasses.replace(other, title=gettext(other.title), how_to_tell=gettext(other.how_to_tell))
             for other in english.confused_with

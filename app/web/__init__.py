@@ -22,6 +22,7 @@ from app.web.limits import add_limits
 from app.web.pages import build_pages
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
+from app.web.speech import add_language
 from app.web.trail import add_audit, add_trail
 from app.web.upload import MAX_BATCH_BODY, MAX_BODY
 
@@ -75,6 +76,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     )
     gate = Gate(app, settings) if settings.access == "keys" else None
     # Requests pass these in this order; responses in the reverse order.
+    add_language(app)
     add_trail(app, settings)
     app.after_request(add_headers)
     app.after_request(keep_reading)
