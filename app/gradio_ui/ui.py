@@ -22,6 +22,7 @@ from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
 from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, title, top
+from app.gradio_ui.preview import describe_pages
 from app.gradio_ui.uploads import MAX_AGE, Uploads
 from app.gradio_ui.views import look_page, several_page
 from app.pages import render, wording
@@ -84,6 +85,7 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
             )
 
     labels = predictor.labels
+    describe_pages()
 
     @contextlib.contextmanager
     def frame(current: str) -> Iterator[None]:
@@ -107,7 +109,11 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
         part(render.learn(labels, address=LEARN))
     with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
-        part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
+        part(
+            render.about(
+                predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+            )
+        )
     # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo

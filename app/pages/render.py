@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from app.heatmap import jpeg_uri, png_bytes, preview
+from app.heatmap import AREAS, STRENGTH, jpeg_uri, png_bytes, preview
 from app.pages import wording
-from app.pages.about import about_html
+from app.pages.about import about_html, results
 from app.pages.batch import Outcome, csv_text, json_text, rows
 from app.pages.examples import Example
 from app.prediction import Prediction
@@ -37,6 +38,42 @@ THUMBNAIL = 192
 """The longer side of a thumbnail in the table, pixels: twice its size in the style sheet."""
 
 
+DRAWINGS = {
+    "Acne": "pimples",
+    "Actinic_Keratosis": "rough",
+    "Benign_tumors": "bump",
+    "Bullous": "blister",
+    "Candidiasis": "spots",
+    "DrugEruption": "spots",
+    "Eczema": "rough",
+    "Infestations_Bites": "bites",
+    "Lichen": "flat",
+    "Lupus": "flush",
+    "Moles": "mole",
+    "Psoriasis": "scaly",
+    "Rosacea": "flush",
+    "Seborrh_Keratoses": "waxy",
+    "SkinCancer": "uneven",
+    "Sun_Sunlight_Damage": "sun",
+    "Tinea": "ring",
+    "Vascular_Tumors": "vessel",
+    "Vasculitis": "purple",
+    "Vitiligo": "pale",
+    "Warts": "wart",
+    "akiec": "rough",
+    "bcc": "bump",
+    "bkl": "waxy",
+    "df": "bump",
+    "mel": "uneven",
+    "nv": "mole",
+    "vasc": "vessel",
+    "ak": "rough",
+    "scc": "rough",
+    "sek": "waxy",
+}
+"""Label → the kind of change in ``_drawing.html`` that shows what to look for."""
+
+
 def anchor(name: str) -> str:
     """Turn a label's name into the id of its text on the Learn page."""
     return re.sub(r"[^\w-]", "-", name)
@@ -51,7 +88,7 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    made.globals |= {"wording": wording, "urgency": URGENCY, "anchor": anchor}
+    made.globals |= {"wording": wording, "urgency": URGENCY, "anchor": anchor, "condition_of": condition}
     return made
 
 
@@ -76,7 +113,7 @@ def answer(prediction: Prediction, *, picture: str, learn: str, start: str | Non
         prediction=prediction,
         advice=wording.advice(prediction),
         picture=picture,
-        heat=_smaller(prediction.heatmap),
+        **_heat(prediction.heatmap),
         top=TOP,
         learn=learn,
         start=start,
@@ -117,17 +154,26 @@ def learn(labels: Sequence[str], *, address: str) -> Markup:
         labels: of the checkpoint.
         address: of this page.
     """
-    return _render("learn.html", conditions=[condition(name) for name in labels], learn=address)
+    conditions = [condition(name) for name in labels]
+    return _render("learn.html", conditions=conditions, kinds=defaultdict(str, DRAWINGS), learn=address)
 
 
-def about(card: str, *, model_id: str, revision: str) -> Markup:
+def about(card: str, *, model_id: str, revision: str, labels: int) -> Markup:
     """Render the page about a model.
 
     Args:
         card: its model card, Markdown.
         model_id, revision: of its checkpoint.
+        labels: how many labels it knows.
     """
-    return _render("about.html", card=Markup(about_html(card)), model_id=model_id, revision=revision)
+    return _render(
+        "about.html",
+        card=Markup(about_html(card)),
+        results=results(card),
+        model_id=model_id,
+        revision=revision,
+        labels=labels,
+    )
 
 
 def known(labels: Sequence[str], *, learn: str) -> Markup:
@@ -172,12 +218,14 @@ def bottom(model_id: str, *, terms: str, about: str) -> Markup:
     return _render("bottom.html", model_id=model_id, terms=terms, about=about)
 
 
-def _smaller(heatmap: str | None) -> str | None:
-    """Convert a heat map to a JPEG, which loads faster on a phone."""
+def _heat(heatmap: str | None) -> dict[str, object]:
+    """The heat map as a JPEG, which loads faster on a phone, its opacity in per cent, and of how many areas
+    it is made."""
     if heatmap is None:
-        return None
+        return {"heat": None}
     with Image.open(io.BytesIO(png_bytes(heatmap))) as overlaid:
-        return jpeg_uri(overlaid)
+        areas = overlaid.info.get(AREAS)
+        return {"heat": jpeg_uri(overlaid), "opacity": round(100 * STRENGTH), "areas": areas}
 
 
 def _data_uri(kind: str, text: str) -> str:

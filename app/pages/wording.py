@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from app.pages.about import Result
 from app.prediction import AdviceWords, Prediction
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
@@ -15,6 +16,12 @@ NOTICE = (
     "This is a learning aid, not a diagnosis. It can be wrong, and it knows only a few conditions. "
     "If your skin worries you, please see a doctor, whatever you read here."
 )
+
+DESCRIPTION = (
+    "Choose a photo of skin and see which of the conditions that a neural network knows it resembles most. "
+    "For learning, never a diagnosis."
+)
+"""What search engines and link previews say of the product."""
 
 LOOK_TITLE = "Check a photo of skin"
 
@@ -72,10 +79,7 @@ VERDICT_TAGS: dict[Verdict, str] = {
 }
 """One or two words beside the verdict's colour, so that colour is never the only signal."""
 
-HEATMAP_NOTE = (
-    "The bright areas counted most for this answer. "
-    "They show where the model looked, not where something is wrong."
-)
+UNSURE = "The model is not sure, so treat this as a hint only."
 
 GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was rejected."
 
@@ -134,6 +138,44 @@ def percent(share: float) -> str:
     return "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
+def how_often(result: Result) -> str:
+    """How often a model was right on the test pictures of one data set."""
+    first = _in_ten(result.accuracy)
+    words = f"On the test pictures of {result.data_set}, its first guess was right about {first}"
+    if result.top3 is not None:
+        words += f"; the right one was among its first three about {_in_ten(result.top3)}"
+    return f"{words}."
+
+
+def _in_ten(share: float) -> str:
+    return f"{10 * share:.0f} times in 10"
+
+
+def likelihood(share: float) -> str:
+    """A word beside a calibrated probability: likely from a half on, possible from a tenth on."""
+    return "likely" if share >= 0.5 else "possible" if share >= 0.1 else "unlikely"
+
+
+def heatmap_note(areas: str | None) -> str:
+    """How to read a heat map; ``areas`` is how many it is made of, such as "7 x 7"."""
+    coarse = f"It is coarse: {areas} areas. " if areas else ""
+    return (
+        f"{coarse}The bright areas counted most for this answer. They show where the model looked, not where "
+        "something is wrong. Each area also draws on its surroundings, so the brightest one may lie beside a "
+        "spot, or even beside the skin."
+    )
+
+
+def rejected_because(prediction: Prediction) -> str:
+    """Why a picture was rejected, one plain sentence without figures."""
+    fired = {criterion.name for criterion in prediction.criteria if criterion.fired}
+    if "not_skin" in fired:
+        return "It probably doesn't show skin, or shows it in a way that the model has not learned."
+    if "unusualness" in fired:
+        return "It is unlike the skin photos that the model learned from."
+    return "The model's guesses are too uncertain to be of any use."
+
+
 def headline(prediction: Prediction) -> str:
     """The verdict in a few words, the first thing to read."""
     return HEADLINES[prediction.verdict].format(condition=_named(prediction.conditions[0].name))
@@ -147,13 +189,15 @@ class Advice:
         urgency: a key of ``model.labels.URGENCY``.
         how_soon: a few words shown above the text.
         caution: one sentence on what may be cancer here, shown beside ``how_soon``; None if nothing is.
-        text: a few sentences.
+        points: what to know first, at most three, each one sentence.
+        text: a few sentences, which begin with the points.
         about: the condition whose texts explain the answer; None if none should be named.
     """
 
     urgency: str
     how_soon: str
     caution: str | None
+    points: tuple[str, ...]
     text: str
     about: Condition | None
 
@@ -175,21 +219,20 @@ def advice(prediction: Prediction) -> Advice:
     if prediction.verdict == "rejected":
         unlike = any(c.fired and c.name in ("unusualness", "not_skin") for c in prediction.criteria)
         sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
-        return Advice("none", "Try another photo", None, " ".join(sentences), None)
+        return Advice("none", "Try another photo", None, tuple(sentences), " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
+    hints = []
     if prediction.verdict == "uncertain":
-        text = (
-            f"The model is not sure, so treat this as a hint only. If it is {about.in_a_sentence}, "
-            f"{text[0].lower()}{text[1:]}"
-        )
+        text = f"If it is {about.in_a_sentence}, {text[0].lower()}{text[1:]}"
+        hints = [UNSURE]
     if worry:
         urgency = max(urgency, "soon", key=list(URGENCY).index)
         if prediction.verdict == "condition" and urgency != about.urgency:
             text = f"If it turns out to be {about.in_a_sentence}: {text}"
-        text = f"{NO_FINDING} {text}"
+        hints = [NO_FINDING, *hints]
     caution = (_among_what_it_could_be if worry else _not_ruled_out)(prediction, urgency)
-    return Advice(urgency, URGENCY[urgency], caution, text, about)
+    return Advice(urgency, URGENCY[urgency], caution, tuple(hints), " ".join([*hints, text]), about)
 
 
 def _among_what_it_could_be(prediction: Prediction, urgency: str) -> str:
@@ -257,7 +300,7 @@ def set_sentence(prediction: Prediction) -> str | None:
             f"The model cannot rule out {len(names)} of the {known} groups it knows: "
             "this picture tells it very little."
         )
-    return f"From this picture alone, the model cannot rule out {_joined([*map(_named, names)], 'or')}."
+    return f"From this picture alone, the model cannot rule out any of these {len(names)}:"
 
 
 def _named(name: str) -> str:

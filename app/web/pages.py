@@ -37,7 +37,9 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     pages = Blueprint("pages", __name__)
     document = build_document()
     labels = predictor.labels
-    about_model = render.about(predictor.card, model_id=predictor.id, revision=predictor.revision)
+    about_model = render.about(
+        predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+    )
     thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
 
     @pages.app_context_processor
