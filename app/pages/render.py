@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,17 +18,21 @@ from PIL import Image
 from app.heatmap import AREAS, STRENGTH, jpeg_uri, png_bytes, preview
 from app.pages import wording
 from app.pages.about import about_html, results
-from app.pages.batch import Outcome, csv_text, json_text, rows
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, Outcome, csv_text, json_text, rows
 from app.pages.examples import Example
 from app.prediction import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
+from model.image import ACCEPT, MAX_BYTES
 from model.labels import URGENCY, condition
 
 FOLDER = Path(__file__).parent
-STYLES = ("colours.css", "style.css")
+STYLES = ("colours.css", "style.css", "photo.css")
 """The style sheets in this folder, in order; the front ends' own frames use ``colours.css`` as well."""
 SCRIPT = "heat.js"
 """The script in this folder, for the heat map of a result."""
+
+SCRIPTS = FOLDER / "scripts"
+"""The modules of the pages that take photos; ``picker.js`` imports the others."""
 
 TOP = 5
 """How many conditions are listed; the others are folded."""
@@ -74,6 +80,25 @@ DRAWINGS = {
 """Label → the kind of change in ``_drawing.html`` that shows what to look for."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """The addresses that the pages for photos use; each front end has its own.
+
+    Attributes:
+        address: where photos are sent.
+        report: where an answer is sent to be returned as a PDF.
+        start, several, learn: the pages.
+        relayed: whether sending a photo returns only its path, and a later event the answer, as in Gradio.
+    """
+
+    address: str
+    report: str
+    start: str
+    several: str
+    learn: str
+    relayed: bool = False
+
+
 def anchor(name: str) -> str:
     """Turn a label's name into the id of its text on the Learn page."""
     return re.sub(r"[^\w-]", "-", name)
@@ -99,34 +124,117 @@ def _render(template: str, **values: object) -> Markup:
     return Markup(_TEMPLATES.get_template(template).render(values))
 
 
-def answer(prediction: Prediction, *, picture: str, learn: str, start: str | None = None) -> Markup:
-    """Render the result for one picture.
+def answer(prediction: Prediction, *, picture: str, way: Way, photos: int = 1) -> Markup:
+    """Render the result for one picture, and what can be done with it.
 
     Args:
         prediction: with its heat map.
-        picture: the picture itself, as an address or data URI.
-        learn: the address of the Learn page.
-        start: the address for "Start again"; None for no such link.
+        picture: the picture itself, as a data URI.
+        way: the front end's addresses.
+        photos: how many the result is of.
     """
-    return _render(
+    when = datetime.now(timezone.utc)
+    card = _render(
         "answer.html",
         prediction=prediction,
         advice=wording.advice(prediction),
         picture=picture,
         **_heat(prediction.heatmap),
         top=TOP,
-        learn=learn,
-        start=start,
+        learn=way.learn,
+        start=way.start,
+    )
+    return card + _render(
+        "take.html",
+        prediction=prediction,
+        prediction_json=dataclasses.replace(prediction, heatmap=None).dumps(),
+        text=wording.plain_text(prediction, when),
+        when=when,
+        # The card shows the picture only under a heat map.
+        picture=picture if prediction.verdict == "rejected" else None,
+        way=way,
+        photos=photos,
     )
 
 
-def table(outcomes: Sequence[Outcome], pictures: Sequence[bytes], *, labels: Sequence[str]) -> Markup:
+def desk(
+    way: Way,
+    *,
+    labels: Sequence[str],
+    examples: Markup | None,
+    part: Markup | None = None,
+    picture: str | None = None,
+) -> Markup:
+    """Render the page for one photo.
+
+    Args:
+        way: the front end's addresses.
+        labels: of the checkpoint.
+        examples: pictures to try, from ``examples``.
+        part: the result, if there is one yet.
+        picture: to which it belongs, as a data URI.
+    """
+    return _render(
+        "desk.html",
+        **_picker(way, several=False),
+        labels=labels,
+        examples=examples,
+        known=known(labels, learn=way.learn),
+        part=part or "",
+        picture=picture,
+    )
+
+
+def several(way: Way, *, part: Markup | None = None) -> Markup:
+    """Render the page for several photos; the arguments are those of ``desk``."""
+    return _render("several.html", **_picker(way, several=True), part=part or "", picture=None)
+
+
+def _picker(way: Way, *, several: bool) -> dict[str, object]:
+    limits = (MAX_BATCH, MAX_BATCH_BYTES) if several else (1, MAX_BYTES)
+    return {
+        "way": way,
+        "several": several,
+        "max_files": limits[0],
+        "max_bytes": limits[1],
+        "accept": ACCEPT,
+        "notice": notice(),
+    }
+
+
+def case(prediction: Prediction, outcomes: Sequence[Outcome], *, picture: str, way: Way) -> Markup:
+    """Render the one answer to several pictures of one spot, above their table.
+
+    Args:
+        prediction: of all pictures together, with the heat map of one.
+        outcomes: one for each picture.
+        picture: the one with the heat map, as a data URI.
+        way: the front end's addresses.
+    """
+    return _render(
+        "case.html",
+        answer=answer(
+            prediction, picture=picture, way=dataclasses.replace(way, start=way.several), photos=len(outcomes)
+        ),
+        count=len(outcomes),
+        sentence=wording.case_sentence(outcomes),
+    )
+
+
+def table(
+    outcomes: Sequence[Outcome],
+    pictures: Sequence[bytes],
+    *,
+    labels: Sequence[str],
+    case: Markup | None = None,
+) -> Markup:
     """Render the results for several pictures, with links that save them; the saved data is in the page.
 
     Args:
         outcomes: one for each picture.
         pictures: the encoded pictures.
         labels: of the checkpoint.
+        case: the one answer to all of them, to be shown above.
     """
     thumbnails = [
         None if isinstance(outcome, ImageError) else preview(picture, side=THUMBNAIL)
@@ -134,6 +242,7 @@ def table(outcomes: Sequence[Outcome], pictures: Sequence[bytes], *, labels: Seq
     ]
     return _render(
         "table.html",
+        case=case,
         rows=list(zip(rows(outcomes), thumbnails, strict=True)),
         downloads={
             "skindiseasenet.csv": _data_uri("text/csv", csv_text(outcomes, labels)),

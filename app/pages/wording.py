@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from app.pages.about import Result
 from app.prediction import AdviceWords, Prediction
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.errors import ImageError
 from model.image.quality import QualityWarning
 from model.labels import URGENCY, Condition, condition
 
@@ -113,6 +115,54 @@ TROUBLE = {
 """What a page's script shows if no answer came back: a headline, and what to do."""
 
 
+PICKER = {
+    "preparing": "Preparing …",
+    "sending": "Sending: {percent}%",
+    "analysing": "Analysing your photo …",
+    "analysing-several": "Analysing {count} photos …",
+    "example": "Analysing the example …",
+    "cancelled": "Cancelled. Nothing was analysed or kept.",
+    "moment": "a moment",
+    "second": "a second",
+    "seconds": "{seconds} seconds",
+    "NotAllowedError": "The camera is blocked. Allow it for this page in your browser's settings, or choose "
+    "a photo instead.",
+    "NotFoundError": "No camera was found. Please choose a photo instead.",
+    "OverconstrainedError": "No suitable camera was found. Please choose a photo instead.",
+    "NotReadableError": "The camera is in use by another program. Close that, or choose a photo instead.",
+    "insecure": "The browser allows the camera here only over HTTPS. Take the photo with your device's own "
+    "camera app, or choose one.",
+    "camera-failed": "The camera did not start ({error}). Please choose a photo instead.",
+    "camera-stopped": "The camera stopped. Start it again, or choose a photo instead.",
+    "copied": "Copied.",
+    "copy-failed": "Your browser did not allow copying. Save the PDF instead.",
+    "saved": "Saved.",
+    "pdf-failed": "The PDF could not be made just now. Try again in a moment, or print the page.",
+}
+"""What the script of a page says, by name; values go where the braces are."""
+
+DROP_ONE = "You can also drop a photo here or paste one."
+DROP_SEVERAL = "You can also drop photos here or paste them."
+AT_ONCE_ONE = "Your result appears as soon as you choose it."
+AT_ONCE_SEVERAL = "Your results appear as soon as you choose them."
+PROGRESS = "How much has been sent"
+ONE_SPOT = "All photos show the same spot: give one answer for all of them as well"
+
+TOO_MANY = "Too many photos at once"
+ONE_AT_A_TIME = "This page checks one photo at a time. Choose one, or go to"
+TOO_LARGE = "That is too large to send"
+
+TAKE_TITLE = "Keep this answer"
+WITH_PICTURE = "With the picture"
+REPORT_TITLE = "Answer to a photo of skin"
+REPORT_SEVERAL = "Answer to {count} photos of one spot"
+REPORT_PICTURE = "The photo"
+REPORT_HEATMAP = "Where the model looked"
+REPORT_CONDITIONS = "How well each condition fits"
+CASE_TITLE = "All {count} photos together"
+EACH_TITLE = "Each photo"
+
+
 def look_lead(labels: int) -> str:
     """What the page for one photo does; ``labels`` is how many labels the model knows."""
     return (
@@ -131,6 +181,16 @@ def several_lead(pictures: int, size: int) -> str:
 def at_most(pictures: int, size: int) -> str:
     """The limits on one upload: a number of photos, and a number of bytes in total."""
     return f"up to {pictures} photos, {size // 1_000_000}\u00a0MB in total"
+
+
+def choose_at_most(pictures: int, size: int) -> str:
+    """What to do about too many photos; the arguments are those of ``at_most``."""
+    return f"Please choose {at_most(pictures, size)}."
+
+
+def choose_smaller(size: int) -> str:
+    """What to do about photos that are too large; ``size`` is the limit, bytes."""
+    return f"Please choose a smaller copy, or fewer photos: at most {size // 1_000_000}\u00a0MB."
 
 
 def percent(share: float) -> str:
@@ -284,6 +344,12 @@ def quality_sentence(warning: QualityWarning) -> str:
     return f"{warning.message} {warning.advice}"
 
 
+def quality_short(warnings: Sequence[QualityWarning]) -> str | None:
+    """What could be better about a photo, one sentence; None if nothing is."""
+    words = [QUALITY_WORDS[warning.name] for warning in warnings]
+    return f"The photo is {_joined(words, 'and')}." if words else None
+
+
 def set_sentence(prediction: Prediction) -> str | None:
     """What cannot be ruled out, one or two sentences; None if the checkpoint has no prediction sets."""
     names = prediction.prediction_set
@@ -359,3 +425,49 @@ def _fired(criteria: Iterable[Criterion]) -> list[str]:
         for c in criteria
         if c.fired
     ]
+
+
+def case_sentence(outcomes: Sequence[Prediction | ImageError]) -> str:
+    """How the answer to several photos of one spot came about, and which of them did not help.
+
+    Args:
+        outcomes: one per photo, in order, at least one of them a prediction.
+    """
+    unread = [str(n) for n, outcome in enumerate(outcomes, start=1) if isinstance(outcome, ImageError)]
+    rejected = [
+        str(n)
+        for n, outcome in enumerate(outcomes, start=1)
+        if isinstance(outcome, Prediction) and outcome.verdict == "rejected"
+    ]
+    words = ["The probabilities are the averages over the photos."]
+    if unread:
+        words.append(f"Left out, since it can't be opened: photo {_joined(unread, 'and')}.")
+    if rejected and len(rejected) + len(unread) < len(outcomes):
+        words.append(
+            f"Not assessable alone: photo {_joined(rejected, 'and')}. Without it, the answer may be clearer."
+        )
+    return " ".join(words)
+
+
+def report_title(photos: int) -> str:
+    """The title of a report on one photo, or on several of one spot."""
+    return REPORT_TITLE if photos == 1 else REPORT_SEVERAL.format(count=photos)
+
+
+def report_origin(prediction: Prediction, when: datetime) -> str:
+    """When an answer was given, and by which model."""
+    return (
+        f"Answered on {when:%Y-%m-%d} at {when:%H:%M} UTC by SkinDiseaseNet, model "
+        f"{prediction.checkpoint['id']}, revision {prediction.checkpoint['revision']}."
+    )
+
+
+def plain_text(prediction: Prediction, when: datetime) -> str:
+    """An answer as plain text, to be copied."""
+    told = advice(prediction)
+    lines = [headline(prediction), told.how_soon, told.caution, prediction.reason, told.text]
+    lines += [seen.message] if (seen := prediction.modality) else []
+    lines += [set_sentence(prediction), *map(quality_sentence, prediction.quality), ""]
+    lines += [f"{percent(ranked.probability):>8}  {ranked.title}" for ranked in prediction.conditions]
+    lines += ["", report_origin(prediction, when), NOTICE]
+    return "\n".join(line for line in lines if line is not None) + "\n"

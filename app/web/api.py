@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.case import find_case
+from app.pages.batch import predict_all
 from app.predictor import AUTO, Predictor
 from app.web import metrics
 from app.web.answers import Label, Labels, Loaded, Ready, Status
 from app.web.openapi import build_document
-from app.web.upload import read_choice, read_picture, read_switch
+from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
+from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
@@ -28,6 +32,21 @@ def build_api(predictor: Predictor) -> Blueprint:
         checkpoint = read_choice(request, "checkpoint", answering)
         picture = read_picture(request)
         return predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint).to_json()
+
+    @api.post("/api/v1/case")
+    def predict_case() -> dict[str, Any]:
+        heatmap = read_switch(request, "heatmap")
+        checkpoint = read_choice(request, "checkpoint", answering)
+        pictures = read_form_pictures(request)
+        predict = partial(predictor.predict, checkpoint=predictor.named(checkpoint).id)
+        outcomes = predict_all(predict, pictures)
+        case = find_case(predictor.predict, predictor.combine, outcomes, pictures, heatmap=heatmap)
+        if case is None:
+            raise next(outcome for outcome in outcomes if isinstance(outcome, ImageError))
+        return {
+            "answer": case.prediction.to_json(),
+            "pictures": [outcome.to_json() for outcome in outcomes],
+        }
 
     @api.get("/api/v1/labels")
     def list_labels() -> Labels:

@@ -63,7 +63,7 @@ def test_upload_shows_the_answer_and_asks_nobody_else(open_page: Open, flask_add
 def test_a_photo_chosen_before_the_script_is_there_is_analysed(open_page: Open, flask_address: str) -> None:
     page = open_page("about:blank")
     held: list[Any] = []
-    page.route("**/page.js", lambda route: held.append(route))
+    page.route("**/picker.js", lambda route: held.append(route))
     page.goto(flask_address, wait_until="commit")
     page.set_input_files("#image", PHOTO)
     while not held:
