@@ -32,7 +32,8 @@ DESCRIPTION = N_(
 """What search engines and link previews say of the product."""
 
 UNREVIEWED = N_(
-    "This translation has not been reviewed by a clinician. If it differs from the English text, that one counts."
+    "This translation has not been reviewed by a clinician. If it differs from the English text, that one "
+    "counts."
 )
 """What pages in other languages than English say of themselves."""
 
@@ -265,7 +266,10 @@ def heatmap_note(areas: str | None) -> str:
         "something is wrong. Each area also draws on its surroundings, so the brightest one may lie beside a "
         "spot, or even beside the skin."
     )
-    return f"{_('It is coarse: {areas} areas.', areas=areas)} {note}" if areas else note
+    if areas is None:
+        return note
+    coarse = _("It is coarse: {areas} areas.", areas=areas)
+    return f"{coarse} {note}"
 
 
 def rejected_because(prediction: Prediction) -> str:
@@ -330,7 +334,7 @@ def advice(prediction: Prediction) -> Advice:
         text = _(
             "If it is {condition}, {advice}",
             condition=about.in_a_sentence,
-            advice=f"{text[0].lower()}{text[1:]}",
+            advice=text[0].lower() + text[1:],
         )
         hints = [_(UNSURE)]
     if worry:
@@ -546,7 +550,7 @@ def report_origin(prediction: Prediction, when: datetime) -> str:
     return _(
         "Answered on {date} at {time} UTC by SkinDiseaseNet, model {model}, revision {revision}.",
         date=language.date(when),
-        time=f"{when:%H:%M}",
+        time=when.strftime("%H:%M"),
         model=prediction.checkpoint["id"],
         revision=prediction.checkpoint["revision"],
     )

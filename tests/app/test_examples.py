@@ -37,6 +37,7 @@ def test_the_drawn_ones_are_small_and_the_same_every_time() -> None:
         assert (example.licence, example.credit) == ("Apache-2.0", "Drawn by this program")
 
 
+@pytest.mark.slow
 def test_the_drawn_ones_bring_about_answers_of_each_kind_that_drawings_can() -> None:
     predictor = Predictor.from_checkpoint(EMBEDDED_CHECKPOINT, device="cpu")
     answers = {example.title: predictor.predict(example.data) for example in load_examples(None)}
