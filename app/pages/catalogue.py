@@ -6,6 +6,7 @@ A sentence that is new stands in each ``locales/*.po`` without a translation; on
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +21,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = ("app/pages", "app/web", "app/gradio_ui")
 # Errors that visitors may see on a page.
 _ERRORS = (
-    "model/image",
-    "app/pages",
-    "app/web",
-    "app/queue.py",
-    "app/predictor.py",
-    "app/gradio_ui/uploads.py",
+    *("model/image", "app/queue.py", "app/predictor.py", "app/prediction.py", "app/pages/batch.py"),
+    *("app/web/errors.py", "app/web/gate.py", "app/web/pages.py", "app/web/upload.py"),
+    *("app/gradio_ui/uploads.py", "app/gradio_ui/views.py"),
 )
+_ERROR = re.compile(r"(Image|Config|Request|SkinDiseaseNet|Overloaded|Computation)Error|_too_many_pixels")
 _METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 _OPTIONS = {"**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}}
 _KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "N_": None, "ngettext": (1, 2), "gettext": None}
@@ -62,11 +61,11 @@ def _error_messages(module: ast.Module) -> Iterator[str]:
         if isinstance(target, ast.Name)
     }
     for node in ast.walk(module):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Error"):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and _ERROR.fullmatch(node.func.id):
             for given in [*node.args[:1], *(word.value for word in node.keywords if word.arg == "hint")]:
                 text = constants.get(given.id) if isinstance(given, ast.Name) else given
-                if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                    yield text.value
+                if isinstance(text, ast.Constant) and " " in str(text.value):
+                    yield str(text.value)
 
 
 def read(language: str) -> Catalog:

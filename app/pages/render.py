@@ -29,6 +29,8 @@ from model.labels import URGENCY
 FOLDER = Path(__file__).parent
 STYLES = ("colours.css", "style.css", "photo.css")
 """The style sheets in this folder, in order; the front ends' own frames use ``colours.css`` as well."""
+FONT = "fonts/NotoSansDevanagari.woff2"
+"""The font of Hindi and Marathi in this folder, fetched by pages in these languages alone (OFL 1.1)."""
 SCRIPT = "heat.js"
 """The script in this folder, for the heat map of a result."""
 

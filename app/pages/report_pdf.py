@@ -20,6 +20,7 @@ from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, T
 from reportlab.platypus import Image as Picture
 
 from app.pages import language, wording
+from app.pages.language import condition
 from app.pages.language import gettext as _
 from app.prediction import Prediction, RankedCondition
 from model.image import read_image
@@ -186,7 +187,7 @@ def _probabilities(conditions: Sequence[RankedCondition]) -> Table:
             row += (
                 [
                     _line(wording.percent(ranked.probability), first),
-                    _line(language.condition(ranked.name).title, first),
+                    _line(condition(ranked.name).title, first),
                 ]
                 if ranked
                 else ["", ""]

@@ -245,12 +245,13 @@ def how_often(result: Result) -> str:
             data_set=result.data_set,
             first=first,
         )
+    three = f"{10 * result.top3:.0f}"
     return _(
         "On the test pictures of {data_set}, its first guess was right about {first} times in 10; the right "
         "one was among its first three about {three} times in 10.",
         data_set=result.data_set,
         first=first,
-        three=f"{10 * result.top3:.0f}",
+        three=three,
     )
 
 

@@ -44,7 +44,7 @@ class _App(Flask):
     def send_static_file(self, filename: str) -> Response:
         if (render.SCRIPTS / filename).is_file():
             return send_from_directory(render.SCRIPTS, filename)
-        if filename in (*render.STYLES, render.SCRIPT):
+        if filename in (*render.STYLES, render.SCRIPT, render.FONT):
             return send_from_directory(render.FOLDER, filename)
         return super().send_static_file(filename)
 

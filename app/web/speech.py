@@ -1,4 +1,4 @@
-"""The language of each response: of pages as the visitor chose or the browser prefers, of the API as it asks."""
+"""The language of each response: for pages as chosen or as the browser prefers, for the API as it asks."""
 
 from __future__ import annotations
 

@@ -84,7 +84,9 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
             values={"names": names()},
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels("far too many", MAX_PIXELS) from None
+        raise _too_many_pixels(
+            "The picture has far too many pixels; at most {most} million are accepted.", MAX_PIXELS
+        ) from None
     except Exception as error:
         raise _broken(error) from None
     with image:
@@ -133,7 +135,12 @@ def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
 
 def _check_size(width: int, height: int, *, most: int) -> None:
     if width * height > most:
-        raise _too_many_pixels(f"{width} x {height}", most)
+        raise _too_many_pixels(
+            "The picture has {width} x {height} pixels; at most {most} million are accepted.",
+            most,
+            width=width,
+            height=height,
+        )
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             "The picture has {width} x {height} pixels; each side needs at least {least}.",
@@ -161,12 +168,12 @@ def _check_scans(data: bytes, width: int, height: int) -> None:
         )
 
 
-def _too_many_pixels(got: str, most: int) -> ImageError:
+def _too_many_pixels(message: str, most: int, **values: int) -> ImageError:
     return ImageError(
-        "The picture has {got} pixels; at most {most} million are accepted.",
+        message,
         hint="Save a smaller copy and try again.",
         code="image_too_large",
-        values={"got": got, "most": f"{most / 1e6:.0f}"},
+        values={**values, "most": f"{most / 1e6:.0f}"},
     )
 
 
