@@ -12,7 +12,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.pages.language import html_gettext
+from app.pages.language import gettext, html_gettext
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -78,9 +78,9 @@ def about_html(card: str) -> str:
         if token.type == "link_open":
             token.attrSet("rel", "noopener noreferrer")
     markdown.add_render_rule(
-        "table_open", lambda *_: _TABLE.format(label=_("Table {number}", number=next(tables)))
+        "table_open", lambda *args: _TABLE.format(label=gettext("Table {number}", number=next(tables)))
     )
-    markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    markdown.add_render_rule("table_close", lambda *args: "</table></div>\n")
     bounds = [*sections, len(tokens)]
     parts = [markdown.renderer.render(tokens[: bounds[0]], markdown.options, {})]
     for start, end in itertools.pairwise(bounds):
