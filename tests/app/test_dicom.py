@@ -16,7 +16,7 @@ from profiles_made import rgb_profile
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
-from app.clinic.dicom import is_dicom, read_dicom
+from app.clinic.dicom import is_dicom, read_dicom, read_study
 from model.errors import ImageError
 from model.image import read_image
 
@@ -24,7 +24,7 @@ PICTURE = make_picture(96, 72).convert("RGB")
 
 
 def seen(data: bytes) -> Image.Image:
-    return read_image(read_dicom(data).picture)
+    return read_image(read_dicom(data))
 
 
 def error(data: bytes) -> float:
@@ -76,11 +76,24 @@ def test_the_colour_profile_of_the_data_set_counts(syntax: str) -> None:
     assert error(dicom(wide, syntax)) > 2, "the profile makes a difference"
 
 
-def test_the_report_gets_the_file_without_its_pixels() -> None:
-    data = dicom(PICTURE)
-    found = read_dicom(data).dataset
+def test_a_report_gets_what_ties_it_to_the_study_and_nothing_else_of_the_patient() -> None:
+    data = dicom(PICTURE, PatientComments="afraid of needles", PatientSex="F")
+    found = read_study(data)
     assert found.StudyInstanceUID == pydicom.dcmread(io.BytesIO(data)).StudyInstanceUID
+    assert (found.PatientName, found.PatientSex, found.PatientBirthDate) == (PATIENT, "F", None)
     assert "PixelData" not in found
+    assert "PatientComments" not in found
+
+
+def test_millions_of_tiny_elements_are_not_read() -> None:
+    many = struct.pack("<HH2sH", 0x0010, 0x4000, b"LT", 0) * 150_000
+    sequence = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
+    sequence += struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF) + many
+    data = dicom(PICTURE)
+    place = data.index(struct.pack("<HH2s", 0x0010, 0x0010, b"PN"))
+    for read in (read_dicom, read_study):
+        with pytest.raises(ImageError, match="damaged"):
+            read(data[:place] + sequence + data[place:])
 
 
 @pytest.mark.parametrize(
