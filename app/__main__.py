@@ -11,6 +11,7 @@ COMMANDS: dict[str, Command] = {
     "predict": commands.predict,
     "predict-archive": commands.predict_archive,
     "key": {"add": commands.key_add, "list": commands.key_list, "revoke": commands.key_revoke},
+    "drift": commands.drift,
     "settings": commands.settings,
 }
 ALIASES = {"score": "predict-archive"}

@@ -194,6 +194,10 @@ class Settings:
     """file that the audit lines are added to; `-` is the standard output"""
     audit_required: Switch = False
     """Flask: `yes` withholds (503) every answer to a post whose audit line cannot be written"""
+    audit_signals: Switch = False
+    """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
+    probability and the brightness; no part of a picture
+    """
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from model import hub
 from model.config import ModelConfig
+from model.decision.drift import Reference, parse_reference
 from model.decision.modality import Gate, parse_gate
 from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
@@ -42,6 +43,7 @@ class Checkpoint:
         weights: as stored; finite, but not yet checked against the network.
         detector: of the third criterion; None if the config names none.
         gate: tells clinical photographs from dermoscopy; None if the config names none.
+        drift: what drift is measured against; None if the config names none.
         card_file: the model card's bytes, empty if there is none.
         fingerprint: the result of ``fingerprint`` for these files.
     """
@@ -53,6 +55,7 @@ class Checkpoint:
     weights: Weights
     detector: Detector | None
     gate: Gate | None
+    drift: Reference | None
     card_file: bytes
     fingerprint: str
 
@@ -142,7 +145,8 @@ def find(reference: str | Path) -> Checkpoint:
     """
     folder, name, commit = _resolve(str(reference))
     config, stored = _stored(folder)
-    detector, gate, card, digest = config.detector, config.gate, folder / CARD, _fingerprint(stored)
+    detector, gate, drift = config.detector, config.gate, config.drift
+    card, digest = folder / CARD, _fingerprint(stored)
     return Checkpoint(
         config=config,
         id=name,
@@ -151,6 +155,7 @@ def find(reference: str | Path) -> Checkpoint:
         weights=parse_weights(stored[WEIGHTS], folder / WEIGHTS),
         detector=parse_detector(stored[detector], folder / detector) if detector else None,
         gate=parse_gate(stored[gate], folder / gate) if gate else None,
+        drift=parse_reference(stored[drift], folder / drift) if drift else None,
         card_file=read_bytes(card) if card.is_file() else b"",
         fingerprint=digest,
     )
@@ -258,7 +263,7 @@ def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labe
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """The files to publish: name → file. Configuration, weights, card, and detector and gate if any.
+    """The files to publish: name → file. Configuration, weights, card, and, if any, detector, gate and drift.
 
     Raises:
         CheckpointError: one of them is missing, or the configuration cannot be used.
@@ -275,7 +280,7 @@ def files(folder: Path) -> dict[str, Path]:
 
 def _further(config: ModelConfig) -> list[str]:
     """Further files that ``config.json`` names; ``ModelConfig`` makes sure that they lie beside it."""
-    return [name for name in (config.detector, config.gate) if name]
+    return [name for name in (config.detector, config.gate, config.drift) if name]
 
 
 def _resolve(reference: str) -> tuple[Path, str, str | None]:

@@ -13,6 +13,7 @@ COMMANDS: dict[str, Command] = {
     "fit": learn.fit,
     "calibrate": learn.calibrate,
     "gate": learn.gate,
+    "reference": learn.reference,
     "evaluate": measure.evaluate,
     "predict-split": measure.predict_split,
     "score": measure.score,

@@ -12,10 +12,10 @@ from fake_hub import FakeHub
 
 from app.pages.examples import Example, load_examples
 from app.predictor import Predictor
-from app.quality import QualityWarning, check_quality
 from app.settings import EMBEDDED_CHECKPOINT, Settings
 from model.errors import ConfigError
 from model.image import read_image
+from model.image.quality import QualityWarning, check_quality
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "file_name,title,licence,credit\n"

@@ -139,3 +139,27 @@ def gate(
         device=device,
         max_unreadable=max_unreadable,
     )
+
+
+def reference(
+    *,
+    checkpoint: str,
+    data: list[str],
+    split: str = "validation",
+    device: Device = "auto",
+    max_unreadable: float = 0.01,
+) -> None:
+    """Give a checkpoint what drift is measured against: a few numbers about each picture of a split.
+
+    Args:
+        checkpoint: folder; its config.json and reference are written, its weights stay.
+        data: folders or Hub ids; labels are not needed.
+        split: pictures that the weights were not trained on.
+        device: where to compute.
+        max_unreadable: largest share of unreadable pictures.
+    """
+    from train.calibrate.reference import make_reference
+
+    make_reference(
+        checkpoint=checkpoint, data=data, split=split, device=device, max_unreadable=max_unreadable
+    )
