@@ -1,4 +1,4 @@
-"""DICOM out: a structured report (TID 1500) and the heat map as a secondary capture, in the picture's study."""
+"""DICOM out: a structured report (TID 1500) and the heat map as a secondary capture, of the same study."""
 
 from __future__ import annotations
 
@@ -119,9 +119,7 @@ def _structured_report(prediction: Prediction, study: pydicom.Dataset) -> pydico
     )
 
 
-def _findings(
-    prediction: Prediction, study: pydicom.Dataset
-) -> list[MeasurementsAndQualitativeEvaluations]:
+def _findings(prediction: Prediction, study: pydicom.Dataset) -> list[MeasurementsAndQualitativeEvaluations]:
     """The verdict, then each label with its probability; a rejected picture has the verdict alone."""
     model, revision = prediction.checkpoint["id"][:64], prediction.checkpoint["revision"]
     algorithm = AlgorithmIdentification(f"{NAME} {model}", revision)
@@ -142,7 +140,9 @@ def _findings(
             QualitativeEvaluation(
                 _own("verdict", "Verdict"), _own(prediction.verdict, prediction.verdict.replace("_", " "))
             ),
-            QualitativeEvaluation(_own("urgency", "How soon to see a doctor"), _own(urgency, URGENCY[urgency])),
+            QualitativeEvaluation(
+                _own("urgency", "How soon to see a doctor"), _own(urgency, URGENCY[urgency])
+            ),
         ],
     )
     if prediction.verdict == "rejected":

@@ -58,9 +58,9 @@ def bundle(
     """Write answers as a Bundle of the type "collection".
 
     For each answer it has a DiagnosticReport (preliminary), an Observation for each label, a Device (the
-    model) and a Media (the picture's size and hash, not the picture; a second one with the heat map where there
-    is one). The labels of a rejected picture have no probability, but a ``dataAbsentReason``. Codes are those
-    of SNOMED CT and ICD-10 that mean the same as the label; where there are none, text stands alone.
+    model) and a Media (the picture's size and hash, not the picture; a second one with the heat map where
+    there is one). The labels of a rejected picture have no probability, but a ``dataAbsentReason``. Codes are
+    those of SNOMED CT and ICD-10 that mean the same as the label; where there are none, text stands alone.
 
     Args:
         answers: any number.
