@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from model.errors import ConfigError
@@ -20,3 +21,15 @@ def require_packages() -> None:
             f"The formats of clinics need packages that are not installed ({', '.join(missing)}).",
             hint="Install them: pip install -r requirements-clinic.txt -c constraints.txt",
         )
+
+
+def dicom_opener() -> Callable[[bytes], bytes]:
+    """The function that takes the picture out of a DICOM file, and leaves any other data as it is.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    require_packages()
+    from app.clinic.dicom import picture_in
+
+    return picture_in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -125,7 +126,7 @@ def _findings(prediction: Prediction, study: pydicom.Dataset) -> list[Measuremen
     algorithm = AlgorithmIdentification(f"{NAME} {model}", revision)
     source = SourceImageForMeasurementGroup(study.SOPClassUID, study.SOPInstanceUID)
 
-    def finding(name: str, **content: object) -> MeasurementsAndQualitativeEvaluations:
+    def finding(name: str, **content: Any) -> MeasurementsAndQualitativeEvaluations:
         return MeasurementsAndQualitativeEvaluations(
             tracking_identifier=TrackingIdentifier(uid.generate_uid(), name),
             algorithm_id=algorithm,
@@ -182,7 +183,8 @@ def _heat_map(heatmap: str, prediction: Prediction, study: pydicom.Dataset) -> p
         specific_character_set="ISO_IR 192",
         transfer_syntax_uid=uid.ExplicitVRLittleEndian,
     )
-    capture.PatientOrientation = capture.Laterality = None  # nobody knows them of a photograph
+    for keyword in ("PatientOrientation", "Laterality"):  # nobody knows them of a photograph
+        setattr(capture, keyword, None)
     capture.ConversionType = "WSD"
     capture.BurnedInAnnotation = "NO"
     capture.DerivationDescription = "Where the evidence for the most probable label lies (Grad-CAM)"

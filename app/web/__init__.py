@@ -8,7 +8,7 @@ from typing import Any, cast
 from flask import Flask, Response, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 
-from app.clinic import require_packages
+from app.clinic import dicom_opener
 from app.pages import render
 from app.pages.examples import load_examples
 from app.predictor import Predictor
@@ -97,14 +97,13 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
 
 def _add_clinic(app: Flask, predictor: BoundedPredictor) -> None:
     """Register the API with the formats of clinics."""
-    require_packages()
-    # here, since nobody else has these packages
-    from app.clinic.dicom import picture_in
+    opened = dicom_opener()
+    # here, since only the extra `clinic` has their packages
     from app.web.clinic import add_outcomes, answer
     from app.web.dicomweb import build_dicomweb
     from app.web.openapi_clinic import with_clinic
 
     document = with_clinic(build_document())
-    app.register_blueprint(build_api(predictor, opened=picture_in, answer=answer, document=document))
+    app.register_blueprint(build_api(predictor, opened=opened, answer=answer, document=document))
     app.register_blueprint(build_dicomweb(predictor))
     add_outcomes(app)

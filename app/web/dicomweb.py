@@ -145,7 +145,9 @@ def _answer(instances: Sequence[_Instance], kind: str) -> Response:
 
 def _store_response(instances: Sequence[_Instance]) -> pydicom.Dataset:
     """Which instances were taken and which failed, and why (PS3.18, table I.1-1)."""
-    taken, failed, unnamed = [], [], []
+    taken: list[pydicom.Dataset] = []
+    failed: list[pydicom.Dataset] = []
+    unnamed: list[pydicom.Dataset] = []
     for instance in instances:
         item = pydicom.Dataset()
         if (study := instance.study) is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import flask
+import pyarrow.parquet as pq
 import pytest
 from conftest import encode, make_picture
 from dicom_made import PATIENT, dicom
@@ -16,9 +19,13 @@ from flask.testing import FlaskClient
 from pydicom import uid
 from stow import TYPE, body, datasets
 
+from app.__main__ import main
+from app.bulk.actor import Scorer, result, sent
+from app.bulk.archive import Archive, Place
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
+from model.checkpoint import find
 from model.errors import ConfigError
 from model.labels import LABELS, condition
 
@@ -232,3 +239,23 @@ def test_the_document_lists_the_formats(client: FlaskClient) -> None:
     paths = client.get("/openapi.json").get_json()["paths"]
     assert "application/dicom" in paths["/api/v1/predict"]["post"]["requestBody"]["content"]
     assert set(paths["/dicomweb/studies"]["post"]["responses"]) >= {"200", "202", "406", "409"}
+
+
+def test_the_commands_read_dicom_where_they_are_asked_to(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.dcm").write_bytes(dicom(PHOTO))
+    command = ["predict", str(tmp_path / "one.dcm"), "--checkpoint", str(tiny_checkpoint), "--device", "cpu"]
+    assert main([*command, "--dicom"]) == 0
+    assert main(command) == 1
+    read, refused = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert read["verdict"]
+    assert refused["error"]["code"] == "unsupported_format"
+    place = Place.parse(str(tmp_path))
+    (shard,) = Archive(place).shards(size=8, salt="")
+    revision = find(str(tiny_checkpoint)).revision
+    how = {"device": "cpu", "runtime": "auto", "cores": 1}
+    scorer = Scorer(Archive(place), place / "out", str(tiny_checkpoint), revision, dicom=True, **how)
+    scorer(sent(shard))
+    table = pq.read_table(result(place / "out", shard).path)
+    assert table["verdict"].to_pylist() == [read["verdict"]]
