@@ -164,7 +164,7 @@ def drift(*, audit_log: Path, since: str | None = None, checkpoint: str | None =
         checkpoint: folder or ORG/NAME@REVISION; default: the environment variable CHECKPOINT, or the built-in
             one.
     """
-    from app.drift import logged, report
+    from app.drift import compare, logged, report
     from model.checkpoint import find
     from model.decision.drift import LARGE
 
@@ -175,7 +175,7 @@ def drift(*, audit_log: Path, since: str | None = None, checkpoint: str | None =
             hint="`python -m train reference` adds it.",
         )
     window = list(logged(audit_log, since=since, revision=found.revision))
-    changes = found.drift.changes(window)
+    changes = compare(found.drift, window)
     print(report(changes, pictures=len(window)))
     return 3 if changes[0].psi >= LARGE else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections import deque
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from app.prediction import Prediction
-from model.decision.drift import LARGE, MODERATE, SMALLEST, Change, Reference, Signals
+from model.decision.drift import LARGE, MODERATE, SMALLEST, Reference, Signals, counted
 from model.errors import ConfigError
 
 WINDOW = 1000
@@ -26,6 +29,25 @@ NAMES = {
     "brightness": "the brightness of the pictures",
 }
 """The numbers in words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """How one signal changed.
+
+    Attributes:
+        name: of a number, or of a word as ``verdict: rejected``.
+        before, after: medians of a number, shares of a word.
+        psi: from 0 upwards; of a word, that of all words of its kind.
+        ks, p: of the Kolmogorov-Smirnov test, for numbers.
+    """
+
+    name: str
+    before: float
+    after: float
+    psi: float
+    ks: float | None = None
+    p: float | None = None
 
 
 def signals(prediction: Prediction) -> Signals:
@@ -102,6 +124,37 @@ def _of_line(line: str, start: str | None, revision: str) -> list[Signals]:
         return [Signals(dict(one["numbers"]), dict(one["words"])) for one in entry["signals"]]
     except (ValueError, KeyError, TypeError):
         return []
+
+
+def compare(reference: Reference, window: Sequence[Signals]) -> list[Change]:
+    """Compare a window of predictions with a checkpoint's reference; the largest change first.
+
+    Raises:
+        ConfigError: there are fewer than ``SMALLEST``, or SciPy is not installed.
+    """
+    if len(window) < SMALLEST:
+        raise ConfigError(
+            f"There are {len(window)} predictions; at least {SMALLEST} are needed to compare.",
+            hint="Take a longer time.",
+        )
+    try:
+        from scipy.stats import ks_2samp
+    except ImportError:
+        raise ConfigError(
+            "The comparison needs SciPy, which is not installed.", hint="Run `pip install scipy`."
+        ) from None
+    psi, before, after, found = reference.psi(window), reference.counts, counted(window), []
+    for column, name in enumerate(reference.names):
+        was = reference.numbers[:, column]
+        now = np.array([one.numbers[name] for one in window if name in one.numbers])
+        if len(now):
+            tested = ks_2samp(was, now)
+            medians = float(np.median(was)), float(np.median(now))
+            found.append(Change(name, *medians, psi[name], float(tested.statistic), float(tested.pvalue)))
+    for name in sorted({*before, *after}):
+        shares = before.get(name, 0) / len(reference.numbers), after.get(name, 0) / len(window)
+        found.append(Change(name, *shares, psi[name.partition(": ")[0]]))
+    return sorted(found, key=lambda change: -change.psi)
 
 
 def report(changes: Sequence[Change], *, pictures: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
 from model.files import atomic_folder
 from model.text import decoded, parse_json, printable
-from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
+from model.weights import Weights, fitted, halved, parse_weights, read_bytes
 
 # PyTorch and timm take seconds and half a gigabyte to import; a process that serves an exported graph needs
 # neither, so they are imported only where weights are used.
@@ -222,44 +221,6 @@ def _fingerprint(stored: dict[str, bytes]) -> str:
     for data in stored.values():
         digest.update(data)
     return f"sha256:{digest.hexdigest()[:12]}"
-
-
-def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
-    """Load the backbone's weights from a safetensors file: one with timm's names, or that of a checkpoint.
-
-    A classifier or a head in the file is ignored.
-
-    Raises:
-        CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
-    """
-    path, prefix = Path(path), "backbone."
-    stored = parse_weights(read_bytes(path), path)
-    ours = {name.removeprefix(prefix): values for name, values in stored.items() if name.startswith(prefix)}
-    wanted = network.backbone.state_dict()
-    kept = {name: values for name, values in (ours or stored).items() if name in wanted}
-    missing = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
-    network.backbone.load_state_dict(matched(path, kept, wanted, missing=missing), strict=False)
-
-
-def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
-    """Load a whole network, head included, from a checkpoint, for further training.
-
-    Args:
-        network: with the backbone, head and sizes of the checkpoint.
-        reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
-        labels: of the network, in their order.
-
-    Raises:
-        CheckpointError: it is not a checkpoint of such a network, or has other labels.
-        HubError: the Hub does not provide it.
-    """
-    checkpoint = find(reference)
-    if checkpoint.config.labels != tuple(labels):
-        raise CheckpointError(
-            f"The checkpoint in {checkpoint.folder} has other labels, or the same in another order.",
-            hint="Start from a checkpoint with the same labels, or from backbone weights.",
-        )
-    network.load_state_dict(fitted(checkpoint.folder / WEIGHTS, checkpoint.weights, network))
 
 
 def files(folder: Path) -> dict[str, Path]:

@@ -16,6 +16,7 @@ COMMANDS: dict[str, Command] = {
     "reference": learn.reference,
     "evaluate": measure.evaluate,
     "predict-split": measure.predict_split,
+    "validate": measure.validate,
     "score": measure.score,
     "ood": measure.ood,
     "benchmark": measure.benchmark,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,21 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
-from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, title, top
+from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, top
+from app.gradio_ui.pages import page_routes
+from app.gradio_ui.preview import describe_pages
 from app.gradio_ui.uploads import MAX_AGE, Uploads
 from app.gradio_ui.views import look_page, several_page
-from app.pages import render, wording
-from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
+from app.pages import render
 from app.pages.examples import load_examples
 from app.prediction import Prediction
-from app.predictor import AUTO, Predictor
+from app.predictor import Predictor
 from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
@@ -63,12 +65,12 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool, checkpoint: str = AUTO) -> Prediction:
+    def look(data: bytes, **options: Any) -> Prediction:
         started, verdicts, seen = time.perf_counter(), [], []
         answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
-                answer = lent(data, heatmap=heatmap, checkpoint=checkpoint)
+                answer = lent(data, **options)
             verdicts.append(answer.verdict)
             answering = answer.checkpoint
             seen.append(signals(answer)._asdict())
@@ -84,6 +86,7 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
             )
 
     labels = predictor.labels
+    describe_pages()
 
     @contextlib.contextmanager
     def frame(current: str) -> Iterator[None]:
@@ -98,16 +101,18 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
         gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo,
         frame(""),
     ):
-        part(title(wording.LOOK_TITLE, wording.look_lead(len(labels))), elem_id="sdn-title")
         look_page(look, uploads, examples, labels)
         add_api(look, uploads)
     with demo.route("Several photos", SEVERAL, show_in_navbar=False), frame(SEVERAL):
-        part(title(wording.SEVERAL_TITLE, wording.several_lead(MAX_BATCH, MAX_BATCH_BYTES)))
-        several_page(look, uploads, labels)
+        several_page(look, uploads, predictor)
     with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
         part(render.learn(labels, address=LEARN))
     with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
-        part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
+        part(
+            render.about(
+                predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+            )
+        )
     # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
@@ -137,7 +142,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     uploads = Uploads()
     demo = build_demo(predictor, settings, uploads)
     try:
-        demo.launch(**launch_options(settings, uploads))
+        routes = [*uploads.routes(), *page_routes(predictor.combine)]
+        demo.launch(**launch_options(settings, routes))
     except OSError as error:
         raise ConfigError(
             f"{netloc(settings.host, settings.port)} cannot be listened on; the port may be taken.",
@@ -147,8 +153,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     demo.block_thread()
 
 
-def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
-    """The arguments for ``gr.Blocks.launch``."""
+def launch_options(settings: Settings, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The arguments for ``gr.Blocks.launch``; ``routes`` come before Gradio's own."""
     edge = Middleware(
         Edge,
         seconds=settings.request_seconds,
@@ -179,7 +185,7 @@ def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
             font=SYSTEM_FONTS,
             font_mono=("ui-monospace", "monospace"),
         ),
-        "app_kwargs": {"routes": uploads.routes(), "middleware": [edge]},
+        "app_kwargs": {"routes": list(routes), "middleware": [edge]},
     }
 
 

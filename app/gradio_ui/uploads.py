@@ -119,7 +119,7 @@ class Uploads:
             return [stack.enter_context(self.received(payload)) for payload in payloads]
 
     def routes(self) -> list[Route]:
-        """The routes that replace Gradio's own: uploads, their progress, and their previews in the page."""
+        """The routes that replace Gradio's own: uploads, their progress, and their previews."""
 
         async def progress(request: Request) -> Response:
             return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")

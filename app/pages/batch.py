@@ -134,8 +134,7 @@ def json_text(outcomes: Sequence[Outcome]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    return (
-        f"'{cell}"
-        if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-        else cell
-    )
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r\n", "\n")  # so that scripts/answer.js finds the lines
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
+from app.pages.about import Result
 from app.prediction import AdviceWords, Prediction
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.errors import ImageError
 from model.image.quality import QualityWarning
 from model.labels import URGENCY, Condition, condition
 
@@ -15,6 +18,12 @@ NOTICE = (
     "This is a learning aid, not a diagnosis. It can be wrong, and it knows only a few conditions. "
     "If your skin worries you, please see a doctor, whatever you read here."
 )
+
+DESCRIPTION = (
+    "Choose a photo of skin and see which of the conditions that a neural network knows it resembles most. "
+    "For learning, never a diagnosis."
+)
+"""What search engines and link previews say of the product."""
 
 LOOK_TITLE = "Check a photo of skin"
 
@@ -72,10 +81,7 @@ VERDICT_TAGS: dict[Verdict, str] = {
 }
 """One or two words beside the verdict's colour, so that colour is never the only signal."""
 
-HEATMAP_NOTE = (
-    "The bright areas counted most for this answer. "
-    "They show where the model looked, not where something is wrong."
-)
+UNSURE = "The model is not sure, so treat this as a hint only."
 
 GUESSES_NOTE = "What the model would have guessed. Please do not rely on it: the picture was rejected."
 
@@ -109,6 +115,54 @@ TROUBLE = {
 """What a page's script shows if no answer came back: a headline, and what to do."""
 
 
+PICKER = {
+    "preparing": "Preparing …",
+    "sending": "Sending: {percent}%",
+    "analysing": "Analysing your photo …",
+    "analysing-several": "Analysing {count} photos …",
+    "example": "Analysing the example …",
+    "cancelled": "Cancelled. Nothing was analysed or kept.",
+    "moment": "a moment",
+    "second": "a second",
+    "seconds": "{seconds} seconds",
+    "NotAllowedError": "The camera is blocked. Allow it for this page in your browser's settings, or choose "
+    "a photo instead.",
+    "NotFoundError": "No camera was found. Please choose a photo instead.",
+    "OverconstrainedError": "No suitable camera was found. Please choose a photo instead.",
+    "NotReadableError": "The camera is in use by another program. Close that, or choose a photo instead.",
+    "insecure": "The browser allows the camera here only over HTTPS. Take the photo with your device's own "
+    "camera app, or choose one.",
+    "camera-failed": "The camera did not start ({error}). Please choose a photo instead.",
+    "camera-stopped": "The camera stopped. Start it again, or choose a photo instead.",
+    "copied": "Copied.",
+    "copy-failed": "Your browser did not allow copying. Save the PDF instead.",
+    "saved": "Saved.",
+    "pdf-failed": "The PDF could not be made just now. Try again in a moment, or print the page.",
+}
+"""What the script of a page says, by name; values go where the braces are."""
+
+DROP_ONE = "You can also drop a photo here or paste one."
+DROP_SEVERAL = "You can also drop photos here or paste them."
+AT_ONCE_ONE = "Your result appears as soon as you choose it."
+AT_ONCE_SEVERAL = "Your results appear as soon as you choose them."
+PROGRESS = "How much has been sent"
+ONE_SPOT = "All photos show the same spot: give one answer for all of them as well"
+
+TOO_MANY = "Too many photos at once"
+ONE_AT_A_TIME = "This page checks one photo at a time. Choose one, or go to"
+TOO_LARGE = "That is too large to send"
+
+TAKE_TITLE = "Keep this answer"
+WITH_PICTURE = "With the picture"
+REPORT_TITLE = "Answer to a photo of skin"
+REPORT_SEVERAL = "Answer to {count} photos of one spot"
+REPORT_PICTURE = "The photo"
+REPORT_HEATMAP = "Where the model looked"
+REPORT_CONDITIONS = "How well each condition fits"
+CASE_TITLE = "All {count} photos together"
+EACH_TITLE = "Each photo"
+
+
 def look_lead(labels: int) -> str:
     """What the page for one photo does; ``labels`` is how many labels the model knows."""
     return (
@@ -129,9 +183,57 @@ def at_most(pictures: int, size: int) -> str:
     return f"up to {pictures} photos, {size // 1_000_000}\u00a0MB in total"
 
 
+def choose_at_most(pictures: int, size: int) -> str:
+    """What to do about too many photos; the arguments are those of ``at_most``."""
+    return f"Please choose {at_most(pictures, size)}."
+
+
+def choose_smaller(size: int) -> str:
+    """What to do about photos that are too large; ``size`` is the limit, bytes."""
+    return f"Please choose a smaller copy, or fewer photos: at most {size // 1_000_000}\u00a0MB."
+
+
 def percent(share: float) -> str:
     """Format a share from 0 to 1 as whole percents; never "0%" for something that is possible."""
     return "under 1%" if share < 0.01 else f"{share:.0%}"
+
+
+def how_often(result: Result) -> str:
+    """How often a model was right on the test pictures of one data set."""
+    first = _in_ten(result.accuracy)
+    words = f"On the test pictures of {result.data_set}, its first guess was right about {first}"
+    if result.top3 is not None:
+        words += f"; the right one was among its first three about {_in_ten(result.top3)}"
+    return f"{words}."
+
+
+def _in_ten(share: float) -> str:
+    return f"{10 * share:.0f} times in 10"
+
+
+def likelihood(share: float) -> str:
+    """A word beside a calibrated probability: likely from a half on, possible from a tenth on."""
+    return "likely" if share >= 0.5 else "possible" if share >= 0.1 else "unlikely"
+
+
+def heatmap_note(areas: str | None) -> str:
+    """How to read a heat map; ``areas`` is how many it is made of, such as "7 x 7"."""
+    coarse = f"It is coarse: {areas} areas. " if areas else ""
+    return (
+        f"{coarse}The bright areas counted most for this answer. They show where the model looked, not where "
+        "something is wrong. Each area also draws on its surroundings, so the brightest one may lie beside a "
+        "spot, or even beside the skin."
+    )
+
+
+def rejected_because(prediction: Prediction) -> str:
+    """Why a picture was rejected, one plain sentence without figures."""
+    fired = {criterion.name for criterion in prediction.criteria if criterion.fired}
+    if "not_skin" in fired:
+        return "It probably doesn't show skin, or shows it in a way that the model has not learned."
+    if "unusualness" in fired:
+        return "It is unlike the skin photos that the model learned from."
+    return "The model's guesses are too uncertain to be of any use."
 
 
 def headline(prediction: Prediction) -> str:
@@ -147,13 +249,15 @@ class Advice:
         urgency: a key of ``model.labels.URGENCY``.
         how_soon: a few words shown above the text.
         caution: one sentence on what may be cancer here, shown beside ``how_soon``; None if nothing is.
-        text: a few sentences.
+        points: what to know first, at most three, each one sentence.
+        text: a few sentences, which begin with the points.
         about: the condition whose texts explain the answer; None if none should be named.
     """
 
     urgency: str
     how_soon: str
     caution: str | None
+    points: tuple[str, ...]
     text: str
     about: Condition | None
 
@@ -175,21 +279,20 @@ def advice(prediction: Prediction) -> Advice:
     if prediction.verdict == "rejected":
         unlike = any(c.fired and c.name in ("unusualness", "not_skin") for c in prediction.criteria)
         sentences = [ONLY_SKIN] * unlike + [BETTER_PHOTO] + [WORRYING_SPOT] * worry
-        return Advice("none", "Try another photo", None, " ".join(sentences), None)
+        return Advice("none", "Try another photo", None, tuple(sentences), " ".join(sentences), None)
     about = condition(prediction.conditions[0].name)
     urgency, text = about.urgency, about.when_to_be_seen
+    hints = []
     if prediction.verdict == "uncertain":
-        text = (
-            f"The model is not sure, so treat this as a hint only. If it is {about.in_a_sentence}, "
-            f"{text[0].lower()}{text[1:]}"
-        )
+        text = f"If it is {about.in_a_sentence}, {text[0].lower()}{text[1:]}"
+        hints = [UNSURE]
     if worry:
         urgency = max(urgency, "soon", key=list(URGENCY).index)
         if prediction.verdict == "condition" and urgency != about.urgency:
             text = f"If it turns out to be {about.in_a_sentence}: {text}"
-        text = f"{NO_FINDING} {text}"
+        hints = [NO_FINDING, *hints]
     caution = (_among_what_it_could_be if worry else _not_ruled_out)(prediction, urgency)
-    return Advice(urgency, URGENCY[urgency], caution, text, about)
+    return Advice(urgency, URGENCY[urgency], caution, tuple(hints), " ".join([*hints, text]), about)
 
 
 def _among_what_it_could_be(prediction: Prediction, urgency: str) -> str:
@@ -241,6 +344,12 @@ def quality_sentence(warning: QualityWarning) -> str:
     return f"{warning.message} {warning.advice}"
 
 
+def quality_short(warnings: Sequence[QualityWarning]) -> str | None:
+    """What could be better about a photo, one sentence; None if nothing is."""
+    words = [QUALITY_WORDS[warning.name] for warning in warnings]
+    return f"The photo is {_joined(words, 'and')}." if words else None
+
+
 def set_sentence(prediction: Prediction) -> str | None:
     """What cannot be ruled out, one or two sentences; None if the checkpoint has no prediction sets."""
     names = prediction.prediction_set
@@ -257,7 +366,7 @@ def set_sentence(prediction: Prediction) -> str | None:
             f"The model cannot rule out {len(names)} of the {known} groups it knows: "
             "this picture tells it very little."
         )
-    return f"From this picture alone, the model cannot rule out {_joined([*map(_named, names)], 'or')}."
+    return f"From this picture alone, the model cannot rule out any of these {len(names)}:"
 
 
 def _named(name: str) -> str:
@@ -316,3 +425,49 @@ def _fired(criteria: Iterable[Criterion]) -> list[str]:
         for c in criteria
         if c.fired
     ]
+
+
+def case_sentence(outcomes: Sequence[Prediction | ImageError]) -> str:
+    """How the answer to several photos of one spot came about, and which of them did not help.
+
+    Args:
+        outcomes: one per photo, in order, at least one of them a prediction.
+    """
+    unread = [str(n) for n, outcome in enumerate(outcomes, start=1) if isinstance(outcome, ImageError)]
+    rejected = [
+        str(n)
+        for n, outcome in enumerate(outcomes, start=1)
+        if isinstance(outcome, Prediction) and outcome.verdict == "rejected"
+    ]
+    words = ["The probabilities are the averages over the photos."]
+    if unread:
+        words.append(f"Left out, since it can't be opened: photo {_joined(unread, 'and')}.")
+    if rejected and len(rejected) + len(unread) < len(outcomes):
+        words.append(
+            f"Not assessable alone: photo {_joined(rejected, 'and')}. Without it, the answer may be clearer."
+        )
+    return " ".join(words)
+
+
+def report_title(photos: int) -> str:
+    """The title of a report on one photo, or on several of one spot."""
+    return REPORT_TITLE if photos == 1 else REPORT_SEVERAL.format(count=photos)
+
+
+def report_origin(prediction: Prediction, when: datetime) -> str:
+    """When an answer was given, and by which model."""
+    return (
+        f"Answered on {when:%Y-%m-%d} at {when:%H:%M} UTC by SkinDiseaseNet, model "
+        f"{prediction.checkpoint['id']}, revision {prediction.checkpoint['revision']}."
+    )
+
+
+def plain_text(prediction: Prediction, when: datetime) -> str:
+    """An answer as plain text, to be copied."""
+    told = advice(prediction)
+    lines = [headline(prediction), told.how_soon, told.caution, prediction.reason, told.text]
+    lines += [seen.message] if (seen := prediction.modality) else []
+    lines += [set_sentence(prediction), *map(quality_sentence, prediction.quality), ""]
+    lines += [f"{percent(ranked.probability):>8}  {ranked.title}" for ranked in prediction.conditions]
+    lines += ["", report_origin(prediction, when), NOTICE]
+    return "\n".join(line for line in lines if line is not None) + "\n"

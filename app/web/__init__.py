@@ -40,9 +40,11 @@ class _StrictJSON(DefaultJSONProvider):
 
 
 class _App(Flask):
-    """Also serves the static files that both front ends share: style sheets and a script."""
+    """Also serves the static files that both front ends share: style sheets and scripts."""
 
     def send_static_file(self, filename: str) -> Response:
+        if (render.SCRIPTS / filename).is_file():
+            return send_from_directory(render.SCRIPTS, filename)
         if filename in (*render.STYLES, render.SCRIPT):
             return send_from_directory(render.FOLDER, filename)
         return super().send_static_file(filename)

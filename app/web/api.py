@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.case import find_case
+from app.pages.batch import predict_all
 from app.prediction import Prediction
 from app.predictor import AUTO, Predictor
 from app.web import metrics
+from app.web.answers import Label, Labels, Loaded, Ready, Status
 from app.web.bounded import BoundedPredictor
-from app.web.openapi import Label, Labels, Loaded, Ready, Status
-from app.web.upload import read_choice, read_picture, read_switch
+from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
+from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
@@ -48,6 +52,21 @@ def build_api(
         data = read_picture(request)
         prediction = predictor.predict(data, opened=opened, heatmap=heatmap, checkpoint=checkpoint)
         return answer(prediction, data)
+
+    @api.post("/api/v1/case")
+    def predict_case() -> dict[str, Any]:
+        heatmap = read_switch(request, "heatmap")
+        checkpoint = read_choice(request, "checkpoint", answering)
+        pictures = read_form_pictures(request)
+        predict = partial(predictor.predict, checkpoint=predictor.named(checkpoint).id)
+        outcomes = predict_all(predict, pictures)
+        case = find_case(predictor.predict, predictor.combine, outcomes, pictures, heatmap=heatmap)
+        if case is None:
+            raise next(outcome for outcome in outcomes if isinstance(outcome, ImageError))
+        return {
+            "answer": case.prediction.to_json(),
+            "pictures": [outcome.to_json() for outcome in outcomes],
+        }
 
     @api.get("/api/v1/labels")
     def list_labels() -> Labels:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
-import pydicom
 from flask import Blueprint, Request, Response, jsonify, request
 
-from app.clinic.dicom import KINDS, picture_in, read_study
+from app.clinic.dicom import picture_in, read_study
 from app.clinic.dicom_report import dicom_reports, to_bytes
 from app.clinic.fhir import Answered, bundle
+from app.clinic.stow import Instance, store_response
 from app.pages.batch import MAX_BATCH
-from app.prediction import Prediction
 from app.web.bounded import BoundedPredictor
 from app.web.clinic import DICOM, DICOM_JSON, FHIR, RELATED, as_fhir, as_related, chosen
 from app.web.errors import RequestError, image_status
@@ -20,20 +18,6 @@ from app.web.upload import MAX_BATCH_BODY, read_body
 from model.errors import ImageError
 
 _HOW = f'Send {RELATED}; type="{DICOM}"; boundary=..., each part one DICOM file.'
-
-# Failure reasons of PS3.4, B.2.3
-_NOT_THIS_CLASS, _TOO_LARGE, _NOT_UNDERSTOOD = 0x0122, 0xA700, 0xC000
-
-
-@dataclasses.dataclass
-class _Instance:
-    """One DICOM file of a request, and what became of it: prediction (and reports), or error."""
-
-    data: bytes
-    study: pydicom.Dataset | None = None
-    prediction: Prediction | None = None
-    reports: list[bytes] = dataclasses.field(default_factory=list)
-    error: ImageError | None = None
 
 
 def build_dicomweb(predictor: BoundedPredictor) -> Blueprint:
@@ -46,8 +30,7 @@ def build_dicomweb(predictor: BoundedPredictor) -> Blueprint:
         instances = [_opened(data) for data in _read_parts(request)]
         _require_one_study(instances)
         for instance in instances:
-            if instance.study is not None:
-                _assess(instance, instance.study, predictor, reports=kind == RELATED)
+            _assess(instance, predictor, reports=kind == RELATED)
         return _answer(instances, kind)
 
     return dicomweb
@@ -86,14 +69,14 @@ def _read_parts(request: Request) -> list[bytes]:
     return [part.partition(b"\r\n\r\n")[2] for part in parts]
 
 
-def _opened(data: bytes) -> _Instance:
+def _opened(data: bytes) -> Instance:
     try:
-        return _Instance(data, study=read_study(data))
+        return Instance(data, study=read_study(data))
     except ImageError as error:
-        return _Instance(data, error=error)
+        return Instance(data, error=error)
 
 
-def _require_one_study(instances: Sequence[_Instance]) -> None:
+def _require_one_study(instances: Sequence[Instance]) -> None:
     studies = {instance.study.StudyInstanceUID for instance in instances if instance.study is not None}
     if len(studies) > 1:
         raise RequestError(
@@ -104,23 +87,23 @@ def _require_one_study(instances: Sequence[_Instance]) -> None:
         )
 
 
-def _assess(
-    instance: _Instance, study: pydicom.Dataset, predictor: BoundedPredictor, *, reports: bool
-) -> None:
+def _assess(instance: Instance, predictor: BoundedPredictor, *, reports: bool) -> None:
+    if instance.study is None:
+        return
     try:
         prediction = predictor.predict(instance.data, opened=picture_in, heatmap=reports)
         if reports:
-            instance.reports = [to_bytes(report) for report in dicom_reports(prediction, study)]
+            instance.reports = [to_bytes(report) for report in dicom_reports(prediction, instance.study)]
         instance.prediction = prediction
     except ImageError as error:
         instance.error = error
 
 
-def _answer(instances: Sequence[_Instance], kind: str) -> Response:
+def _answer(instances: Sequence[Instance], kind: str) -> Response:
     failed = [(number, one.error) for number, one in enumerate(instances, 1) if one.error is not None]
     if kind == DICOM_JSON:
         status = 200 if not failed else 202 if len(failed) < len(instances) else 409
-        response = jsonify(_store_response(instances).to_json_dict())
+        response = jsonify(store_response(instances).to_json_dict())
         response.status_code, response.content_type = status, DICOM_JSON
         return response
     if len(failed) == len(instances):
@@ -141,37 +124,3 @@ def _answer(instances: Sequence[_Instance], kind: str) -> Response:
     for number, error in failed:
         response.headers.add("Warning", f'299 - "instance {number}: {error.code}"')
     return response
-
-
-def _store_response(instances: Sequence[_Instance]) -> pydicom.Dataset:
-    """Which instances were taken and which failed, and why (PS3.18, table I.1-1)."""
-    taken: list[pydicom.Dataset] = []
-    failed: list[pydicom.Dataset] = []
-    unnamed: list[pydicom.Dataset] = []
-    for instance in instances:
-        item = pydicom.Dataset()
-        if (study := instance.study) is not None:
-            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
-                study.SOPClassUID,
-                study.SOPInstanceUID,
-            )
-        if instance.error is None:
-            taken.append(item)
-        else:
-            item.FailureReason = _reason(instance)
-            (unnamed if study is None else failed).append(item)
-    response = pydicom.Dataset()
-    if taken:
-        response.ReferencedSOPSequence = taken
-    if failed:
-        response.FailedSOPSequence = failed
-    if unnamed:
-        response.OtherFailuresSequence = unnamed
-    return response
-
-
-def _reason(instance: _Instance) -> int:
-    if instance.study is not None and instance.study.SOPClassUID not in KINDS:
-        return _NOT_THIS_CLASS
-    too_large = instance.error is not None and instance.error.code == "image_too_large"
-    return _TOO_LARGE if too_large else _NOT_UNDERSTOOD

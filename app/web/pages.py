@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
+from markupsafe import Markup
 
+from app.case import find_case
 from app.heatmap import preview, preview_jpeg
 from app.pages import render, wording
-from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, predict_all
+from app.pages.batch import predict_all
 from app.pages.examples import Example
+from app.pages.report_pdf import posted_report
 from app.predictor import Predictor
 from app.web.answer import render_part
 from app.web.errors import RequestError
 from app.web.openapi import build_document
-from app.web.upload import read_form_picture, read_form_pictures
-from model.image import ACCEPT
+from app.web.upload import read_bytes, read_form_picture, read_form_pictures
 
 NAVIGATION = (
     ("pages.index", "Check a photo"),
@@ -37,8 +39,27 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     pages = Blueprint("pages", __name__)
     document = build_document()
     labels = predictor.labels
-    about_model = render.about(predictor.card, model_id=predictor.id, revision=predictor.revision)
+    about_model = render.about(
+        predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+    )
     thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
+
+    def way(endpoint: str) -> render.Way:
+        return render.Way(
+            address=url_for(endpoint),
+            report=url_for("pages.report"),
+            start=url_for("pages.index"),
+            several=url_for("pages.batch"),
+            learn=url_for("pages.learn"),
+        )
+
+    def desk(part: Markup | None, picture: str | None) -> Markup:
+        addresses = [url_for("pages.example", number=number) for number in range(len(examples))]
+        to_try = render.examples(examples, pictures=addresses) if examples else None
+        return render.desk(way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture)
+
+    def several(part: Markup | None) -> Markup:
+        return render.several(way("pages.batch_answer"), part=part)
 
     @pages.app_context_processor
     def common() -> dict[str, Any]:
@@ -50,12 +71,8 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
             "navigation": [(address, name, address == here) for address, name in addresses],
             "model_id": predictor.id,
             "model_terms": predictor.terms,
-            "labels": labels,
-            "examples": examples,
-            "example_pictures": [url_for("pages.example", number=number) for number in range(len(examples))],
-            "max_batch": MAX_BATCH,
-            "max_bytes": MAX_BATCH_BYTES,
-            "accept": ACCEPT,
+            "desk": desk,
+            "several": several,
         }
 
     @pages.get("/")
@@ -66,9 +83,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     def answer() -> Response:
         data = chosen.data if (chosen := _chosen_example()) else read_form_picture(request)
         prediction, picture = predictor.predict(data, heatmap=True), preview(data)
-        part = render.answer(
-            prediction, picture=picture, learn=url_for("pages.learn"), start=url_for("pages.index")
-        )
+        part = render.answer(prediction, picture=picture, way=way("pages.answer"))
         return render_part(part, prediction=prediction, picture=picture)
 
     @pages.get("/examples/<int:number>")
@@ -85,7 +100,26 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     def batch_answer() -> Response:
         pictures = read_form_pictures(request)
         outcomes = predict_all(predictor.predict, pictures)
-        return render_part(render.table(outcomes, pictures, labels=labels))
+        case = None
+        if request.form.get("one_spot") and (
+            found := find_case(predictor.predict, predictor.combine, outcomes, pictures)
+        ):
+            picture = preview(pictures[found.shown])
+            case = render.case(found.prediction, outcomes, picture=picture, way=way("pages.batch_answer"))
+        return render_part(render.table(outcomes, pictures, labels=labels, case=case))
+
+    @pages.post("/report")
+    def report() -> Response:
+        sent = {name: read_bytes(file) for name, file in request.files.items()}
+        data = posted_report(
+            predictor.combine,
+            prediction=request.form.get("prediction", ""),
+            when=request.form.get("when", ""),
+            photos=request.form.get("photos", ""),
+            picture=sent.get("picture"),
+            heatmap=sent.get("heatmap"),
+        )
+        return Response(data, mimetype="application/pdf")
 
     def _chosen_example() -> Example | None:
         """The example whose button was pressed; None if it was not an example."""

@@ -36,7 +36,7 @@ def read_form_picture(request: Request) -> bytes:
             hint="Send each picture separately.",
             code="too_many_images",
         )
-    return _bytes(files[0])
+    return read_bytes(files[0])
 
 
 def read_form_pictures(request: Request) -> list[bytes]:
@@ -48,7 +48,7 @@ def read_form_pictures(request: Request) -> list[bytes]:
     """
     if request.mimetype == "multipart/form-data":
         request.max_content_length = MAX_BATCH_BODY
-    return [_bytes(file) for file in _form_files(request)]
+    return [read_bytes(file) for file in _form_files(request)]
 
 
 def read_body(request: Request) -> bytes:
@@ -58,7 +58,8 @@ def read_body(request: Request) -> bytes:
     return body.getvalue()
 
 
-def _bytes(file: FileStorage) -> bytes:
+def read_bytes(file: FileStorage) -> bytes:
+    """The bytes of an uploaded file."""
     return cast(io.BytesIO, file.stream).getvalue()  # unlike `read`, this copies nothing
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.decision.stored import parse_stored, store, unreadable
-from model.errors import ConfigError
 
 REFERENCE = "reference.safetensors"
 _WHAT, _TENSORS, _VALUES = "reference", ("numbers",), ("names", "counts")
@@ -44,25 +43,6 @@ class Signals(NamedTuple):
     words: Mapping[str, Sequence[str]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """How one signal changed.
-
-    Attributes:
-        name: of a number, or of a word as ``verdict: rejected``.
-        before, after: medians of a number, shares of a word.
-        psi: from 0 upwards.
-        ks, p: of the Kolmogorov-Smirnov test, for numbers.
-    """
-
-    name: str
-    before: float
-    after: float
-    psi: float
-    ks: float | None = None
-    p: float | None = None
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reference:
     """The signals of a checkpoint's validation pictures.
@@ -81,7 +61,7 @@ class Reference:
         """Collect the signals of pictures; all have the same numbers."""
         names = list(signals[0].numbers)
         table = np.array([[one.numbers[name] for name in names] for one in signals], dtype=np.float32)
-        return cls(table, names, _counted(signals))
+        return cls(table, names, counted(signals))
 
     def psi(self, window: Sequence[Signals]) -> dict[str, float]:
         """The PSI of every number, and of every set of words such as ``verdict``."""
@@ -89,42 +69,12 @@ class Reference:
         for column, name in enumerate(self.names):
             values = np.array([one.numbers[name] for one in window if name in one.numbers])
             found[name] = _psi_of_numbers(self.numbers[:, column], values)
-        counts = _counted(window)
+        counts = counted(window)
         for kind in dict.fromkeys(name.partition(": ")[0] for name in (*self.counts, *counts)):
             names = [name for name in {*self.counts, *counts} if name.startswith(f"{kind}: ")]
             before = np.array([self.counts.get(name, 0) for name in names])
             found[kind] = _psi(before, np.array([counts.get(name, 0) for name in names]))
         return found
-
-    def changes(self, window: Sequence[Signals]) -> list[Change]:
-        """Compare a window of predictions; the largest change first.
-
-        Raises:
-            ConfigError: there are fewer than ``SMALLEST``, or SciPy is not installed.
-        """
-        if len(window) < SMALLEST:
-            raise ConfigError(
-                f"There are {len(window)} predictions; at least {SMALLEST} are needed to compare.",
-                hint="Take a longer time.",
-            )
-        try:
-            from scipy.stats import ks_2samp
-        except ImportError:
-            raise ConfigError(
-                "The comparison needs SciPy, which is not installed.", hint="Run `pip install scipy`."
-            ) from None
-        psi, counts, found = self.psi(window), _counted(window), []
-        for column, name in enumerate(self.names):
-            before = self.numbers[:, column]
-            after = np.array([one.numbers[name] for one in window if name in one.numbers])
-            if len(after):
-                tested = ks_2samp(before, after)
-                medians = float(np.median(before)), float(np.median(after))
-                found.append(Change(name, *medians, psi[name], float(tested.statistic), float(tested.pvalue)))
-        for name in sorted({*self.counts, *counts}):
-            shares = self.counts.get(name, 0) / len(self.numbers), counts.get(name, 0) / len(window)
-            found.append(Change(name, *shares, psi[name.partition(": ")[0]]))
-        return sorted(found, key=lambda change: -change.psi)
 
     def save(self, folder: Path) -> None:
         """Writes ``reference.safetensors`` into a checkpoint folder, whole or not at all.
@@ -157,7 +107,8 @@ def parse_reference(data: bytes, path: Path) -> Reference:
     return Reference(**parts)
 
 
-def _counted(signals: Iterable[Signals]) -> dict[str, int]:
+def counted(signals: Iterable[Signals]) -> dict[str, int]:
+    """How many predictions have each word: ``verdict: rejected`` → count; ``quality: none`` for no word."""
     counts: dict[str, int] = {}
     for one in signals:
         for kind, words in one.words.items():

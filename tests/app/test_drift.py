@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance
 from prometheus_client import REGISTRY
 
 from app.__main__ import main as app_main
-from app.drift import EVERY, signals
+from app.drift import EVERY, compare, signals
 from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
@@ -41,13 +41,13 @@ def made(count: int, *, shift: float = 0.0, rejected: float = 0.1, seed: int = 0
 
 
 def test_the_same_kind_of_pictures_shows_no_change() -> None:
-    changes = Reference.of(made(1000)).changes(made(1000, seed=1))
+    changes = compare(Reference.of(made(1000)), made(1000, seed=1))
     assert all(change.psi < 0.1 for change in changes)
     assert {change.name: change for change in changes}["brightness"].p > 0.01
 
 
 def test_darker_pictures_and_more_rejections_show() -> None:
-    found = {c.name: c for c in Reference.of(made(1000)).changes(made(1000, shift=-0.15, rejected=0.5))}
+    found = {c.name: c for c in compare(Reference.of(made(1000)), made(1000, shift=-0.15, rejected=0.5))}
     assert found["brightness"].psi > 0.25
     assert found["brightness"].p < 1e-6
     assert found["brightness"].after < found["brightness"].before
@@ -65,7 +65,7 @@ def test_psi_is_that_of_its_definition() -> None:
 
 def test_too_few_predictions_are_not_compared() -> None:
     with pytest.raises(ConfigError, match=f"at least {SMALLEST}"):
-        Reference.of(made(500)).changes(made(SMALLEST - 1))
+        compare(Reference.of(made(500)), made(SMALLEST - 1))
 
 
 def test_a_damaged_reference_is_refused(tmp_path: Path) -> None:
