@@ -24,6 +24,7 @@ from app.web.openapi import build_document
 from app.web.pages import build_pages
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
+from app.web.speech import add_language
 from app.web.trail import add_audit, add_trail
 from app.web.upload import MAX_BATCH_BODY, MAX_BODY
 
@@ -45,7 +46,7 @@ class _App(Flask):
     def send_static_file(self, filename: str) -> Response:
         if (render.SCRIPTS / filename).is_file():
             return send_from_directory(render.SCRIPTS, filename)
-        if filename in (*render.STYLES, render.SCRIPT):
+        if filename in (*render.STYLES, render.SCRIPT, render.FONT):
             return send_from_directory(render.FOLDER, filename)
         return super().send_static_file(filename)
 
@@ -74,6 +75,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     bounded = BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting)
     gate = Gate(app, settings) if settings.access == "keys" else None
     # Requests pass these in this order; responses in the reverse order.
+    add_language(app)
     add_trail(app, settings)
     app.after_request(add_headers)
     app.after_request(keep_reading)

@@ -32,9 +32,10 @@ def read_form_picture(request: Request) -> bytes:
     files = _form_files(request)
     if len(files) > 1:
         raise RequestError(
-            f"{len(files)} pictures were sent; one at a time is expected.",
+            "{number} pictures were sent; one at a time is expected.",
             hint="Send each picture separately.",
             code="too_many_images",
+            values={"number": len(files)},
         )
     return read_bytes(files[0])
 
@@ -71,9 +72,10 @@ def _form_files(request: Request) -> list[FileStorage]:
         if "image" in request.form:
             got = "it as text, not as a file"
         raise RequestError(
-            f"A file in the field 'image' is expected; the form has {got}.",
+            "A file in the field 'image' is expected; the form has {got}.",
             hint="Choose a picture first; a program sends it as a file in the multipart field `image`.",
             code="missing_image",
+            values={"got": got},
         )
     return files
 
