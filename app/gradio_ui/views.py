@@ -81,7 +81,7 @@ def several_page(look: Look, uploads: Uploads, predictor: Predictor) -> None:
         if asked.get("oneSpot") and (found := find_case(look, predictor.combine, outcomes, pictures)):
             picture = preview(pictures[found.shown])
             case = render.case(found.prediction, outcomes, picture=picture, way=WAY)
-        return render.table(outcomes, pictures, labels=predictor.config.labels, case=case)
+        return render.table(outcomes, pictures, labels=predictor.labels, case=case)
 
     _page(render.several(WAY), show)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from flask import Flask, Response, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 
+from app.clinic import dicom_opener
 from app.pages import render
 from app.pages.examples import load_examples
 from app.predictor import Predictor
@@ -19,6 +20,7 @@ from app.web.errors import register_errors
 from app.web.gate import Gate, refuse_cross_site
 from app.web.headers import add_headers
 from app.web.limits import add_limits
+from app.web.openapi import build_document
 from app.web.pages import build_pages
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
@@ -70,10 +72,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     app.json = _StrictJSON(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
     trust_proxies(app, settings.trusted_proxies)
-    bounded = cast(
-        Predictor,
-        BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting),
-    )
+    bounded = BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting)
     gate = Gate(app, settings) if settings.access == "keys" else None
     # Requests pass these in this order; responses in the reverse order.
     add_language(app)
@@ -87,11 +86,28 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     if gate is not None:
         app.before_request(gate.require_key)
         app.register_blueprint(build_sign_in(gate, limited))
-    app.register_blueprint(build_api(bounded))
-    app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
+    if settings.clinic:
+        _add_clinic(app, bounded)
+    else:
+        app.register_blueprint(build_api(bounded, document=build_document()))
+    app.register_blueprint(build_pages(cast(Predictor, bounded), load_examples(settings.examples)))
     add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.
     logging.getLogger("PIL").setLevel(logging.INFO)
     logger.info(predictor.describe())
     return app
+
+
+def _add_clinic(app: Flask, predictor: BoundedPredictor) -> None:
+    """Register the API with the formats of clinics."""
+    opened = dicom_opener()
+    # here, since only the extra `clinic` has their packages
+    from app.web.clinic import add_outcomes, answer
+    from app.web.dicomweb import build_dicomweb
+    from app.web.openapi_clinic import with_clinic
+
+    document = with_clinic(build_document())
+    app.register_blueprint(build_api(predictor, opened=opened, answer=answer, document=document))
+    app.register_blueprint(build_dicomweb(predictor))
+    add_outcomes(app)

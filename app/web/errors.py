@@ -68,6 +68,12 @@ def overloaded(message: str) -> RequestError:
 # Picture errors by code; all others are 422: the request was fine, but the picture is not.
 _IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
 
+
+def image_status(error: SkinDiseaseNetError) -> int:
+    """The HTTP status for a picture that cannot be read."""
+    return _IMAGE_STATUS.get(error.code, 422)
+
+
 # HTTP status → code, message, hint
 _HTTP = {
     404: (
@@ -109,6 +115,7 @@ _OF_THE_SERVER = {
     "audit_unwritable": N_("The server cannot write its audit log right now, so it does not give results."),
 }
 
+_APIS = ("/api/", "/dicomweb/")
 _FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
@@ -126,7 +133,7 @@ def register_errors(app: Flask) -> None:
 def wants_json() -> bool:
     """Whether this request comes from a program: it is for anything but the pages."""
     # Check the path too: a wrong method has no endpoint.
-    return request.blueprint == "api" or request.path.startswith("/api/") or request.path in _FOR_PROGRAMS
+    return request.blueprint == "api" or request.path.startswith(_APIS) or request.path in _FOR_PROGRAMS
 
 
 def _expected(error: SkinDiseaseNetError) -> Response:
@@ -144,7 +151,7 @@ def _expected(error: SkinDiseaseNetError) -> Response:
         return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
-    return _answer(error, _IMAGE_STATUS.get(error.code, 422))
+    return _answer(error, image_status(error))
 
 
 def _http(error: HTTPException) -> Response | HTTPException:
