@@ -1,13 +1,14 @@
-"""Hindi and Marathi in a real browser on a phone, on both front ends: chosen by browser or switch, remembered."""
+"""Hindi and Marathi on a phone, on both front ends: chosen by the browser or the switch, and remembered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +18,10 @@ TITLES = {"hi": "त्वचा की फ़ोटो जाँचें", "mr
 
 @pytest.mark.parametrize("front_end", ["flask_address", "gradio_address"])
 def test_the_browser_chooses_the_language_and_the_switch_changes_it_for_good(
-    front_end: str, browser: Browser, request: pytest.FixtureRequest
+    front_end: str, open_page: Callable[..., Page], request: pytest.FixtureRequest
 ) -> None:
     address: str = request.getfixturevalue(front_end)
-    context = browser.new_context(locale="mr-IN", viewport=PHONE)
-    page = context.new_page()
+    page = open_page(address, locale="mr-IN", viewport=PHONE)
 
     def greeted(code: str) -> None:
         page.wait_for_function(
@@ -31,7 +31,6 @@ def test_the_browser_chooses_the_language_and_the_switch_changes_it_for_good(
         )
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
-    page.goto(address)
     greeted("mr")
     # Shaped by the font that is shipped, whatever this machine has.
     assert page.evaluate(
@@ -46,4 +45,3 @@ def test_the_browser_chooses_the_language_and_the_switch_changes_it_for_good(
     assert not page.locator("#verdict").inner_text().isascii()
     page.locator(".languages a[lang=en]").click()
     greeted("en")
-    context.close()
