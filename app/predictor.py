@@ -43,7 +43,7 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint, *, runtime: Runtime) -> None:
         self.config = checkpoint.config
         self.id, self.revision = checkpoint.id, checkpoint.revision
-        self.card = checkpoint.card()
+        self.folder, self.card = checkpoint.folder, checkpoint.card()
         self.runtime = runtime
         self._detector, self._gate = checkpoint.detector, checkpoint.gate
 

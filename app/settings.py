@@ -194,6 +194,10 @@ class Settings:
     """file that the audit lines are added to; `-` is the standard output"""
     audit_required: Switch = False
     """Flask: `yes` withholds (503) every answer to a post whose audit line cannot be written"""
+    private: Switch = True
+    """Flask: `yes` serves `/private`, where the visitor's own browser computes and no photo is sent, see
+    [private.md](private.md)
+    """
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown

@@ -42,10 +42,10 @@ def anchor(name: str) -> str:
     return re.sub(r"[^\w-]", "-", name)
 
 
-def environment(folder: Path) -> Environment:
-    """Make a Jinja environment for a folder of templates: values are escaped, a missing name is an error."""
+def environment(*folders: Path) -> Environment:
+    """Make a Jinja environment for folders of templates: values are escaped, a missing name is an error."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -20,6 +20,7 @@ from app.web.gate import Gate, refuse_cross_site
 from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.pages import build_pages
+from app.web.private import build_private
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
 from app.web.trail import add_audit, add_trail
@@ -85,6 +86,8 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
         app.register_blueprint(build_sign_in(gate, limited))
     app.register_blueprint(build_api(bounded))
     app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
+    if settings.private:
+        app.register_blueprint(build_private(settings, predictor))
     add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.
