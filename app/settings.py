@@ -320,7 +320,15 @@ def settings_table() -> str:
     lines = ["| Variable | Value | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in TypeAdapter(Settings).json_schema()["properties"].items():
         default = field.get("default")
-        usual = "none" if default is None else "`no`" if default is False else f"`{default}`"
+        usual = (
+            "none"
+            if default is None
+            else "`no`"
+            if default is False
+            else "`yes`"
+            if default is True
+            else f"`{default}`"
+        )
         meaning = " ".join(field["description"].split())
         lines.append(f"| `{name.upper()}` | {expected(field)} | {field.get('without', usual)} | {meaning} |")
     return "\n".join(lines)

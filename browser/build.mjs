@@ -15,6 +15,7 @@ await build({
   target: "es2022",
   logLevel: "warning",
 });
+copyFileSync("LICENSE.onnxruntime.txt", `${built}/LICENSE.onnxruntime.txt`);
 for (const name of ["ort.wasm.min.mjs", "ort.webgpu.min.mjs"]) copyFileSync(`${runtime}/${name}`, `${built}/${name}`);
 for (const name of ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"]) {
   copyFileSync(`${runtime}/${name}.mjs`, `${built}/${name}.mjs`);

@@ -10,7 +10,7 @@ from model.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[1]
 
 _PACKAGES = ("app", "model")
-_CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".txt", ".webmanifest")
+_CODE = (".css", ".html", ".js", ".json", ".md", ".mjs", ".py", ".svg", ".txt", ".webmanifest", ".xz")
 _STATIC = (*_CODE, ".ico", ".png", ".webp", ".woff2")
 _ELSEWHERE = (
     "accelerate",

@@ -22,6 +22,8 @@ from app import quality
 from app.pages import render
 from app.private.words import words
 from model.checkpoint import Checkpoint
+from model.errors import ConfigError
+from model.files import atomic_folder
 from model.image.formats import MAX_ASPECT, MIN_SIDE
 from model.image.preprocess import decode_side
 from model.labels import condition
@@ -59,7 +61,8 @@ _REFUSALS = (
     (
         "refused-unreadable",
         "This browser can't open that picture",
-        "It may be damaged, or of a kind that this browser does not know. Save it as JPEG or PNG and try again.",
+        "It may be damaged, or of a kind that this browser does not know. Save it as JPEG or PNG and try "
+        "again.",
     ),
     (
         "refused-small",
@@ -125,7 +128,9 @@ def private_site(
         "words": words(config, None if checkpoint.gate is None else checkpoint.gate.expects),
         "check": _logits(graph, check_input(config.input_size)).tolist(),
         # A new file has a new address, so that no browser takes one that it kept for another.
-        "large": {name: {"url": f"{name}?{_digest(file)}", "size": _size(file)} for name, file in large.items()},
+        "large": {
+            name: {"url": f"{name}?{_digest(file)}", "size": _size(file)} for name, file in large.items()
+        },
         "small": ["./", MODEL, *files],
     }
     files[MODEL] = json.dumps(model, allow_nan=False).encode()
@@ -138,6 +143,56 @@ def private_site(
         policy=policy,
     ).encode()
     return files | large
+
+
+def write_site(folder: Path, checkpoint: Checkpoint, graph: Path, *, terms: str) -> int:
+    """Write the page's files for a host that serves a folder, such as a static Space.
+
+    Args:
+        folder: made if needed; an empty one, or one that this wrote before, is replaced.
+        checkpoint, graph, terms: as for ``private_site``.
+
+    Returns:
+        Bytes of all files together.
+
+    Raises:
+        ConfigError: the folder holds something else, or cannot be written.
+    """
+    files = private_site(checkpoint, graph, terms=terms, policy=POLICY)
+    files["README.md"] = _CARD.format(
+        headers="\n".join(f"  {name.lower()}: {value}" for name, value in ISOLATION.items())
+    ).encode()
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())
+    ):
+        raise ConfigError(
+            f"{folder} holds something else than an earlier copy of the page.",
+            hint="Name a folder that is empty or does not exist.",
+        )
+    with atomic_folder(folder) as fresh:
+        for name, content in files.items():
+            (fresh / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    return sum(map(_size, files.values()))
+
+
+_CARD = """\
+---
+title: SkinDiseaseNet in your browser
+emoji: 🔬
+colorFrom: green
+colorTo: gray
+sdk: static
+license: other
+pinned: false
+custom_headers:
+{headers}
+---
+
+# SkinDiseaseNet in your browser
+
+The photo never leaves the device: the browser fetches the model once and computes by itself. A learning aid, never
+a diagnosis. Written by `python -m app private`.
+"""
 
 
 @functools.cache

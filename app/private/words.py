@@ -1,9 +1,9 @@
 """The sentences of ``app.pages.wording`` as data, for the script that answers in the browser.
 
 They are made by calling the functions that write them, with stand-ins for what differs between pictures: a
-label whose name is ``{condition}``, and numbers that print as ``{value:.0%}``. So there is no second copy of a
-sentence, and whoever changes one changes it everywhere. ``browser/sentences.ts`` puts them together; a test
-compares the result with Python's.
+label whose name is ``{condition}``, and numbers that print as ``{value:.0%}``. So there is no second copy of
+a sentence, and whoever changes one changes it everywhere. ``browser/sentences.ts`` puts them together; a
+test compares the result with Python's.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
         app.before_request(gate.require_key)
         app.register_blueprint(build_sign_in(gate, limited))
     app.register_blueprint(build_api(bounded))
-    app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
+    app.register_blueprint(build_pages(bounded, load_examples(settings.examples), private=settings.private))
     if settings.private:
         app.register_blueprint(build_private(settings, predictor))
     add_audit(app, settings, predictor)

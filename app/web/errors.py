@@ -99,6 +99,7 @@ _TELL = "Tell whoever runs this server; its log has the details."
 _OF_THE_SERVER = {
     "keys_unreadable": "The server cannot check keys right now.",
     "sessions_unusable": "The server cannot check who is signed in right now.",
+    "private_unavailable": "The page that computes in your browser is not set up on this server.",
     "audit_unwritable": "The server cannot write its audit log right now, so it does not give results.",
 }
 

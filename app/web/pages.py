@@ -27,12 +27,13 @@ NAVIGATION = (
 )
 
 
-def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
+def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: bool = False) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
+        private: whether there is a page that computes in the browser.
     """
     pages = Blueprint("pages", __name__)
     document = build_document()
@@ -53,6 +54,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
             "labels": labels,
             "examples": examples,
             "example_pictures": [url_for("pages.example", number=number) for number in range(len(examples))],
+            "private": url_for("private.page") if private else None,
             "max_batch": MAX_BATCH,
             "max_bytes": MAX_BATCH_BYTES,
             "accept": ACCEPT,

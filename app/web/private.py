@@ -6,7 +6,7 @@ import dataclasses
 import io
 import threading
 
-from flask import Blueprint, Response, abort, current_app, render_template, send_file, url_for
+from flask import Blueprint, Response, abort, send_file, url_for
 
 from app.pages import render
 from app.predictor import Predictor
@@ -14,11 +14,11 @@ from app.private.site import PAGE, File, private_site
 from app.settings import Settings
 from app.web.pages import NAVIGATION
 from model.checkpoint import find
-from model.errors import SkinDiseaseNetError
+from model.errors import ExportError, SkinDiseaseNetError
 from model.runtime.small import small_graph
 
+# The system's list of types may say anything of these.
 _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
-# What the system's list of types says of these may be anything.
 
 
 class _Site:
@@ -36,12 +36,16 @@ class _Site:
             return self._files
 
     def _made(self) -> dict[str, File]:
-        usual = self._predictor
+        usual, cache = self._predictor, self._settings.graph_cache
         checkpoint = dataclasses.replace(find(usual.folder), id=usual.id, revision=usual.revision)
         links = [(url_for(endpoint), name, False) for endpoint, name in NAVIGATION]
+        try:
+            graph = small_graph(checkpoint, cache)
+        except SkinDiseaseNetError as error:
+            raise ExportError(error.message, hint=error.hint, code="private_unavailable") from error
         return private_site(
             checkpoint,
-            small_graph(checkpoint, self._settings.graph_cache),
+            graph,
             terms=usual.terms,
             top=render.top(url_for("pages.index"), links),
         )

@@ -30,9 +30,9 @@ def small_graph(checkpoint: Checkpoint, cache: Path | None = None) -> Path:
         cache: folder of the graphs; default ``default_cache()``.
 
     Returns:
-        The path of an ONNX graph with the same input and outputs. Its large weights are float16, each followed
-        by a cast to float32, which a runtime computes once, when it loads the graph. (The checkpoint's weights
-        are float16 too, but the exporter multiplies some with others.)
+        The path of an ONNX graph with the same input and outputs. Its large weights are float16, each
+        followed by a cast to float32, which a runtime computes once, when it loads the graph. (The
+        checkpoint's weights are float16 too, but the exporter multiplies some with others.)
 
     Raises:
         ExportError: the graph cannot be made here, or a weight is beyond float16.
@@ -45,8 +45,8 @@ def small_graph(checkpoint: Checkpoint, cache: Path | None = None) -> Path:
             return small
     if importlib.util.find_spec("onnx") is None:
         raise ExportError(
-            f"{cache} holds no small graph of {checkpoint.id} that can be trusted, and the package onnx, which "
-            "makes one, is not installed here.",
+            f"{cache} holds no small graph of {checkpoint.id} that can be trusted, and the package onnx, "
+            "which makes one, is not installed here.",
             hint="Make it where onnx is, with `python -m model.runtime.small`, and set GRAPH_CACHE.",
         )
     with graph_file(checkpoint, cache) as graph, kept(cache / (graph.stem + _SUFFIX)) as written:

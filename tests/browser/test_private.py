@@ -1,0 +1,195 @@
+"""The page that computes in the browser: what it answers, what it sends, and what it needs."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browsing import PHONE, Open, Serve, faults
+from conftest import encode, make_picture
+from PIL import Image
+
+from app.pages import wording
+from app.prediction import Prediction
+from app.predictor import Predictor
+from model import checkpoint
+from model.decision.modality import GATE, Gate
+
+pytestmark = pytest.mark.browser
+
+TOLERANCE = 2e-3
+"""The largest difference between a probability of the browser's and one of the server's."""
+
+ASK = """async (pictures) => {
+  const engine = new Worker("engine.js", {type: "module"});
+  const said = (kind, message) => new Promise((resolve, reject) => {
+    engine.onmessage = ({data}) => data.kind === "progress" || (data.kind === "failed" ? reject(data.message) : resolve(data));
+    engine.postMessage({kind, ...message});
+  });
+  await said("load", {});
+  const answers = [];
+  for (const picture of pictures)
+    answers.push(await said("ask", {file: await (await fetch("data:image/png;base64," + picture)).blob()}));
+  engine.terminate();
+  return answers;
+}"""
+
+
+@pytest.fixture(scope="module")
+def lively(opinionated: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """A small checkpoint that gives every kind of answer, and tells dermoscopy from photographs."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "lively"
+    shutil.copytree(opinionated, folder)
+    config = checkpoint.load_config(folder)
+    channels = checkpoint.load(folder).detector.centres.shape[1]  # type: ignore[union-attr]
+    weights = np.random.default_rng(0).normal(size=channels).astype(np.float32)
+    Gate(weights, np.zeros(1, np.float32), expects="clinical").save(folder)
+    changed = dataclasses.replace(
+        config,
+        gate=GATE,
+        malignant_from=0.2,
+        max_unusualness=0.97,
+        max_not_skin=0.9,
+        min_max_probability=0.15,
+        max_normalized_entropy=0.9,
+        uncertain_below=0.35,
+    )
+    (folder / "config.json").write_text(changed.to_json())
+    return Predictor.from_checkpoint(str(folder), device="cpu")
+
+
+def made_pictures(count: int) -> list[Image.Image]:
+    """Of many sizes and shapes, smooth and grainy, dark and bright; a few are smaller than advised."""
+    random = np.random.default_rng(0)
+    pictures = []
+    for seed in range(count):
+        width, height = (int(side) for side in random.integers(60, 500, 2))
+        smooth = np.asarray(make_picture(width, height, seed=seed), np.float64)
+        grain = random.normal(0, random.choice([0, 4, 20]), smooth.shape)
+        pixels = smooth * random.choice([0.2, 0.6, 1.0]) + grain + random.choice([0, 60])
+        pictures.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+    return pictures
+
+
+def ask(page: Any, pictures: list[bytes]) -> list[dict[str, Any]]:
+    return page.evaluate(ASK, [base64.b64encode(picture).decode() for picture in pictures])
+
+
+def near_a_threshold(prediction: Prediction, predictor: Predictor) -> bool:
+    """Whether a difference within the tolerance may change what is said."""
+    config, largest = predictor.config, prediction.conditions[0].probability
+    distances = [abs(c.value - c.threshold) for c in prediction.criteria]
+    distances += [abs(largest - config.uncertain_below), largest - prediction.conditions[1].probability]
+    distances += [abs(1 - each.probability - config.set_quantile) for each in prediction.conditions]
+    distances += (
+        [abs(prediction.malignancy.probability - config.malignant_from)] if prediction.malignancy else []
+    )
+    distances += [abs(prediction.modality.probability - 0.8)] if prediction.modality else []
+    distances += [abs(warning.value - warning.threshold) for warning in prediction.quality]
+    return min(distances) < TOLERANCE
+
+
+def told(prediction: Prediction) -> dict[str, Any]:
+    """What the server's page says, as the browser's engine lists it."""
+    advice = wording.advice(prediction)
+    return {
+        "tag": wording.VERDICT_TAGS[prediction.verdict],
+        "headline": wording.headline(prediction),
+        "reason": prediction.reason,
+        "urgency": advice.urgency,
+        "how_soon": advice.how_soon,
+        "caution": advice.caution,
+        "text": advice.text,
+        "about": advice.about and advice.about.name,
+        "criteria": [
+            {"fired": criterion.fired, "sentence": wording.criterion_sentence(criterion)}
+            for criterion in prediction.criteria
+        ],
+        "set": wording.set_sentence(prediction),
+        "quality": [wording.quality_sentence(warning) for warning in prediction.quality],
+        "modality": prediction.modality and prediction.modality.message,
+    }
+
+
+def without_numbers(said: dict[str, Any]) -> str:
+    """The sentences without percentages, which rounding may change by one."""
+    return re.sub(r"under 1%|\d+(\.\d)?%", "#", json.dumps(said, sort_keys=True, ensure_ascii=False))
+
+
+def compare(predictor: Predictor, pictures: list[bytes], answers: list[dict[str, Any]]) -> list[Prediction]:
+    """Compares answers with the server's; returns those that had to be the same in every word."""
+    compared = []
+    for picture, answer in zip(pictures, answers, strict=True):
+        expected, got = predictor.predict(picture), answer["answer"]
+        probabilities = {each["name"]: each["probability"] for each in got["decision"]["conditions"]}
+        for each in expected.conditions:
+            assert probabilities[each.name] == pytest.approx(each.probability, abs=TOLERANCE)
+        if not near_a_threshold(expected, predictor):
+            assert got["decision"]["verdict"] == expected.verdict
+            assert without_numbers(got["told"]) == without_numbers(told(expected))
+            compared.append(expected)
+    return compared
+
+
+def test_200_pictures_get_the_servers_answers_word_for_word(
+    open_page: Open, serve: Serve, lively: Predictor
+) -> None:
+    page = open_page(f"{serve(lively)}/private/")
+    pictures = [encode(picture, "PNG") for picture in made_pictures(200)]
+    compared = compare(lively, pictures, ask(page, pictures))
+    assert len(compared) > 120
+    assert {each.verdict for each in compared} == {"condition", "uncertain", "no_condition", "rejected"}
+    assert {bool(each.malignancy and each.malignancy.fired) for each in compared} == {True, False}
+    assert {warning.name for each in compared for warning in each.quality} >= {
+        "too_small",
+        "too_dark",
+        "blurred",
+    }
+    assert {each.modality and bool(each.modality.message) for each in compared} == {True, False}
+
+
+def test_the_picture_stays_here_and_the_page_works_without_a_connection(
+    open_page: Open, serve: Serve, lively: Predictor
+) -> None:
+    page = open_page("about:blank", viewport=PHONE)
+    requests, complaints = [], []
+    page.context.on(
+        "request", lambda request: requests.append((request.method, request.url, request.post_data))
+    )
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    start = serve(lively)
+    page.goto(start)
+    page.get_by_role("link", name="check it privately").click()
+    picture = encode(make_picture(320, 240, seed=5), "PNG")
+    expected = lively.predict(picture)
+
+    def check() -> None:
+        page.set_input_files("#image", {"name": "p.png", "mimeType": "image/png", "buffer": picture})
+        page.wait_for_selector("#answer #verdict")
+        assert page.inner_text("#answer #verdict") == wording.headline(expected)
+        assert page.inner_text("#answer .ranking .name >> nth=0") == expected.conditions[0].title
+
+    page.wait_for_selector("body[data-state=ready]")
+    assert page.evaluate("crossOriginIsolated"), "several threads need it"
+    check()
+    assert faults(page) == []
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    page.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-state=ready]")
+    check()
+    page.set_input_files("#image", {"name": "p.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+    page.wait_for_selector("#answer .problem")
+
+    assert {(method, sent) for method, _, sent in requests} == {("GET", None)}
+    elsewhere = [url for _, url, _ in requests if not url.startswith((start, "blob:", "data:"))]
+    assert elsewhere == []
+    assert complaints == []
