@@ -12,6 +12,7 @@ COMMANDS: dict[str, Command] = {
     "predict-archive": commands.predict_archive,
     "private": commands.private,
     "key": {"add": commands.key_add, "list": commands.key_list, "revoke": commands.key_revoke},
+    "drift": commands.drift,
     "settings": commands.settings,
 }
 ALIASES = {"score": "predict-archive"}

@@ -11,7 +11,7 @@ from typing import Literal
 
 from app.bulk.walk import walk
 from app.settings import EMBEDDED_CHECKPOINT, settings_table
-from model.errors import ImageError
+from model.errors import ConfigError, ImageError
 
 STANDARD_INPUT = "-"
 
@@ -168,6 +168,31 @@ def key_revoke(name: str, *, file: Path) -> None:
     from app.service.keys import revoke_key
 
     revoke_key(file, name)
+
+
+def drift(*, audit_log: Path, since: str | None = None, checkpoint: str | None = None) -> int:
+    """Compare a service's predictions with the validation pictures; the exit status is 3 if much changed.
+
+    Args:
+        audit_log: file that the service wrote with AUDIT_SIGNALS=yes.
+        since: first day or time to compare, such as 2026-11-01; default: everything in the log.
+        checkpoint: folder or ORG/NAME@REVISION; default: the environment variable CHECKPOINT, or the built-in
+            one.
+    """
+    from app.drift import compare, logged, report
+    from model.checkpoint import find
+    from model.decision.drift import LARGE
+
+    found = find(_checkpoint(checkpoint))
+    if found.drift is None:
+        raise ConfigError(
+            f"The checkpoint {found.id} has nothing to compare with.",
+            hint="`python -m train reference` adds it.",
+        )
+    window = list(logged(audit_log, since=since, revision=found.revision))
+    changes = compare(found.drift, window)
+    print(report(changes, pictures=len(window)))
+    return 3 if changes[0].psi >= LARGE else 0
 
 
 def settings() -> None:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from app.quality import QualityWarning
 from model.decision.malignancy import Malignancy
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.image.quality import QualityWarning
 from model.labels import URGENCY
 from model.runtime.precision import Precision
 from model.schema import CheckpointId, Share
@@ -81,6 +81,8 @@ class Prediction:
     """
     quality: tuple[QualityWarning, ...]
     """What about the photo could be better. A warning: there is still a result."""
+    brightness: Share
+    """The mean luminance of the photo, 0 (black) to 1 (white)."""
     prediction_set: tuple[str, ...] | None
     """Names that cannot be ruled out, most probable first; null for a rejected picture, or where the
     checkpoint has no such sets.

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from app.heatmap import data_uri, overlay
 from app.pages.wording import advice, modality_words, reason
 from app.prediction import AdviceWords, Prediction, RankedCondition, Seen
-from app.quality import check_quality
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
@@ -25,6 +24,7 @@ from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
 from model.image.preprocess import decode_side, preprocess, seen_share
+from model.image.quality import brightness, check_quality
 from model.labels import condition
 from model.runtime.base import Runtime, available_cores, open_runtime
 
@@ -46,6 +46,7 @@ class Predictor:
         self.folder, self.card = checkpoint.folder, checkpoint.card()
         self.runtime = runtime
         self._detector, self._gate = checkpoint.detector, checkpoint.gate
+        self.drift = checkpoint.drift
 
     @classmethod
     def from_checkpoint(
@@ -196,6 +197,7 @@ class Predictor:
             criteria=checked,
             malignancy=malignancy(probabilities, self.config),
             quality=check_quality(picture),
+            brightness=round(brightness(picture), 4),
             prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),
             checkpoint={"id": self.id, "revision": self.revision},
             timings_ms={

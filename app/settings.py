@@ -198,6 +198,10 @@ class Settings:
     """Flask: `yes` serves `/private`, where the visitor's own browser computes and no photo is sent, see
     [private.md](private.md)
     """
+    audit_signals: Switch = False
+    """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
+    probability and the brightness; no part of a picture
+    """
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown

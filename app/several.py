@@ -27,7 +27,7 @@ class SeveralPredictors(Predictor):
         usual = members[0]
         self.config, self.id, self.revision = usual.config, usual.id, usual.revision
         self.folder, self.card, self.runtime = usual.folder, usual.card, usual.runtime
-        self._detector, self._gate = usual._detector, usual._gate
+        self._detector, self._gate, self.drift = usual._detector, usual._gate, usual.drift
         self._members = tuple(members)
         without = [member.id for member in members if member.expects is None]
         if without:

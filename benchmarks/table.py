@@ -137,7 +137,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def write_between_markers(path: Path, text: str) -> None:
-    """Replaces what stands between the two markers.
+    """Replace the text between the two markers.
 
     Raises:
         ValueError: the file has no such markers.

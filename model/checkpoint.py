@@ -8,19 +8,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model import hub
 from model.config import ModelConfig
+from model.decision.drift import Reference, parse_reference
 from model.decision.modality import Gate, parse_gate
 from model.decision.ood import Detector, parse_detector
 from model.errors import CheckpointError, ConfigError
 from model.files import atomic_folder
 from model.text import decoded, parse_json, printable
-from model.weights import Weights, fitted, halved, matched, parse_weights, read_bytes
+from model.weights import Weights, fitted, halved, parse_weights, read_bytes
 
 # PyTorch and timm take seconds and half a gigabyte to import; a process that serves an exported graph needs
 # neither, so they are imported only where weights are used.
@@ -42,6 +42,7 @@ class Checkpoint:
         weights: as stored; finite, but not yet checked against the network.
         detector: of the third criterion; None if the config names none.
         gate: tells clinical photographs from dermoscopy; None if the config names none.
+        drift: what drift is measured against; None if the config names none.
         card_file: the model card's bytes, empty if there is none.
         fingerprint: the result of ``fingerprint`` for these files.
     """
@@ -53,6 +54,7 @@ class Checkpoint:
     weights: Weights
     detector: Detector | None
     gate: Gate | None
+    drift: Reference | None
     card_file: bytes
     fingerprint: str
 
@@ -142,7 +144,8 @@ def find(reference: str | Path) -> Checkpoint:
     """
     folder, name, commit = _resolve(str(reference))
     config, stored = _stored(folder)
-    detector, gate, card, digest = config.detector, config.gate, folder / CARD, _fingerprint(stored)
+    detector, gate, drift = config.detector, config.gate, config.drift
+    card, digest = folder / CARD, _fingerprint(stored)
     return Checkpoint(
         config=config,
         id=name,
@@ -151,6 +154,7 @@ def find(reference: str | Path) -> Checkpoint:
         weights=parse_weights(stored[WEIGHTS], folder / WEIGHTS),
         detector=parse_detector(stored[detector], folder / detector) if detector else None,
         gate=parse_gate(stored[gate], folder / gate) if gate else None,
+        drift=parse_reference(stored[drift], folder / drift) if drift else None,
         card_file=read_bytes(card) if card.is_file() else b"",
         fingerprint=digest,
     )
@@ -219,46 +223,8 @@ def _fingerprint(stored: dict[str, bytes]) -> str:
     return f"sha256:{digest.hexdigest()[:12]}"
 
 
-def load_backbone_weights(network: SkinDiseaseNet, path: str | Path) -> None:
-    """Load the backbone's weights from a safetensors file: one with timm's names, or that of a checkpoint.
-
-    A classifier or a head in the file is ignored.
-
-    Raises:
-        CheckpointError: the file is missing, not safetensors, or lacks weights of the backbone.
-    """
-    path, prefix = Path(path), "backbone."
-    stored = parse_weights(read_bytes(path), path)
-    ours = {name.removeprefix(prefix): values for name, values in stored.items() if name.startswith(prefix)}
-    wanted = network.backbone.state_dict()
-    kept = {name: values for name, values in (ours or stored).items() if name in wanted}
-    missing = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
-    network.backbone.load_state_dict(matched(path, kept, wanted, missing=missing), strict=False)
-
-
-def load_network_weights(network: SkinDiseaseNet, reference: str | Path, *, labels: Sequence[str]) -> None:
-    """Load a whole network, head included, from a checkpoint, for further training.
-
-    Args:
-        network: with the backbone, head and sizes of the checkpoint.
-        reference: a folder, or ``ORG/NAME@REVISION`` on the Hub.
-        labels: of the network, in their order.
-
-    Raises:
-        CheckpointError: it is not a checkpoint of such a network, or has other labels.
-        HubError: the Hub does not provide it.
-    """
-    checkpoint = find(reference)
-    if checkpoint.config.labels != tuple(labels):
-        raise CheckpointError(
-            f"The checkpoint in {checkpoint.folder} has other labels, or the same in another order.",
-            hint="Start from a checkpoint with the same labels, or from backbone weights.",
-        )
-    network.load_state_dict(fitted(checkpoint.folder / WEIGHTS, checkpoint.weights, network))
-
-
 def files(folder: Path) -> dict[str, Path]:
-    """The files to publish: name → file. Configuration, weights, card, and detector and gate if any.
+    """The files to publish: name → file. Configuration, weights, card, and, if any, detector, gate and drift.
 
     Raises:
         CheckpointError: one of them is missing, or the configuration cannot be used.
@@ -275,7 +241,7 @@ def files(folder: Path) -> dict[str, Path]:
 
 def _further(config: ModelConfig) -> list[str]:
     """Further files that ``config.json`` names; ``ModelConfig`` makes sure that they lie beside it."""
-    return [name for name in (config.detector, config.gate) if name]
+    return [name for name in (config.detector, config.gate, config.drift) if name]
 
 
 def _resolve(reference: str) -> tuple[Path, str, str | None]:

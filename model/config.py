@@ -50,6 +50,7 @@ class ModelConfig:
             none.
         gate: file of the head that tells dermoscopy from clinical photographs, in the same folder; empty for
             none.
+        drift: file with the signals that drift is measured by, in the same folder; empty for none.
         max_unusualness: rejected above this share of validation pictures of conditions that are less unusual,
             0 to 1.
         max_not_skin: rejected above this score for a picture that does not show skin, see
@@ -80,6 +81,7 @@ class ModelConfig:
     max_normalized_entropy: Share = 1.0
     detector: str = ""
     gate: str = ""
+    drift: str = ""
     max_unusualness: Share = 1.0
     max_not_skin: Share = 1.0
     uncertain_below: Share = 0.0
@@ -104,7 +106,7 @@ class ModelConfig:
             )
         return labels
 
-    @field_validator("detector", "gate")
+    @field_validator("detector", "gate", "drift")
     @classmethod
     def _beside_it(cls, file: str, info: ValidationInfo) -> str:
         if file and not _FILE.fullmatch(file):

@@ -104,6 +104,7 @@ def below(place: str) -> list[Path]:
     [
         (["model"], ["", "torch"]),
         (["app/web", "app/pages", "app/service", "flask_app.py", "gunicorn.conf.py"], ["", "web"]),
+        (["app/drift.py"], ["", "train"]),
         (["app/gradio_ui", "app/pages", "space_app.py"], ["", "gradio"]),
         (["app/bulk", "app/commands.py", "app/__main__.py"], ["", "torch", "scale"]),
         (["train", "skindiseasenet.py"], ["", "train", "eval"]),

@@ -95,16 +95,16 @@ def cached_features(
     return np.array(stored)
 
 
-def grouped_folds(labels: Ints, groups: Ints, *, folds: int = 5) -> list[Part]:
+def grouped_folds(targets: Ints, groups: Ints, *, folds: int = 5) -> list[Part]:
     """Parts that test every row once; each fold validates on the next one, and no group is split.
 
     Args:
-        labels: class indices, (N,). groups: from ``number_groups``, (N,).
+        targets: class indices, (N,). groups: from ``number_groups``, (N,).
         folds: their number, 3 or more.
     """
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=0)
-    held = [rows for _, rows in splitter.split(np.zeros(len(labels)), labels, groups)]
-    everything = np.arange(len(labels))
+    held = [rows for _, rows in splitter.split(np.zeros(len(targets)), targets, groups)]
+    everything = np.arange(len(targets))
     parts = []
     for fold, test in enumerate(held):
         validation = held[(fold + 1) % folds]

@@ -51,7 +51,7 @@ def add_api(look: Callable[..., Prediction], uploads: Uploads) -> None:
         Returns:
             The prediction as one JSON object: verdict (condition, uncertain, no_condition or rejected),
             reason, conditions with calibrated probabilities, criteria, malignancy, advice, modality,
-            quality, prediction_set, checkpoint, precision, timings_ms and heatmap.
+            quality, brightness, prediction_set, checkpoint, precision, timings_ms and heatmap.
         """
         try:
             with uploads.received(image) as data:

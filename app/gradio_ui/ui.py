@@ -17,6 +17,7 @@ import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
 
+from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
@@ -63,13 +64,14 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     audit = AuditLog(settings.audit_log)
 
     def look(data: bytes, *, heatmap: bool, checkpoint: str = AUTO) -> Prediction:
-        started, verdicts = time.perf_counter(), []
+        started, verdicts, seen = time.perf_counter(), [], []
         answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
                 answer = lent(data, heatmap=heatmap, checkpoint=checkpoint)
             verdicts.append(answer.verdict)
             answering = answer.checkpoint
+            seen.append(signals(answer)._asdict())
             return answer
         finally:
             audit.write(
@@ -78,6 +80,7 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
                 key=None,
                 verdicts=verdicts,
                 checkpoint=answering,
+                **({"signals": seen} if settings.audit_signals else {}),
             )
 
     labels = predictor.labels

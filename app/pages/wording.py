@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 
 from app.prediction import AdviceWords, Prediction
-from app.quality import QualityWarning
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.image.quality import QualityWarning
 from model.labels import URGENCY, Condition, condition
 
 NOTICE = (

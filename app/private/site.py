@@ -190,8 +190,8 @@ custom_headers:
 
 # SkinDiseaseNet in your browser
 
-The photo never leaves the device: the browser fetches the model once and computes by itself. A learning aid, never
-a diagnosis. Written by `python -m app private`.
+The photo never leaves the device: the browser fetches the model once and computes by itself. A
+learning aid, never a diagnosis. Written by `python -m app private`.
 """
 
 

@@ -9,7 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.predictor import AUTO, Predictor
 from app.web import metrics
-from app.web.openapi import Label, Labels, Loaded, Ready, Status, build_document
+from app.web.answers import Label, Labels, Loaded, Ready, Status
+from app.web.openapi import build_document
 from app.web.upload import read_choice, read_picture, read_switch
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId

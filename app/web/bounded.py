@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import g
 
+from app.drift import Window, signals
 from app.prediction import Prediction
 from app.predictor import Predictor
 from app.queue import Queue
@@ -23,6 +25,11 @@ class BoundedPredictor:
 
     def __init__(self, predictor: Predictor, *, running: int, waiting: int) -> None:
         self._predictor = predictor
+        self._windows = {
+            member.id: Window(member.drift, partial(metrics.show_drift, member.id))
+            for member in predictor.members
+            if member.drift is not None
+        }
         self._queue = Queue(
             running=running,
             waiting=waiting,
@@ -44,4 +51,8 @@ class BoundedPredictor:
         metrics.observe(prediction)
         g.setdefault("verdicts", []).append(prediction.verdict)
         g.checkpoint = prediction.checkpoint
+        seen = signals(prediction)
+        g.setdefault("signals", []).append(seen._asdict())
+        if (window := self._windows.get(prediction.checkpoint["id"])) is not None:
+            window.add(seen)
         return prediction

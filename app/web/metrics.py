@@ -31,6 +31,12 @@ VERDICTS = Counter("skindiseasenet_verdicts", "Predictions by verdict.", ["verdi
 REJECTIONS = Counter(
     "skindiseasenet_rejections", "Rejected pictures by the criterion that fired.", ["criterion"]
 )
+DRIFT = Gauge(
+    "skindiseasenet_drift_psi",
+    "Population stability index of the latest predictions against the validation pictures.",
+    ["checkpoint", "signal"],
+    multiprocess_mode="livemax",
+)
 RUNNING = Gauge(
     "skindiseasenet_predictions_running", "Predictions that are running.", multiprocess_mode="livesum"
 )
@@ -50,6 +56,12 @@ def observe(prediction: Prediction) -> None:
         for criterion in prediction.criteria:
             if criterion.fired:
                 REJECTIONS.labels(criterion.name).inc()
+
+
+def show_drift(checkpoint: str, psi: dict[str, float]) -> None:
+    """Show how far a checkpoint's latest predictions in this process are from its validation pictures."""
+    for signal, value in psi.items():
+        DRIFT.labels(checkpoint, signal).set(value)
 
 
 def exposition() -> bytes:

@@ -3,74 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from typing_extensions import TypedDict
 
 from app.prediction import Prediction
 from app.web import openapi_examples as examples
+from app.web.answers import Error, Labels, Ready, Status
+from app.web.statuses import MEANINGS
 from model.image import MAX_BYTES
 from model.image.formats import names
-from model.labels import URGENCY
-from model.runtime.precision import Precision
-from model.schema import CheckpointId
 
 Schema = dict[str, Any]
 
 _STRING: Schema = {"type": "string"}
-
-
-class Label(TypedDict):
-    """One label, in words for people."""
-
-    name: str
-    title: str
-    summary: str
-    urgency: Annotated[str, Field(json_schema_extra={"enum": list(URGENCY)})]
-    urgency_text: str
-    malignant: bool
-
-
-class Labels(TypedDict):
-    """The labels that the checkpoint knows."""
-
-    labels: list[Label]
-    checkpoint: CheckpointId
-
-
-class Status(TypedDict):
-    """A word on the process."""
-
-    status: str
-
-
-class Loaded(TypedDict):
-    """A checkpoint, and what it is computed in."""
-
-    checkpoint: CheckpointId
-    precision: Precision
-
-
-class Ready(Status, Loaded):
-    """A word on the process, the checkpoint that usually answers, and the others where there are any."""
-
-    others: list[Loaded]
-
-
-class Fault(TypedDict):
-    """What went wrong: a stable word for programs, what was got and what was expected, and what to do."""
-
-    code: str
-    message: str
-    hint: str
-
-
-class Error(TypedDict):
-    """Every answer but the right one."""
-
-    error: Fault
 
 
 class _Untitled(GenerateJsonSchema):
@@ -103,67 +50,10 @@ def _json(description: str, schema: Schema, example: Any) -> Schema:
     }
 
 
-# Status → its meaning, and an example error: code, message, hint.
-_MEANINGS = {
-    "400": (
-        "No picture, several pictures, an empty one, or an invalid parameter.",
-        (
-            "invalid_parameter",
-            "heatmap is 'maybe'; 1 or 0 is expected.",
-            "Write ?heatmap=1, or leave it out.",
-        ),
-    ),
-    "401": (
-        "The server requires a key, and none or an invalid one was sent.",
-        ("unauthorized", "A key is needed; none was sent.", "A program sends `Authorization: Bearer KEY`."),
-    ),
-    "403": (
-        "Sent by a page of another site.",
-        ("cross_site", "This request was sent by a page of another site.", "Send it from a program."),
-    ),
-    "405": (
-        "The method is not allowed here; Allow lists those that are.",
-        (
-            "method_not_allowed",
-            "This address does not accept PUT requests.",
-            "See /docs for what it accepts.",
-        ),
-    ),
-    "408": (
-        "The request did not arrive completely within the server's time limit.",
-        ("request_timeout", "The request did not arrive completely.", "Try again with a smaller copy."),
-    ),
-    "413": (
-        f"Over {MAX_BYTES / 1e6:.0f} MB or too many pixels.",
-        ("image_too_large", "The request is too large.", "Save a smaller copy and try again."),
-    ),
-    "415": (
-        "A Content-Type or a picture format that is not supported.",
-        ("unsupported_format", "We can't open this kind of file.", "Save it as JPEG or PNG."),
-    ),
-    "422": (
-        "A picture that is damaged, too small or too narrow.",
-        ("invalid_image", "This file seems cut off or damaged.", "Save it again, or take another one."),
-    ),
-    "429": (
-        "Too many requests from this key or address; Retry-After says how many seconds to wait.",
-        ("too_many_requests", "There were too many requests.", "Wait, then continue more slowly."),
-    ),
-    "500": (
-        "An error in the server.",
-        ("internal_error", "Something went wrong in the server.", "Try again."),
-    ),
-    "503": (
-        "The queue is full (Retry-After says when to try again), or the keys cannot be read.",
-        ("overloaded", "The server is busy: its queue is full.", "Try again later."),
-    ),
-}
-
-
 def _errors(*statuses: str) -> dict[str, Schema]:
     responses = {}
     for status in statuses:
-        meaning, example = _MEANINGS[status]
+        meaning, example = MEANINGS[status]
         responses[status] = _json(meaning, _ref("Error"), examples.error(*example))
         if status in ("429", "503"):
             responses[status]["headers"] = {

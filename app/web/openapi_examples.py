@@ -29,6 +29,7 @@ PREDICTION: dict[str, Any] = {
     },
     "modality": {"name": "clinical", "probability": 0.99, "expected": "clinical", "message": None},
     "quality": [],
+    "brightness": 0.48,
     "checkpoint": _CHECKPOINT,
     "precision": "float32",
     "timings_ms": {"decode": 12.1, "transform": 6.4, "forward": 81.0, "total": 100.2},

@@ -64,6 +64,7 @@ def add_audit(app: Flask, settings: Settings, predictor: Predictor) -> None:
             request_id=g.request_id,
             verdicts=g.get("verdicts", []),
             checkpoint=g.get("checkpoint", usual),
+            **({"signals": g.get("signals", [])} if settings.audit_signals else {}),
         )
         if written or not settings.audit_required:
             return response

@@ -13,12 +13,12 @@ def softmax(logits: NDArray[np.floating], temperature: float) -> NDArray[np.floa
     return scaled / scaled.sum(axis=-1, keepdims=True)
 
 
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
     """The temperature that minimises the negative log-likelihood (Guo et al. 2017, section 4.2).
 
     Args:
         logits: (N, K), of the validation split.
-        labels: true class numbers, (N,).
+        targets: class indices, (N,).
 
     Returns:
         A number from 0.05 to 20.
@@ -26,7 +26,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     import torch  # imported here, since serving needs only `softmax` and not PyTorch
 
     x = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
-    y = torch.as_tensor(np.asarray(labels))
+    y = torch.as_tensor(np.asarray(targets))
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
 

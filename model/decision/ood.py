@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from model.decision.stored import parse_stored, store, unreadable
 from model.errors import CheckpointError
-from model.weights import read_bytes
 
 DETECTOR = "detector.safetensors"
 _WHAT = "detector"
@@ -95,21 +94,15 @@ class Detector:
         store(folder / DETECTOR, _WHAT, tensors, {name: getattr(self, name) for name in _VALUES})
 
 
-def load_detector(path: Path) -> Detector:
-    """Load a detector that ``Detector.save`` wrote.
+def parse_detector(data: bytes, path: Path) -> Detector:
+    """Read a detector that ``Detector.save`` wrote.
+
+    Args:
+        data: the file's content. path: names it in errors.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not a detector.
+        CheckpointError: it is damaged, or not a detector.
     """
-    try:
-        data = read_bytes(path)
-    except CheckpointError as error:
-        raise unreadable(path, _WHAT, error.message) from error
-    return parse_detector(data, path)
-
-
-def parse_detector(data: bytes, path: Path) -> Detector:
-    """As ``load_detector``, of the file's content; the path names it in errors."""
     detector = Detector(**parse_stored(data, path, _WHAT, tensors=_TENSORS, values=_VALUES))
     _check_fit(detector, path)
     return detector

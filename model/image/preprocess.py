@@ -9,7 +9,7 @@ from PIL import Image
 from model.config import ModelConfig
 
 QUALITY_SIDE = 256
-"""Short side of the copy on which ``app.quality`` assesses a photo, pixels."""
+"""Short side of the copy on which ``model.image.quality`` assesses a photo, pixels."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 

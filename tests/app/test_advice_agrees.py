@@ -46,6 +46,7 @@ def predicted(logits: np.ndarray, labels: tuple[str, ...], **rule: float) -> Pre
         weights={},
         detector=None,
         gate=None,
+        drift=None,
         card_file=b"",
         fingerprint="0",
     )

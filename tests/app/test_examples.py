@@ -12,10 +12,10 @@ from fake_hub import FakeHub
 
 from app.pages.examples import Example, load_examples
 from app.predictor import Predictor
-from app.quality import QualityWarning, check_quality
 from app.settings import EMBEDDED_CHECKPOINT, Settings
 from model.errors import ConfigError
 from model.image import read_image
+from model.image.quality import QualityWarning, check_quality
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "file_name,title,licence,credit\n"
@@ -51,6 +51,7 @@ def test_the_drawn_ones_show_each_quality_warning_and_nothing_else() -> None:
     assert sorted(name for names in got.values() for name in names) == sorted(expected.values())
 
 
+@pytest.mark.slow
 def test_the_embedded_model_turns_down_what_is_not_skin() -> None:
     predictor = Predictor.from_checkpoint(EMBEDDED_CHECKPOINT, device="cpu")
     verdicts = [predictor.predict(e.data).verdict for e in load_examples(None) if "no skin" in e.title]

@@ -29,6 +29,7 @@ KEYS = [
     "criteria",
     "malignancy",
     "quality",
+    "brightness",
     "prediction_set",
     "checkpoint",
     "precision",

@@ -30,7 +30,10 @@ TOLERANCE = 2e-3
 ASK = """async (pictures) => {
   const engine = new Worker("engine.js", {type: "module"});
   const said = (kind, message) => new Promise((resolve, reject) => {
-    engine.onmessage = ({data}) => data.kind === "progress" || (data.kind === "failed" ? reject(data.message) : resolve(data));
+    engine.onmessage = ({data}) => {
+      if (data.kind === "failed") reject(data.message);
+      else if (data.kind !== "progress") resolve(data);
+    };
     engine.postMessage({kind, ...message});
   });
   await said("load", {});

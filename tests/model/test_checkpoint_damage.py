@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.web import create_app
 from model.checkpoint import find, load, save
 from model.config import ModelConfig
-from model.decision.ood import DETECTOR, Detector, load_detector
+from model.decision.ood import DETECTOR, Detector, parse_detector
 from model.errors import CheckpointError, ComputationError
 from model.network import SkinDiseaseNet
 
@@ -228,7 +228,7 @@ def test_a_detector_that_could_not_be_relied_upon_is_refused(
         unchecked.setattr("model.decision.stored.check_numbers", lambda *_: None)
         wrong.save(tmp_path)
     with pytest.raises(CheckpointError, match=rf"not a readable detector \(.*{words}"):
-        load_detector(tmp_path / DETECTOR)
+        parse_detector((tmp_path / DETECTOR).read_bytes(), tmp_path / DETECTOR)
 
 
 def test_a_checkpoint_whose_detector_is_damaged_is_refused_at_the_start(

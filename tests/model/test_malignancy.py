@@ -83,6 +83,7 @@ def test_without_such_pictures_the_advice_never_comes_first() -> None:
     assert choose_malignant_bound(np.empty((0, 4)), SOME, sensitivity=0.95) == 1.0
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_calibrated_anew(
     tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_every_head_exported_answers_as_in_pytorch(head: str, stages: int, tmp_p
     assert_alike(checkpoint, OpenVINORuntime(checkpoint, graph_cache=tmp_path), 10)
 
 
+@pytest.mark.slow
 def test_the_embedded_checkpoint_answers_as_in_pytorch() -> None:
     checkpoint = find(EMBEDDED_CHECKPOINT)
     assert_alike(checkpoint, OpenVINORuntime(checkpoint), 4)

@@ -1,4 +1,4 @@
-"""An ablation: rows from a plan, each measured once, and a table from what stands in the files."""
+"""An ablation: rows from a plan, each measured once, and a table from the files."""
 
 from __future__ import annotations
 

@@ -218,6 +218,7 @@ def test_probabilities_of_other_pictures_or_labels_are_refused(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_probe_points_at_wrong_labels_and_a_killed_one_goes_on(
     tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
@@ -254,6 +255,7 @@ def test_a_missing_package_and_contrary_options_are_said_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_fit_stops_where_the_pictures_are_not_those_of_the_manifest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ from model.decision.malignancy import malignant_probability
 from model.network import SkinDiseaseNet
 from train.__main__ import main
 from train.benchmark.fitzpatrick import protocols, read_pictures
-from train.benchmark.run import YARDSTICKS
+from train.benchmark.yardsticks import YARDSTICKS
 from train.data.splits import load_split
 from train.evaluate.measure import open_checkpoint, predictions_of
 from train.probe import Part, probe
@@ -94,7 +94,7 @@ def test_a_diagnosis_that_one_part_lacks_and_a_group_on_both_sides_are_left_out(
     tested = {pictures.rows["id"][int(row)] for row in protocols(pictures)["I-II"].test}
     assert "test-10.jpg" in tested
     assert "test-8.jpg" not in tested
-    lacking = pictures._replace(labels=np.where(pictures.split == "validation", 0, pictures.labels))
+    lacking = pictures._replace(targets=np.where(pictures.split == "validation", 0, pictures.targets))
     assert "I-II" not in protocols(lacking)
 
 

@@ -38,7 +38,7 @@ def test_every_picture_is_predicted_by_a_fold_that_did_not_train_on_it(data: Pat
     low, high = result["intervals"]["balanced_accuracy"]
     assert low <= result["balanced_accuracy"] <= high
 
-    # A fold that was done is not done again: what stands in its file decides.
+    # A finished fold is not trained again: its file decides.
     fold = output / "fold-0.npy"
     np.save(fold, -np.load(fold))
     (output / "crossval.json").unlink()

@@ -16,12 +16,13 @@ from conftest import ROOT
 from datasets_made import make_parquet, make_rows, write_parquet
 from runs_made import SIX, command, options, same, weights
 
-from model.checkpoint import load, load_backbone_weights, save
+from model.checkpoint import load, save
 from model.config import ModelConfig
 from model.errors import CheckpointError, ConfigError, DataError
 from model.network import SkinDiseaseNet
 from train.config import TrainConfig
 from train.finish import fit_checkpoint as fit
+from train.fit.initial import load_backbone_weights
 from train.run_folder import STATE, read
 
 
@@ -239,6 +240,13 @@ def test_a_wrong_option_stops_before_training(
 ) -> None:
     with pytest.raises(error, match=message):
         fit(dataclasses.replace(options(six_classes, tmp_path / "run"), **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("init", ["timm", "org/checkpoint@main"])
+def test_a_wrong_path_is_found_before_weights_are_fetched(init: str, tmp_path: Path) -> None:
+    wrong = options(tmp_path / "nowhere", tmp_path / "run", init=init)
+    with pytest.raises(DataError, match="nowhere"):
+        fit(wrong)
 
 
 def test_the_command_says_what_is_wrong_without_a_traceback(six_classes: Path, tmp_path: Path) -> None:

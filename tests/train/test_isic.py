@@ -51,6 +51,7 @@ def read(file: Path) -> tuple[str, dict[str, list[float]]]:
     return header, {row[0]: [float(value) for value in row[1:]] for row in csv.reader(lines)}
 
 
+@pytest.mark.slow
 def test_a_submission_to_isic2018_has_the_challenges_header_ids_and_the_predictors_probabilities(
     seven: Path, tmp_path: Path
 ) -> None:

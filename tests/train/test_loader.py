@@ -206,6 +206,7 @@ def test_loading_leaves_the_random_state_alone(rows: datasets.Dataset, augment: 
     assert torch.equal(after, torch.rand(1))
 
 
+@pytest.mark.slow
 def test_a_spawned_worker_loads_the_same_pictures(rows: datasets.Dataset, augment: Transform) -> None:
     """macOS and Windows start workers by spawning: data set and transform must survive pickling."""
     drawn = batches(np.asarray(rows["label"]), batch_size=6)

@@ -18,7 +18,7 @@ from app.predictor import Predictor
 from app.settings import Settings
 from app.web import create_app
 from model.checkpoint import files, find, fingerprint, load_config
-from model.decision.ood import DETECTOR, Detector, load_detector
+from model.decision.ood import DETECTOR, Detector, parse_detector
 from model.errors import CheckpointError
 from model.image import read_image
 from model.labels import NO_CONDITION
@@ -114,12 +114,12 @@ def test_the_choice_is_what_tells_the_others_best_and_the_table_travels(tmp_path
     assert chosen.unusualness(skin).mean() == pytest.approx(0.5, abs=0.01)
 
     chosen.save(tmp_path)
-    again = load_detector(tmp_path / DETECTOR)
+    again = parse_detector((tmp_path / DETECTOR).read_bytes(), tmp_path / DETECTOR)
     assert (again.name, again.choice) == (chosen.name, chosen.choice)
     assert np.array_equal(again.unusualness(others), chosen.unusualness(others))
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "other shapes", "no names"])
+@pytest.mark.parametrize("damage", ["cut", "other shapes", "no names"])
 def test_a_file_that_is_no_detector_is_refused(plain: Detector, tmp_path: Path, damage: str) -> None:
     path = tmp_path / DETECTOR
     if damage == "other shapes":
@@ -128,12 +128,9 @@ def test_a_file_that_is_no_detector_is_refused(plain: Detector, tmp_path: Path, 
         save_file({"centres": np.zeros((1, 2))}, path)
     else:
         plain.save(tmp_path)
-        whole = path.read_bytes()
-        path.unlink()
-        if damage == "cut":
-            path.write_bytes(whole[:-20])
+        path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CheckpointError, match=r"detector\.safetensors is not a readable detector"):
-        load_detector(path)
+        parse_detector(path.read_bytes(), path)
 
 
 def test_a_detector_of_another_backbone_says_so(plain: Detector) -> None:
@@ -173,7 +170,7 @@ def test_calibrate_adds_the_detector_and_shows_how_it_chose(calibrated: Path, ti
     assert 0 < config.max_unusualness < 1
     assert DETECTOR in files(calibrated)
     figures = json.loads((calibrated.parent / "calibration.json").read_text())["detector"]
-    assert figures["name"] == load_detector(calibrated / DETECTOR).name
+    assert figures["name"] == parse_detector((calibrated / DETECTOR).read_bytes(), calibrated / DETECTOR).name
     assert set(figures["auroc"][figures["name"]]) == {"clothing", "grocery"}
     assert load_config(tiny_checkpoint).detector == ""
 
@@ -224,7 +221,7 @@ def test_another_detector_is_another_checkpoint(calibrated: Path, tmp_path: Path
     copy = tmp_path / "copy"
     shutil.copytree(calibrated, copy)
     assert fingerprint(copy) == fingerprint(calibrated)
-    detector = load_detector(copy / DETECTOR)
+    detector = parse_detector((copy / DETECTOR).read_bytes(), copy / DETECTOR)
     dataclasses.replace(detector, reference=detector.reference * 2).save(copy)
     assert fingerprint(copy) != fingerprint(calibrated)
     (copy / DETECTOR).unlink()

@@ -56,6 +56,7 @@ def rows(source: str, *splits: str, environment: dict[str, str] | None = None) -
 ROW = ("label", "id", "source", "group", "diagnosis", "skin_type")
 
 
+@pytest.mark.slow
 def test_a_data_set_comes_back_as_it_was(
     hub: FakeHub, online: Session, hub_environment: dict[str, str], notes: Path, tmp_path: Path
 ) -> None:

@@ -136,7 +136,7 @@ class _Bench:
     ) -> None:
         self.recipe, self.splits, self.prints = recipe, splits, prints
         self.maps, self.plan = maps, plan
-        self.labels = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
+        self.targets = {name: np.asarray(rows["label"]) for name, rows in splits.items()}
         self.sources = {name: np.asarray(rows["source"], dtype=str) for name, rows in splits.items()}
 
     def validation(self, train_sources: Sequence[str] | None) -> dict[str, Any]:
@@ -168,10 +168,10 @@ class _Bench:
         for source in sources:
             train = np.flatnonzero(self.sources["train"] != source)
             network = self._trained(train, name=f"without {source}")
-            known = np.unique(self.labels["train"][train])
+            known = np.unique(self.targets["train"][train])
             row: dict[str, Any] = {"source": source}
             for split in ("validation", "test"):
-                own = (self.sources[split] == source) & np.isin(self.labels[split], known)
+                own = (self.sources[split] == source) & np.isin(self.targets[split], known)
                 chosen = np.flatnonzero(own)
                 found = self._predictions(network, split, chosen)
                 row[split] = {

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from model.errors import DataError
 from train.audit.findings import Picture, reference
-from train.data.splits import check_classes
+from train.data.columns import check_classes
 from train.data.tables import number, read_table
 from train.probe import Weights, cached_features
 
@@ -53,16 +53,16 @@ def likely_label_errors(pictures: Sequence[Picture], chances: OutOfFold) -> dict
     classes = [name for name in chances.classes if name in set(given)]
     values = chances.values[:, [chances.classes.index(name) for name in classes]]
     values = (values + 1e-12) / (values + 1e-12).sum(axis=1, keepdims=True)
-    labels = np.asarray([classes.index(name) for name in given])
-    issues = find_label_issues(labels, values, return_indices_ranked_by="self_confidence", n_jobs=1)
+    targets = np.asarray([classes.index(name) for name in given])
+    issues = find_label_issues(targets, values, return_indices_ranked_by="self_confidence", n_jobs=1)
     return {
         "method": chances.method,
         "judged": len(given),
-        "accuracy": float((values.argmax(axis=1) == labels).mean()),
+        "accuracy": float((values.argmax(axis=1) == targets).mean()),
         "pictures": [
             {
                 **reference(pictures[chances.rows[place]]),
-                "probability": float(values[place, labels[place]]),
+                "probability": float(values[place, targets[place]]),
                 "suggested": classes[int(values[place].argmax())],
                 "suggested_probability": float(values[place].max()),
             }
@@ -138,16 +138,16 @@ def probe_probabilities(
         )
     hashes = [pictures[row].line.sha256 for row in judged]
     values = cached_features(folder, rows.select(judged), hashes, weights)
-    labels = np.asarray([classes.index(pictures[row].line.label) for row in judged])
+    targets = np.asarray([classes.index(pictures[row].line.label) for row in judged])
     chances = np.zeros((len(judged), len(classes)))
     seen = np.zeros(len(judged), dtype=bool)
     folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=0)
-    parts = folds.split(values, labels, related[judged])
+    parts = folds.split(values, targets, related[judged])
     for train, held in tqdm(parts, total=FOLDS, desc="probe", unit="fold"):
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000))
-        probe.fit(values[train], labels[train])
+        probe.fit(values[train], targets[train])
         chances[np.ix_(held, probe.classes_)] = probe.predict_proba(values[held])
-        seen[held] = np.isin(labels[held], probe.classes_)
+        seen[held] = np.isin(targets[held], probe.classes_)
     method = f"a linear probe on {Path(weights.init).name}, {FOLDS} folds by group"
     return OutOfFold(
         method, [row for row, kept in zip(judged, seen, strict=True) if kept], classes, chances[seen]

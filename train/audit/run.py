@@ -18,8 +18,9 @@ from train.audit.findings import Picture
 from train.audit.label_errors import likely_label_errors, probe_probabilities, read_probabilities
 from train.audit.report import TEXTS, defects, write_report
 from train.data import manifest
+from train.data.columns import NO_LABEL
 from train.data.pictures import shown
-from train.data.splits import NO_LABEL, class_names, load_split, picture_bytes, split_names
+from train.data.splits import class_names, load_split, picture_bytes, split_names
 from train.extras import require
 from train.probe import Weights
 

@@ -51,14 +51,14 @@ class Pictures(NamedTuple):
         rows: from ``load_split``, all splits together.
         split: the split of each, (N,).
         classes: names of the present diagnoses, in the order of ``CLASSES``.
-        labels: indices in ``classes``, (N,).
+        targets: indices in ``classes``, (N,).
         unreadable: number of pictures that could not be read.
     """
 
     rows: datasets.Dataset
     split: NDArray[np.str_]
     classes: list[str]
-    labels: NDArray[np.int64]
+    targets: NDArray[np.int64]
     unreadable: int
 
 
@@ -96,8 +96,8 @@ def read_pictures(data: str, max_unreadable: float) -> Pictures:
     rows = datasets.concatenate_datasets(parts)
     names = [diagnosis.strip().lower() for diagnosis in rows["diagnosis"]]
     classes = [name for name in CLASSES if name in set(names)]
-    labels = np.asarray([classes.index(name) for name in names], dtype=np.int64)
-    return Pictures(rows, np.asarray(split), classes, labels, unreadable)
+    targets = np.asarray([classes.index(name) for name in names], dtype=np.int64)
+    return Pictures(rows, np.asarray(split), classes, targets, unreadable)
 
 
 def protocols(pictures: Pictures) -> dict[str, Part]:
@@ -120,11 +120,11 @@ def protocols(pictures: Pictures) -> dict[str, Part]:
             inside & (part_of == "validation"),
             (types > 0) & ~inside & ~np.isin(groups, groups[inside]),
         ]
-        shared = set.intersection(*(set(pictures.labels[rows]) for rows in chosen))
+        shared = set.intersection(*(set(pictures.targets[rows]) for rows in chosen))
         if len(shared) < 2:
             tqdm.write(f"{name}: {len(shared)} diagnoses are in all three parts; the protocol is skipped.")
             continue
-        known = np.isin(pictures.labels, list(shared))
+        known = np.isin(pictures.targets, list(shared))
         result[name] = Part(*(np.flatnonzero(rows & known) for rows in chosen))
     return result
 
@@ -140,10 +140,10 @@ def write_splits(folder: Path, pictures: Pictures, parts: dict[str, Part]) -> No
     for protocol, part in parts.items():
         own = folder / protocol
         own.mkdir(parents=True, exist_ok=True)
-        names = [pictures.classes[label] for label in np.unique(pictures.labels[part.train])]
+        names = [pictures.classes[label] for label in np.unique(pictures.targets[part.train])]
         write_text(own / "labels.yaml", f"labels: {json.dumps(names, allow_nan=False)}\n")
         for name, numbers in zip(PARTS, part, strict=True):
-            known = [row for row in numbers if pictures.classes[pictures.labels[row]] in names]
+            known = [row for row in numbers if pictures.classes[pictures.targets[row]] in names]
             _write(own / f"{name}.parquet", pictures, known, names)
 
 
@@ -153,7 +153,7 @@ def _partition(pictures: Pictures) -> NDArray[np.str_]:
     groups = number_groups(pictures.rows["group"])
     splitter = StratifiedGroupKFold(n_splits=10, shuffle=True, random_state=0)
     part_of = np.full(len(groups), "train", dtype="<U10")
-    for fold, (_, rows) in enumerate(splitter.split(groups, pictures.labels, groups)):
+    for fold, (_, rows) in enumerate(splitter.split(groups, pictures.targets, groups)):
         if fold < 3:
             part_of[rows] = "validation" if fold == 0 else "test"
     return part_of
@@ -174,7 +174,7 @@ def _write(file: Path, pictures: Pictures, numbers: Sequence[int], names: Sequen
         for number, row in zip(chunk, pictures.rows.select(chunk), strict=True):
             same = {name: row[name] for name in (*texts, "skin_type")}
             image = {"bytes": picture_bytes(row), "path": Path(row["id"]).name}
-            yield {"image": image, "label": names.index(pictures.classes[pictures.labels[number]]), **same}
+            yield {"image": image, "label": names.index(pictures.classes[pictures.targets[number]]), **same}
 
     with atomic_path(file) as partial, pq.ParquetWriter(partial, schema) as writer:
         for start in tqdm(range(0, len(numbers), _ROW_GROUP), desc=f"write {file.parent.name} {file.stem}"):

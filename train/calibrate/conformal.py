@@ -44,7 +44,7 @@ def fit_set_quantile(predictions: Predictions) -> float:
     ``SOURCE_LEVEL`` of those of every source that has ``SOURCE_PICTURES``.
 
     A camera or clinic whose pictures are harder than their probabilities tell would otherwise pay for the
-    others. Where a picture comes from is not known when it is looked at, so of the quantiles by group
+    others. The source of a picture is not known when it is predicted, so of the quantiles by group
     (Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, section 4.5) the largest serves for all;
     groups by what is known then, entropy or unusualness, leave the sources as unequal as they were.
 

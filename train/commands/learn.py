@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from train.commands.types import Device
+from train.commands.types import Reading, Verified
 from train.config import TrainConfig
 
 
@@ -61,9 +61,7 @@ def calibrate(
     keep: float = TrainConfig.keep,
     uncertain_accuracy: float = TrainConfig.uncertain_accuracy,
     malignant_sensitivity: float = TrainConfig.malignant_sensitivity,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
-    manifest: str = "",
+    **options: Any,
 ) -> None:
     """Recalibrate a checkpoint: temperature, thresholds and prediction sets.
 
@@ -78,10 +76,8 @@ def calibrate(
         keep: share of pictures with a condition that should be neither rejected nor called no condition.
         uncertain_accuracy: wanted accuracy of answers that are not called uncertain.
         malignant_sensitivity: share of lesions that may be cancer for which the advice comes first.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
-        manifest: hash manifest that the pictures must match.
     """
+    shared = Verified(**options)
     from train.calibrate.run import recalibrate
 
     recalibrate(
@@ -95,9 +91,7 @@ def calibrate(
         keep=keep,
         uncertain_accuracy=uncertain_accuracy,
         malignant_sensitivity=malignant_sensitivity,
-        device=device,
-        max_unreadable=max_unreadable,
-        manifest=manifest,
+        **vars(shared),
     )
 
 
@@ -110,8 +104,7 @@ def gate(
     clinical_split: str = "validation",
     dermoscopy_split: str = "validation",
     pictures: int = 300,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
+    **options: Any,
 ) -> None:
     """Teach a checkpoint to tell clinical photographs from dermoscopy.
 
@@ -123,9 +116,8 @@ def gate(
         clinical_split: photographs that the weights were not trained on.
         dermoscopy_split: dermoscopy that the weights were not trained on.
         pictures: at most so many of each source.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
     """
+    shared = Reading(**options)
     from train.calibrate.gate import make_gate
 
     make_gate(
@@ -136,6 +128,25 @@ def gate(
         clinical_split=clinical_split,
         dermoscopy_split=dermoscopy_split,
         pictures=pictures,
-        device=device,
-        max_unreadable=max_unreadable,
+        **vars(shared),
     )
+
+
+def reference(
+    *,
+    checkpoint: str,
+    data: list[str],
+    split: str = "validation",
+    **options: Any,
+) -> None:
+    """Give a checkpoint what drift is measured against: a few numbers about each picture of a split.
+
+    Args:
+        checkpoint: folder; its config.json and reference are written, its weights stay.
+        data: folders or Hub ids; labels are not needed.
+        split: pictures that the weights were not trained on.
+    """
+    shared = Reading(**options)
+    from train.calibrate.reference import make_reference
+
+    make_reference(checkpoint=checkpoint, data=data, split=split, **vars(shared))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from train.commands.types import Challenge, Device
+from train.commands.types import Challenge, Reading, Verified
 
 
 def evaluate(
@@ -16,9 +16,7 @@ def evaluate(
     output: str,
     truth: str | None = None,
     map: Challenge | None = None,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
-    manifest: str = "",
+    **options: Any,
 ) -> None:
     """Measure a checkpoint on a labelled split.
 
@@ -29,10 +27,8 @@ def evaluate(
         output: folder for metrics.json, report.html and figures.
         truth: ground truth in CSV, for pictures without labels.
         map: measure a model of the 22 clinical groups on dermoscopy with these labels.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
-        manifest: hash manifest that the pictures must match.
     """
+    shared = Verified(**options)
     from train.evaluate.run import evaluate as measure
 
     measure(
@@ -42,9 +38,7 @@ def evaluate(
         output=output,
         truth=truth,
         map=map,
-        device=device,
-        max_unreadable=max_unreadable,
-        manifest=manifest,
+        **vars(shared),
     )
 
 
@@ -55,9 +49,7 @@ def predict_split(
     split: str,
     output: str,
     format: Literal["csv"] | Challenge = "csv",
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
-    manifest: str = "",
+    **options: Any,
 ) -> None:
     """Write calibrated probabilities for every picture of a split.
 
@@ -67,10 +59,8 @@ def predict_split(
         split: name of the split.
         output: CSV file.
         format: csv, or the submission of an ISIC challenge.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
-        manifest: hash manifest that the pictures must match.
     """
+    shared = Verified(**options)
     from train.evaluate.run import predict
 
     predict(
@@ -79,9 +69,7 @@ def predict_split(
         split=split,
         output=output,
         format=format,
-        device=device,
-        max_unreadable=max_unreadable,
-        manifest=manifest,
+        **vars(shared),
     )
 
 
@@ -108,9 +96,8 @@ def ood(
     fit_data: str | None = None,
     fit_split: str = "train",
     max_pictures: int = 3000,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
     manifest: str = "",
+    **options: Any,
 ) -> None:
     """Measure how well pictures that are not skin are rejected.
 
@@ -123,10 +110,9 @@ def ood(
         fit_data: training data, to fit published detectors on for comparison (extra "eval").
         fit_split: its split.
         max_pictures: cap on --fit-data and on each split of --ood.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
         manifest: hash manifest that the pictures of --data must match.
     """
+    shared = Reading(**options)
     from train.evaluate.ood import ood as measure
 
     measure(
@@ -138,9 +124,8 @@ def ood(
         fit_data=fit_data,
         fit_split=fit_split,
         max_pictures=max_pictures,
-        device=device,
-        max_unreadable=max_unreadable,
         manifest=manifest,
+        **vars(shared),
     )
 
 
@@ -153,8 +138,7 @@ def benchmark(
     backbone: str = "resnet50",
     stride_in_1x1: bool = False,
     splits: str | None = None,
-    device: Device = "auto",
-    max_unreadable: float = 0.01,
+    **options: Any,
 ) -> None:
     """Run a public benchmark.
 
@@ -168,9 +152,8 @@ def benchmark(
         backbone: as for fit; not needed for a checkpoint.
         stride_in_1x1: as for fit; not needed for a checkpoint.
         splits: folder for the fitzpatrick17k protocols as data sets, to train on.
-        device: where to compute.
-        max_unreadable: largest share of unreadable pictures.
     """
+    shared = Reading(**options)
     from train.benchmark.run import benchmark as measure
 
     measure(
@@ -181,8 +164,7 @@ def benchmark(
         backbone=backbone,
         stride_in_1x1=stride_in_1x1,
         splits=splits,
-        device=device,
-        max_unreadable=max_unreadable,
+        **vars(shared),
     )
 
 
@@ -218,3 +200,55 @@ def card(
         calibration=calibration,
         sources=sources,
     )
+
+
+def validate(
+    *,
+    checkpoint: str,
+    data: str,
+    output: str,
+    split: str = "test",
+    min_accuracy: float | None = None,
+    min_top3: float | None = None,
+    min_sensitivity: float | None = None,
+    min_specificity: float | None = None,
+    min_coverage: float | None = None,
+    max_rejected: float | None = None,
+    **options: Any,
+) -> int:
+    """Measure a checkpoint on your own pictures, against what you require; the exit status is 3 for a no-go.
+
+    A requirement is met if the worse end of the 95 % interval meets it. Set them before you measure.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        data: folder or Hub id of labelled pictures that the model has never seen.
+        output: folder for validation.json and validation.md.
+        split: name of the split.
+        min_accuracy: smallest share of pictures whose first label is right.
+        min_top3: smallest share with the right label among the first three.
+        min_sensitivity: smallest share of cancers and precursors for which the advice comes first.
+        min_specificity: smallest share of other pictures without that advice.
+        min_coverage: smallest share of pictures whose prediction set holds the right label.
+        max_rejected: largest share of pictures of a condition that are rejected.
+    """
+    shared = Reading(**options)
+    from train.evaluate.validate import validate as measure
+
+    bounds = {
+        "accuracy": min_accuracy,
+        "top3": min_top3,
+        "sensitivity": min_sensitivity,
+        "specificity": min_specificity,
+        "coverage": min_coverage,
+        "rejected": max_rejected,
+    }
+    met = measure(
+        checkpoint=checkpoint,
+        data=data,
+        split=split,
+        output=output,
+        required={name: bound for name, bound in bounds.items() if bound is not None},
+        **vars(shared),
+    )
+    return 0 if met else 3

@@ -129,17 +129,17 @@ def normalise(text: str) -> str:
 
 
 def diagnosis_labels(
-    diagnoses: Sequence[str | None], labels: Sequence[int], *, minimum: int
+    diagnoses: Sequence[str | None], targets: Sequence[int], *, minimum: int
 ) -> DiagnosisLabels:
     """Number the diagnoses within their labels.
 
     Args:
         diagnoses: in any spelling, (N,); None or an empty text counts as ``OTHER``.
-        labels: label indices, (N,).
+        targets: label indices, (N,).
         minimum: a diagnosis with fewer rows within its label joins the label's ``OTHER``.
     """
     names = [normalise(text) or OTHER if text else OTHER for text in diagnoses]
-    pairs = [(int(label), name) for label, name in zip(labels, names, strict=True)]
+    pairs = [(int(label), name) for label, name in zip(targets, names, strict=True)]
     rows = Counter(pairs)
     kept = [pair if rows[pair] >= minimum else (pair[0], OTHER) for pair in pairs]
     counts = Counter(kept)

@@ -76,15 +76,15 @@ class Pictures(Dataset[tuple[Tensor, int]]):
             return self.transform(picture), row
 
 
-def class_weights(labels: np.ndarray, *, classes: int, power: float) -> Tensor:
+def class_weights(targets: np.ndarray, *, classes: int, power: float) -> Tensor:
     """Weights (classes,) proportional to n ** -power, mean 1 over the rows; 0 for a class without rows."""
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    counts = np.bincount(targets, minlength=classes).astype(np.float64)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 0.0)
     return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
 
 
 def sampling_weights(
-    labels: np.ndarray,
+    targets: np.ndarray,
     sources: Sequence[str | None],
     *,
     classes: int,
@@ -94,20 +94,20 @@ def sampling_weights(
     """Sampling weights of the rows: (N,), mean 1.
 
     Args:
-        labels: class index per row, (N,).
+        targets: class index per row, (N,).
         sources: of the pictures, (N,).
         classes: number of classes.
         sampler_power: a class is drawn in proportion to n ** (1 - power), n its rows.
         source_power: within a class a source is drawn in proportion to m ** (1 - power), m its rows there.
     """
     _, cells = np.unique(
-        [f"{label} {source}" for label, source in zip(labels, sources, strict=True)], return_inverse=True
+        [f"{label} {source}" for label, source in zip(targets, sources, strict=True)], return_inverse=True
     )
     within = np.bincount(cells)[cells].astype(np.float64) ** -source_power
-    within /= (np.bincount(labels, within, classes) / np.maximum(np.bincount(labels, minlength=classes), 1))[
-        labels
-    ]
-    weights = class_weights(labels, classes=classes, power=sampler_power)[torch.from_numpy(labels)]
+    within /= (
+        np.bincount(targets, within, classes) / np.maximum(np.bincount(targets, minlength=classes), 1)
+    )[targets]
+    weights = class_weights(targets, classes=classes, power=sampler_power)[torch.from_numpy(targets)]
     return weights * torch.from_numpy(within).float()
 
 

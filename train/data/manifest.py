@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from model.errors import DataError, ImageError
 from model.files import atomic_path
-from train.data.splits import NO_LABEL, class_names, load_split, picture_bytes, split_names
+from train.data.columns import NO_LABEL
+from train.data.splits import class_names, load_split, picture_bytes, split_names
 
 FILE = "manifest.csv"
 

@@ -18,8 +18,9 @@ from tqdm import tqdm
 from model.errors import ConfigError, DataError, ImageError
 from model.files import write_json
 from model.image import read_image
+from train.data.columns import NO_LABEL
 from train.data.manifest import verify_sources
-from train.data.splits import NO_LABEL, load_split, picture_bytes, with_truth
+from train.data.splits import load_split, picture_bytes, with_truth
 from train.distributed import gather_rows, is_main, on_main, own_rows
 from train.run_folder import read_stored
 

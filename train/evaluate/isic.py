@@ -116,18 +116,18 @@ def challenge_score(submission: Path, truth: Path) -> dict[str, Any]:
             hint="Score a submission against the ground truth of the same challenge.",
         )
     values = np.array([answers[name] for name in truths])
-    labels = np.array([names.index(str(entry.label)) for entry in truths.values()])
+    targets = np.array([names.index(str(entry.label)) for entry in truths.values()])
     weights = np.array([entry.weight for entry in truths.values()])
     tied = (values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    right = (values.argmax(axis=1) == labels) & ~tied
+    right = (values.argmax(axis=1) == targets) & ~tied
     if not weights.any():
         raise DataError(f"No picture of {truth} counts.", hint="Check its column score_weight.")
     recall = {
         classes[number]: {
-            "n": int((weights[labels == number] > 0).sum()),
-            "recall": float(np.average(right[labels == number], weights=weights[labels == number])),
+            "n": int((weights[targets == number] > 0).sum()),
+            "recall": float(np.average(right[targets == number], weights=weights[targets == number])),
         }
-        for number in np.unique(labels[weights > 0])
+        for number in np.unique(targets[weights > 0])
     }
     return {
         "n": int((weights > 0).sum()),

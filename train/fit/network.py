@@ -9,14 +9,15 @@ from pathlib import Path
 from timm.layers import DropPath
 from torch import nn
 
-from model import checkpoint
 from model.config import ModelConfig
 from model.errors import ConfigError
 from model.heads import HEADS, Head
 from model.hub import is_reference
 from model.image.augment import Transform, train_transform
 from model.network import SkinDiseaseNet
+from model.weights import check_there
 from train.config import TrainConfig
+from train.fit.initial import load_backbone_weights, load_network_weights
 from train.fit.optim import freeze
 
 
@@ -31,6 +32,31 @@ def model_config(config: TrainConfig) -> ModelConfig:
     return ModelConfig(**values)
 
 
+def check_initial(config: TrainConfig) -> None:
+    """Check how a recipe's initial weights are given, without fetching them.
+
+    Raises:
+        ConfigError: other options contradict them.
+        CheckpointError: the file is missing.
+    """
+    if config.init == "timm" and config.stride_in_1x1:
+        raise ConfigError(
+            "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
+            hint="Add --stride-in-1x1 false, or give weights with the original strides as --init FILE.",
+        )
+    if config.init_share and not _is_checkpoint(config.init):
+        raise ConfigError(
+            f"init_share is {config.init_share:g}, but {config.init} is not a checkpoint.",
+            hint="Give a checkpoint as --init, to average the trained weights with.",
+        )
+    if config.init not in ("timm", "random") and not _is_checkpoint(config.init):
+        check_there(Path(config.init))
+
+
+def _is_checkpoint(init: str) -> bool:
+    return Path(init).is_dir() or is_reference(init)
+
+
 def create_network(
     config: TrainConfig, heads: Mapping[str, Head] = HEADS
 ) -> tuple[ModelConfig, SkinDiseaseNet]:
@@ -43,23 +69,13 @@ def create_network(
     Raises:
         ConfigError, CheckpointError: an option or the initial weights are wrong.
     """
-    built = model_config(config)
-    if config.init == "timm" and config.stride_in_1x1:
-        raise ConfigError(
-            "stride_in_1x1 is set, but timm's ResNet weights were trained with the strides in the 3x3.",
-            hint="Add --stride-in-1x1 false, or give weights with the original strides as --init FILE.",
-        )
-    whole = Path(config.init).is_dir() or is_reference(config.init)
-    if config.init_share and not whole:
-        raise ConfigError(
-            f"init_share is {config.init_share:g}, but {config.init} is not a checkpoint.",
-            hint="Give a checkpoint as --init, to average the trained weights with.",
-        )
+    check_initial(config)
+    built, whole = model_config(config), _is_checkpoint(config.init)
     network = SkinDiseaseNet(built, pretrained=config.init == "timm", heads=heads)
     if whole:
-        checkpoint.load_network_weights(network, config.init, labels=config.labels)
+        load_network_weights(network, config.init, labels=config.labels)
     elif config.init not in ("timm", "random"):
-        checkpoint.load_backbone_weights(network, config.init)
+        load_backbone_weights(network, config.init)
     if config.drop_path:
         add_drop_path(network.backbone, config.drop_path)
     freeze(network, config.trainable)

@@ -27,7 +27,7 @@ from train.data.rows import admit_for_run
 from train.data.splits import train_and_validation
 from train.distributed import on_main
 from train.evaluate.metrics import classification_metrics
-from train.fit.network import create_network, mix_with_initial
+from train.fit.network import check_initial, create_network, mix_with_initial
 from train.fit.trainer import Trainer
 from train.run_folder import (
     BEST,
@@ -74,16 +74,17 @@ def fit(config: TrainConfig) -> Fitted:
     """
     if not config.data:
         raise ConfigError("No data set was given.", hint="Add --data with one or more folders or Hub ids.")
-    torch.manual_seed(config.seed)
+    check_initial(config)
+    # The data set comes first: a wrong path is found before weights are fetched from the Hub.
+    if config.manifest:
+        verify_sources(Path(config.manifest), config.data, ("train", "validation"), config.labels)
+    train, validation = train_and_validation(
+        config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
+    )
     config = dataclasses.replace(config, init=checkpoint.pinned(config.init))
+    torch.manual_seed(config.seed)
     model_config, network = create_network(config)
     accelerator = create_accelerator(config, network)
-    with accelerator.local_main_process_first():
-        if config.manifest:
-            verify_sources(Path(config.manifest), config.data, ("train", "validation"), config.labels)
-        train, validation = train_and_validation(
-            config.data, labels=config.labels, fraction=config.validation_fraction, seed=config.seed
-        )
     folder = Path(config.output)
     with ExitStack() as stack:
         on_main(lambda: stack.enter_context(locked(folder)))

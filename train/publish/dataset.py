@@ -20,7 +20,8 @@ from model import hub
 from model.errors import DataError, ImageError
 from model.files import read_text, write_text
 from train.data import manifest
-from train.data.splits import NO_LABEL, class_names, load_split, picture_bytes, split_names
+from train.data.columns import NO_LABEL
+from train.data.splits import class_names, load_split, picture_bytes, split_names
 from train.report.tables import markdown_table
 
 SHARD_BYTES = 256_000_000

@@ -124,6 +124,12 @@ def check_quality(picture: Image.Image) -> tuple[QualityWarning, ...]:
     return tuple(found)
 
 
+def brightness(picture: Image.Image) -> float:
+    """The mean luminance (Rec. 601) of an RGB picture, 0 (black) to 1 (white)."""
+    side = min(SIDE, *picture.size)
+    return float(np.asarray(picture.resize((side, side), Image.Resampling.NEAREST).convert("L")).mean()) / 255
+
+
 def _small_grey(picture: Image.Image) -> Image.Image:
     """A small grey copy, averaged down, never enlarged."""
     grey = picture.convert("L")

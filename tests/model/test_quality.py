@@ -8,8 +8,8 @@ from conftest import encode
 from PIL import Image, ImageFilter
 
 from app.predictor import Predictor
-from app.quality import SIDE, check_quality
 from model.image import read_image
+from model.image.quality import SIDE, check_quality
 
 
 def photo(
