@@ -165,7 +165,7 @@ export interface QualityRule {
 
 export type QualityName = "too_small" | "too_dark" | "blurred" | "too_bright";
 
-/** The names of what could be better about a photo, RGB: `check_quality` of app/quality.py. */
+/** The names of what could be better about a photo, RGB: `check_quality` of model/image/quality.py. */
 export function quality(picture: Pixels, rule: QualityRule): QualityName[] {
   const found: QualityName[] = [];
   if (Math.min(picture.width, picture.height) < rule.smallest) found.push("too_small");

@@ -18,12 +18,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from app import quality
 from app.pages import render
 from app.private.words import words
 from model.checkpoint import Checkpoint
 from model.errors import ConfigError
 from model.files import atomic_folder
+from model.image import quality
 from model.image.formats import MAX_ASPECT, MIN_SIDE
 from model.image.preprocess import decode_side
 from model.labels import condition

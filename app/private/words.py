@@ -18,12 +18,12 @@ from PIL import Image
 
 from app.pages import wording
 from app.prediction import AdviceWords, Prediction, RankedCondition
-from app.quality import SMALLEST, check_quality
 from model.config import ModelConfig
 from model.decision.malignancy import Malignancy
 from model.decision.modality import MODALITIES, SURE, Modality
 from model.decision.rejection import Criterion, Verdict, applicable
 from model.errors import ConfigError
+from model.image.quality import SMALLEST, check_quality
 from model.labels import CONDITIONS, NO_CONDITION, URGENCY, condition
 
 _NAMED: tuple[Verdict, ...] = ("condition", "uncertain", "no_condition")
