@@ -101,6 +101,7 @@ def _made(verdict: Verdict, *names: str, **changes: Any) -> Prediction:
         criteria=(),
         malignancy=None,
         quality=(),
+        brightness=0.5,
         prediction_set=(),
         checkpoint={"id": "", "revision": ""},
         precision="float32",
