@@ -85,7 +85,7 @@ def made_pictures(count: int) -> list[Image.Image]:
     random = np.random.default_rng(0)
     pictures = []
     for seed in range(count):
-        width, height = (int(side) for side in random.integers(60, 500, 2))
+        width, height = (int(side) for side in random.integers(60, 320, 2))
         smooth = np.asarray(make_picture(width, height, seed=seed), np.float64)
         grain = random.normal(0, random.choice([0, 4, 20]), smooth.shape)
         pixels = smooth * random.choice([0.2, 0.6, 1.0]) + grain + random.choice([0, 60])
