@@ -8,13 +8,16 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from model.image import read_image
 
 MAX_SIDE = 512
 PREVIEW_SIDE = 640
-STRENGTH = 0.65
+STRENGTH = 0.6
+"""Opacity of the heat map where the evidence is strongest."""
+AREAS = "Areas"
+"""The key of the PNG's text that says of how many areas the network's map is made, such as "7 x 7"."""
 # Dark violet, orange, pale yellow: lightness rises evenly, also for colour-blind people.
 _COLOURS = np.array(
     [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], dtype=np.float64
@@ -44,7 +47,9 @@ def overlay(picture: Image.Image, evidence: NDArray[np.float32], *, seen: tuple[
     heat = Image.new("L", base.size)
     heat.paste(Image.fromarray((255 * np.asarray(smooth).clip(0, 1)).round().astype(np.uint8)), (left, top))
     colour = Image.merge("RGB", [heat.point(channel) for channel in _CHANNELS])
-    return Image.composite(colour, base, heat.point(_OPACITY))
+    drawn = Image.composite(colour, base, heat.point(_OPACITY))
+    drawn.info[AREAS] = f"{evidence.shape[1]} x {evidence.shape[0]}"
+    return drawn
 
 
 def preview(data: bytes, *, side: int = PREVIEW_SIDE) -> str:
@@ -83,10 +88,12 @@ def _jpeg_uri(data: bytes) -> str:
 
 
 def data_uri(picture: Image.Image) -> str:
-    """The picture as ``data:image/png;base64,...``."""
-    buffer = io.BytesIO()
+    """The picture as ``data:image/png;base64,...``, with the number of its areas as a text of the PNG."""
+    buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    if AREAS in picture.info:
+        text.add_text(AREAS, picture.info[AREAS])
     # Photographs hardly compress in PNG: trying takes most of the time and saves almost nothing.
-    picture.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
+    picture.save(buffer, "PNG", pnginfo=text, compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from model.decision.malignancy import Malignancy
 from model.decision.modality import Modality
 from model.decision.rejection import Criterion, Verdict
+from model.errors import ConfigError
 from model.image.quality import QualityWarning
 from model.labels import URGENCY
 from model.runtime.precision import Precision
@@ -103,6 +104,27 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Convert to plain dicts, lists, numbers and strings for ``json.dumps``."""
         return _PREDICTION.dump_python(self, mode="json")
+
+    def dumps(self) -> str:
+        """Convert to JSON text, for ``loads``."""
+        return _PREDICTION.dump_json(self).decode()
+
+    @staticmethod
+    def loads(text: str | bytes) -> Prediction:
+        """Read what ``dumps`` wrote.
+
+        Raises:
+            ConfigError: it is something else.
+        """
+        try:
+            return _PREDICTION.validate_json(text)
+        except ValidationError as error:
+            raise ConfigError(
+                "The text is no prediction: {problem}.",
+                hint="Check the photo again.",
+                code="no_prediction",
+                values={"problem": error.errors(include_url=False)[0]["msg"]},
+            ) from None
 
 
 _PREDICTION = TypeAdapter(Prediction)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.heatmap import data_uri, overlay
 from app.pages.wording import advice, modality_words, reason
-from app.prediction import AdviceWords, Prediction, RankedCondition, Seen
+from app.prediction import AdviceWords, Prediction, RankedCondition, Seen, Timings
 from app.settings import Settings
 from model.checkpoint import Checkpoint, find
 from model.decision.calibration import softmax
@@ -24,7 +25,7 @@ from model.decision.rejection import criteria, verdict
 from model.errors import ComputationError, ConfigError
 from model.image import read_image
 from model.image.preprocess import decode_side, preprocess, seen_share
-from model.image.quality import brightness, check_quality
+from model.image.quality import QualityWarning, brightness, check_quality
 from model.labels import condition
 from model.runtime.base import Runtime, available_cores, open_runtime
 
@@ -172,22 +173,97 @@ class Predictor:
         logits, features = self.runtime.forward(image)
         finished = time.perf_counter()
         probabilities = softmax(_finite(logits, "logits"), self.config.temperature)
-        order = np.argsort(-probabilities, kind="stable")
         picture_uri = None
         if heatmap:
-            target = int(order[0]) if explain is None else self.config.labels.index(explain)
+            target = int(probabilities.argmax()) if explain is None else self.config.labels.index(explain)
             evidence = _finite(self.runtime.grad_cam(features, target), "heat map")
             share = seen_share(picture.size, config=self.config)
             picture_uri = data_uri(overlay(picture, evidence, seen=share))
+        unusualness = dermoscopy = None
+        if self._detector is not None or self._gate is not None:
+            pooled = _finite(self.runtime.pooled(features), "features")
+            unusualness = None if self._detector is None else float(self._detector.unusualness(pooled))
+            dermoscopy = None if self._gate is None else float(self._gate.dermoscopy(pooled))
+        return self._decide(
+            probabilities,
+            unusualness,
+            dermoscopy,
+            quality=check_quality(picture),
+            light=brightness(picture),
+            timings={
+                "decode": round((decoded - started) * 1e3, 2),
+                "transform": round((transformed - decoded) * 1e3, 2),
+                "forward": round((finished - transformed) * 1e3, 2),
+                "total": round((time.perf_counter() - started) * 1e3, 2),
+            },
+            heatmap=picture_uri,
+        )
+
+    def combine(self, predictions: Sequence[Prediction]) -> Prediction:
+        """One prediction for several pictures of the same spot, or a single prediction decided anew.
+
+        Calibrated probabilities, unusualness and the evidence for dermoscopy are averaged over the pictures;
+        verdict, set and advice follow from the averages as they do for one picture. docs/model.md has the
+        figures, under "Several photos of one spot".
+
+        Args:
+            predictions: of one checkpoint that is loaded, at least one; none of them is left out.
+
+        Returns:
+            A prediction without a heat map, whose quality warnings are those of any picture, each kind once,
+            and whose timings are sums.
+
+        Raises:
+            ConfigError: there is no prediction, or they are of several checkpoints, or of one not loaded.
+        """
+        if not predictions:
+            raise ConfigError("No prediction was given.", hint="Send one picture or more.", code="no_image")
+        answered = predictions[0].checkpoint
+        member = next((m for m in self.members if (m.id, m.revision) == tuple(answered.values())), self)
+        labels, its = member.config.labels, {"id": member.id, "revision": member.revision}
+        for prediction in predictions:
+            if prediction.checkpoint != its or {r.name for r in prediction.conditions} != set(labels):
+                raise ConfigError(
+                    f"A prediction of {prediction.checkpoint} was given; one of {its} is expected.",
+                    hint="Check the photo again.",
+                    code="other_checkpoint",
+                )
+        shares = [{r.name: r.probability for r in each.conditions} for each in predictions]
+        probabilities = np.mean([[share[name] for name in labels] for share in shares], axis=0)
+        warnings: dict[str, QualityWarning] = {}
+        for warning in (warning for each in predictions for warning in each.quality):
+            warnings.setdefault(warning.name, warning)
+        return member._decide(
+            probabilities,
+            _mean(_unusualness(each) for each in predictions),
+            _mean(_dermoscopy(each) for each in predictions),
+            quality=tuple(warnings.values()),
+            light=sum(each.brightness for each in predictions) / len(predictions),
+            timings={
+                "decode": round(sum(each.timings_ms["decode"] for each in predictions), 2),
+                "transform": round(sum(each.timings_ms["transform"] for each in predictions), 2),
+                "forward": round(sum(each.timings_ms["forward"] for each in predictions), 2),
+                "total": round(sum(each.timings_ms["total"] for each in predictions), 2),
+            },
+        )
+
+    def _decide(
+        self,
+        probabilities: NDArray[np.float64],
+        unusualness: float | None,
+        dermoscopy: float | None,
+        *,
+        quality: tuple[QualityWarning, ...],
+        light: float,
+        timings: Timings,
+        heatmap: str | None = None,
+    ) -> Prediction:
+        """Decide what follows from calibrated probabilities (K,) and the two scores of the features."""
+        order = np.argsort(-probabilities, kind="stable")
         ranked = tuple(
             RankedCondition(name, condition(name).title, float(probabilities[number]))
             for number, name in ((int(number), self.config.labels[number]) for number in order)
         )
-        unusualness = seen = None
-        if self._detector is not None or self._gate is not None:
-            pooled = _finite(self.runtime.pooled(features), "features")
-            unusualness = None if self._detector is None else float(self._detector.unusualness(pooled))
-            seen = None if self._gate is None else _seen(self._gate, pooled)
         decided = verdict(probabilities, self.config, unusualness)
         checked = criteria(probabilities, self.config, unusualness)
         prediction = Prediction(
@@ -196,20 +272,15 @@ class Predictor:
             conditions=ranked,
             criteria=checked,
             malignancy=malignancy(probabilities, self.config),
-            quality=check_quality(picture),
-            brightness=round(brightness(picture), 4),
+            quality=quality,
+            brightness=round(light, 4),
             prediction_set=None if decided == "rejected" else prediction_set(probabilities, self.config),
             checkpoint={"id": self.id, "revision": self.revision},
-            timings_ms={
-                "decode": round((decoded - started) * 1e3, 2),
-                "transform": round((transformed - decoded) * 1e3, 2),
-                "forward": round((finished - transformed) * 1e3, 2),
-                "total": round((time.perf_counter() - started) * 1e3, 2),
-            },
+            timings_ms=timings,
             precision=self.runtime.precision,
             advice=AdviceWords(urgency="none", how_soon="", caution=None, text=""),  # follows from the rest
-            modality=seen,
-            heatmap=picture_uri,
+            modality=None if self._gate is None or dermoscopy is None else _seen(self._gate, dermoscopy),
+            heatmap=heatmap,
         )
         return dataclasses.replace(prediction, advice=advice(prediction).words())
 
@@ -224,8 +295,23 @@ def terms_of(card: str) -> str:
     return " ".join(str(named).split())[:200] if named else "not stated in its model card"
 
 
-def _seen(gate: Gate, pooled: NDArray[np.float32]) -> Seen:
-    dermoscopy = float(gate.dermoscopy(pooled))
+def _unusualness(prediction: Prediction) -> float | None:
+    return next((c.value for c in prediction.criteria if c.name == "unusualness"), None)
+
+
+def _dermoscopy(prediction: Prediction) -> float | None:
+    seen = prediction.modality
+    if seen is None:
+        return None
+    return seen.probability if seen.name == "dermoscopy" else 1 - seen.probability
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _seen(gate: Gate, dermoscopy: float) -> Seen:
     name: Modality = "dermoscopy" if dermoscopy > 0.5 else "clinical"
     probability = max(dermoscopy, 1 - dermoscopy)
     message = modality_words(name, gate.expects) if probability >= SURE else None

@@ -202,6 +202,10 @@ class Settings:
     """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
     probability and the brightness; no part of a picture
     """
+    clinic: Switch = False
+    """Flask: `yes` takes DICOM, and answers in DICOM and FHIR too, see [The clinic](clinic.md); needs the
+    packages of `requirements-clinic.txt`
+    """
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown

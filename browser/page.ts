@@ -1,7 +1,7 @@
 // The page of /private: takes a photo, has the engine answer, and shows it. It sends nothing.
 
 import type { Answer, Model, Said } from "./engine.js";
-import { percent, type Words } from "./sentences.js";
+import { likelihood, percent, type Words } from "./sentences.js";
 
 const get = (id: string): any => document.getElementById(id)!;
 const answer: HTMLElement = get("answer");
@@ -110,8 +110,8 @@ function show({ decision, told, seconds }: Answer): void {
     ...{ text: told.text, set: told.set, modality: told.modality, seconds: seconds.toFixed(1) },
   };
   const applies: Record<string, boolean> = {
-    ...{ doctor, calm: !doctor, rejected, accepted: !rejected, set: told.set !== null, modality: told.modality !== null },
-    ...{ quality: told.quality.length > 0, advice: !rejected && !doctor },
+    ...{ rejected, accepted: !rejected, set: told.set !== null, modality: told.modality !== null },
+    ...{ quality: told.quality.length > 0, points: told.points.length > 0 },
   };
   for (const each of all("[data-if]")) if (!applies[each.dataset.if!]) each.remove();
   for (const each of all("[data-fill]")) {
@@ -119,10 +119,15 @@ function show({ decision, told, seconds }: Answer): void {
     if (text) each.textContent = text;
     else each.remove();
   }
+  part.querySelector(".when")!.className = doctor ? "see-doctor" : "when";
+  part.querySelector<HTMLImageElement>(".small-picture")!.src = picture;
   const section = part.querySelector<HTMLElement>(".verdict")!;
   section.classList.add(decision.verdict);
   section.dataset.verdict = decision.verdict;
   for (const list of all("[data-list=quality]")) list.append(...told.quality.map((sentence) => element("li", sentence)));
+  for (const list of all("[data-list=points]")) list.append(...told.points.map((point) => element("li", point)));
+  for (const list of all("[data-list=set]"))
+    for (const name of decision.prediction_set ?? []) list.append(element("dt", words.labels[name].title), element("dd", words.labels[name].summary));
   for (const list of all("[data-list=criteria]"))
     list.append(
       ...told.criteria.map(({ fired, sentence }) => {
@@ -137,7 +142,11 @@ function show({ decision, told, seconds }: Answer): void {
     list.append(...shown.map(({ name, probability }) => ranked(name, probability)));
     if (!shown.length) list.closest("details")?.remove();
   }
-  for (const slot of all("[data-about]")) slot.append(told.about ? copy(`about-${decision.conditions[0].name}`) : "");
+  for (const slot of all("[data-about]")) {
+    slot.append(copy(`about-${decision.conditions[0].name}`));
+    const text = slot.querySelector("[data-fill=text]")!;
+    text.textContent = told.text;
+  }
   put(part);
 }
 
@@ -146,6 +155,9 @@ function ranked(name: string, probability: number): HTMLElement {
   const [title, share] = [element("span", words.labels[name].title), element("span", percent(probability, words))];
   title.className = "name";
   share.className = "share";
+  const word = element("span", likelihood(probability, words));
+  word.className = "likelihood";
+  share.prepend(word, " ");
   const bar = copy("bar");
   bar.querySelector(".fill")!.setAttribute("width", `${(100 * probability).toFixed(1)}%`);
   item.append(title, " ", share, bar);

@@ -9,13 +9,16 @@ type Listing = [string, string, string, string];
 export interface AdviceText {
   urgency: string;
   how_soon: string;
+  points: string[];
   text: string;
 }
 
 /** Braces stand for what is put in: `{condition}`, or a number with Python's format, such as `{value:.0%}`. */
 export interface Words {
   under_one_percent: string;
-  labels: Record<string, { title: string; in_a_sentence: string; malignant: boolean }>;
+  /** Words for probabilities, each with that from which on it is used, descending. */
+  likelihood: [number, string][];
+  labels: Record<string, { title: string; in_a_sentence: string; summary: string; malignant: boolean }>;
   tags: Record<Verdict, string>;
   headlines: Record<Verdict, string>;
   reasons: Record<Exclude<Verdict, "rejected">, string>;
@@ -28,7 +31,8 @@ export interface Words {
   /** By whether cancer cannot be ruled out, and by urgency. */
   caution: Record<"calm" | "worried", Record<string, Listing | null>>;
   criteria: Record<Criterion["name"], string>;
-  set: { one: string; several: Listing; many: Record<string, string> };
+  /** By how many labels cannot be ruled out. */
+  sets: Record<number, string>;
   quality: Record<QualityName, string>;
   modality: Record<"clinical" | "dermoscopy", string | null>;
   modality_sure: number;
@@ -41,6 +45,7 @@ export interface Told {
   urgency: string;
   how_soon: string;
   caution: string | null;
+  points: string[];
   text: string;
   about: string | null;
   criteria: { fired: boolean; sentence: string }[];
@@ -52,6 +57,11 @@ export interface Told {
 /** A share as whole percents; never "0%" for something that is possible. */
 export function percent(share: number, words: Words): string {
   return share < 0.01 ? words.under_one_percent : `${(100 * share).toFixed(0)}%`;
+}
+
+/** A word beside a probability. */
+export function likelihood(share: number, words: Words): string {
+  return words.likelihood.find(([from]) => share >= from)![1];
 }
 
 function fill(text: string, words: Words, values: Record<string, string | number>): string {
@@ -80,10 +90,7 @@ export function tell(decision: Decision, warnings: QualityName[], size: { width:
   const worry = decision.malignancy?.fired ? "worried" : "calm";
   const unlike = fired.some(({ name }) => name === "unusualness" || name === "not_skin");
   const advice = verdict === "rejected" ? words.retry[unlike ? "unlike" : "like"][worry] : words.advice[verdict][first.name][worry];
-  const reason =
-    verdict === "rejected"
-      ? fill(words.rejected[fired.map(({ name }) => name).join()], words, Object.fromEntries(criteria.map(({ name, value }) => [name, value])))
-      : fill(words.reasons[verdict], words, named);
+  const reason = verdict === "rejected" ? words.rejected[fired.map(({ name }) => name).join()] : fill(words.reasons[verdict], words, named);
   return {
     tag: words.tags[verdict],
     headline: fill(words.headlines[verdict], words, named),
@@ -93,7 +100,7 @@ export function tell(decision: Decision, warnings: QualityName[], size: { width:
     about: verdict === "rejected" ? null : first.name,
     criteria: criteria.map(({ name, value, fired }) => ({ fired, sentence: fill(words.criteria[name], words, { value }) })),
     set: set(decision, words),
-    quality: warnings.map((name) => fill(words.quality[name], words, { width: String(size.width), height: String(size.height) })),
+    quality: warnings.map((name) => fill(words.quality[name], words, { value: String(Math.min(size.width, size.height)) })),
     modality: modality && modality.probability >= words.modality_sure ? words.modality[modality.name] : null,
   };
 }
@@ -110,9 +117,8 @@ function caution({ conditions, malignancy, prediction_set }: Decision, urgency: 
   return pieces && inside.length ? list(pieces, words, inside) : null;
 }
 
-function set({ conditions, prediction_set }: Decision, words: Words): string | null {
+function set({ prediction_set }: Decision, words: Words): string | null {
   if (prediction_set === null) return null;
-  if (prediction_set.length === 1) return fill(words.set.one, words, { condition: words.labels[prediction_set[0]].in_a_sentence });
-  if (2 * prediction_set.length > conditions.length) return words.set.many[prediction_set.length];
-  return list(words.set.several, words, prediction_set.map((name) => ({ name })));
+  const [first] = prediction_set;
+  return fill(words.sets[prediction_set.length], words, { condition: words.labels[first].in_a_sentence });
 }

@@ -40,6 +40,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """A condition in the classifications of medicine; None where no code means the same as the label.
+
+    Attributes:
+        icd10: a category of the WHO's ICD-10, or a range of them such as "C43-C44".
+        icd11: a category of ICD-11 for Mortality and Morbidity Statistics.
+        snomed_ct: a concept's number.
+    """
+
+    icd10: str | None = None
+    icd11: str | None = None
+    snomed_ct: str | None = None
+
+
+@dataclass(frozen=True)
 class Condition:
     """The text about one label.
 
@@ -55,6 +70,7 @@ class Condition:
         when_to_be_seen: one or two sentences, with the red flags that make it more urgent.
         malignant: whether the label itself holds cancer or a precursor of cancer. False does not mean that a
             cancer cannot look like it.
+        codes: for the same condition in ICD-10, ICD-11 and SNOMED CT.
         sources: further reading.
     """
 
@@ -68,6 +84,7 @@ class Condition:
     urgency: str
     when_to_be_seen: str
     malignant: bool
+    codes: Codes
     sources: tuple[Source, ...]
 
 
@@ -86,7 +103,8 @@ URGENCY: Mapping[str, str] = MappingProxyType(
 def _read(entry: dict[str, Any]) -> Condition:
     lookalikes = tuple(Lookalike(**lookalike) for lookalike in entry["confused_with"])
     sources = tuple(Source(**source) for source in entry["sources"])
-    return Condition(**{**entry, "confused_with": lookalikes, "sources": sources})
+    codes = Codes(**entry["codes"])
+    return Condition(**{**entry, "confused_with": lookalikes, "codes": codes, "sources": sources})
 
 
 _TEXTS = json.loads(Path(__file__).with_name("conditions.json").read_text(encoding="utf-8"))
@@ -131,5 +149,6 @@ def condition(name: str) -> Condition:
         when_to_be_seen="See a doctor soon about any skin change that is new, growing, changing, bleeding, "
         "painful or slow to heal. Get help at once if you feel very unwell.",
         malignant=False,
+        codes=Codes(),
         sources=(),
     )

@@ -35,7 +35,7 @@ _OFFERED = {
     "queue",
 }
 _OFFERED |= {"reset", "run", "startup-events", "theme.css", "upload", "upload_progress", "user"}
-_STATIC = ("/assets/", "/static/", "/svelte/", "/favicon.ico", "/theme.css", _API + "theme.css")
+_STATIC = ("/assets/", "/scripts/", "/static/", "/svelte/", "/favicon.ico", "/theme.css", _API + "theme.css")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

@@ -9,31 +9,49 @@ import gradio as gr
 from markupsafe import Markup
 
 from app.pages import render
+from app.pages.language import N_
 
 SEVERAL, LEARN, ABOUT = "several", "learn", "about"
 """Addresses of the pages, relative so that they work under a proxy's prefix."""
 
 _START = "./"
-_PAGES = (("", "Check a photo"), (SEVERAL, "Several photos"), (LEARN, "Learn"), (ABOUT, "About"))
+WAY = render.Way(
+    address="gradio_api/upload", report="report", start=_START, several=SEVERAL, learn=LEARN, relayed=True
+)
+"""How photos come in: they are uploaded, and an event of the page asks for the answer."""
+
+PAGES = (
+    ("", N_("Check a photo")),
+    (SEVERAL, N_("Several photos")),
+    (LEARN, N_("Learn")),
+    (ABOUT, N_("About")),
+)
+"""Address of each page and its name."""
+
+SCRIPTS = "scripts"
+"""The address of the scripts of ``app.pages``."""
 
 _HERE = Path(__file__).parent
-_TEMPLATES = render.environment(_HERE / "templates")
-
 # Gradio has its own rules for headings, lists and tables: they are reverted inside the parts of a page. The
 # rules of `app.pages` are nested, which makes them specific enough to override both.
 _STYLE = """{colours}
 .sdn .html-container :not(svg, svg *) {{ all: revert; }}
 .sdn.sdn.sdn {{
 {style}
-}}"""
+}}
+@media print {{
+footer:not(.bottom) {{ display: none !important; }}
+}}
+@page {{ margin: 12mm; }}"""
 
 
 def head_html() -> str:
     """Script and style for the head of every page, loaded before anything happens on it."""
-    colours, style = (_text(render.FOLDER / name) for name in render.STYLES)
+    colours, *styles = (_text(render.FOLDER / name) for name in render.STYLES)
     scripts = (_text(_HERE / "gradio.js"), _text(render.FOLDER / render.SCRIPT))
-    styled = f"<style>{_STYLE.format(colours=colours, style=style)}</style>"
-    return "".join(f"<script>{script}</script>" for script in scripts) + styled
+    style = _STYLE.format(colours=colours, style="\n".join(styles))
+    own = "".join(f"<script>{script}</script>" for script in scripts)
+    return f'{own}<script type="module" src="{SCRIPTS}/picker.js"></script><style>{style}</style>'
 
 
 def part(html: str = "", **options: Any) -> gr.HTML:
@@ -43,28 +61,8 @@ def part(html: str = "", **options: Any) -> gr.HTML:
 
 def top(current: str) -> Markup:
     """The header of a page; ``current`` is its path."""
-    return render.top(_START, [(path or _START, name, path == current) for path, name in _PAGES])
-
-
-def title(words: str, lead: str) -> Markup:
-    """A page's main heading, and a sentence below it."""
-    return _render("title.html", title=words, lead=lead)
-
-
-def tips(*, one: bool) -> Markup:
-    """Tips before a photo is sent (``one``: a single photo) and, hidden, the messages for what can go
-    wrong."""
-    return _render("tips.html", one=one, notice=render.notice())
-
-
-def answered(answer: Markup, *, picture: str | None = None) -> Markup:
-    """A result, beside the picture if that could be read."""
-    return _render("answered.html", answer=answer, picture=picture, notice=render.notice())
+    return render.top(_START, [(path or _START, name, path == current) for path, name in PAGES])
 
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
-
-
-def _render(template: str, **values: object) -> Markup:
-    return Markup(_TEMPLATES.get_template(template).render(values))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,22 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 import uvicorn
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
-from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, title, top
+from app.gradio_ui.frame import ABOUT, LEARN, PAGES, SEVERAL, head_html, part, top
+from app.gradio_ui.pages import page_routes
+from app.gradio_ui.preview import describe_pages
+from app.gradio_ui.speech import Speech, route
 from app.gradio_ui.uploads import MAX_AGE, Uploads
 from app.gradio_ui.views import look_page, several_page
-from app.pages import render, wording
-from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
+from app.pages import language, render
 from app.pages.examples import load_examples
 from app.prediction import Prediction
-from app.predictor import AUTO, Predictor
+from app.predictor import Predictor
 from app.queue import Queue
 from app.service.audit_log import AuditLog
 from app.service.listening import netloc, require_free
@@ -63,12 +65,12 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     lent = _on_gpu(predictor.predict)
     audit = AuditLog(settings.audit_log)
 
-    def look(data: bytes, *, heatmap: bool, checkpoint: str = AUTO) -> Prediction:
+    def look(data: bytes, **options: Any) -> Prediction:
         started, verdicts, seen = time.perf_counter(), [], []
         answering: CheckpointId = {"id": predictor.id, "revision": predictor.revision}
         try:
             with queue.turn():
-                answer = lent(data, heatmap=heatmap, checkpoint=checkpoint)
+                answer = lent(data, **options)
             verdicts.append(answer.verdict)
             answering = answer.checkpoint
             seen.append(signals(answer)._asdict())
@@ -84,30 +86,36 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
             )
 
     labels = predictor.labels
+    describe_pages()
 
-    @contextlib.contextmanager
-    def frame(current: str) -> Iterator[None]:
+    def page(current: str) -> None:
+        """One page, in the language in use."""
         gr.Navbar(visible=False)
         part(top(current))
-        yield
+        if current == SEVERAL:
+            several_page(look, uploads, predictor)
+        elif current == LEARN:
+            part(render.learn(labels, address=LEARN))
+        elif current == ABOUT:
+            identity = {"model_id": predictor.id, "revision": predictor.revision}
+            part(render.about(predictor.card, **identity, labels=len(labels)))
+        else:
+            look_page(look, uploads, examples, labels)
         part(render.bottom(predictor.id, terms=predictor.terms, about=ABOUT), elem_id="sdn-footer")
 
     # We store nothing in Gradio's cache; what Gradio itself puts there is deleted as soon as an upload is.
     kept = (round(MAX_AGE), round(MAX_AGE))
-    with (
-        gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo,
-        frame(""),
-    ):
-        part(title(wording.LOOK_TITLE, wording.look_lead(len(labels))), elem_id="sdn-title")
-        look_page(look, uploads, examples, labels)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo:
+        page("")
         add_api(look, uploads)
-    with demo.route("Several photos", SEVERAL, show_in_navbar=False), frame(SEVERAL):
-        part(title(wording.SEVERAL_TITLE, wording.several_lead(MAX_BATCH, MAX_BATCH_BYTES)))
-        several_page(look, uploads, labels)
-    with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
-        part(render.learn(labels, address=LEARN))
-    with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
-        part(render.about(predictor.card, model_id=predictor.id, revision=predictor.revision))
+    for code in language.NAMES:
+        for path, name in PAGES:
+            if route(path, code):
+                with (
+                    language.use(code),
+                    demo.route(language.gettext(name), route(path, code), show_in_navbar=False),
+                ):
+                    page(path)
     # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
@@ -137,7 +145,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     uploads = Uploads()
     demo = build_demo(predictor, settings, uploads)
     try:
-        demo.launch(**launch_options(settings, uploads))
+        routes = [*uploads.routes(), *page_routes(predictor.combine)]
+        demo.launch(**launch_options(settings, routes))
     except OSError as error:
         raise ConfigError(
             f"{netloc(settings.host, settings.port)} cannot be listened on; the port may be taken.",
@@ -147,8 +156,8 @@ def serve(predictor: Predictor, settings: Settings) -> None:
     demo.block_thread()
 
 
-def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
-    """The arguments for ``gr.Blocks.launch``."""
+def launch_options(settings: Settings, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The arguments for ``gr.Blocks.launch``; ``routes`` come before Gradio's own."""
     edge = Middleware(
         Edge,
         seconds=settings.request_seconds,
@@ -179,10 +188,18 @@ def launch_options(settings: Settings, uploads: Uploads) -> dict[str, Any]:
             font=SYSTEM_FONTS,
             font_mono=("ui-monospace", "monospace"),
         ),
-        "app_kwargs": {"routes": uploads.routes(), "middleware": [edge]},
+        "app_kwargs": {"routes": list(routes), "middleware": [edge, Middleware(Speech)]},
     }
 
 
 def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
     """Request a GPU for each call on ZeroGPU Spaces, where the package ``spaces`` is installed."""
-    return spaces.GPU(predict) if spaces else predict
+    if spaces is None:
+        return predict
+
+    def speaking(code: str, data: bytes, **options: Any) -> Prediction:
+        with language.use(code):
+            return predict(data, **options)
+
+    lent = spaces.GPU(speaking)  # runs in another process, which knows no language in use
+    return lambda data, **options: lent(language.current(), data, **options)

@@ -100,9 +100,10 @@ class Uploads:
         if data is None:
             raise ImageError(
                 "No picture was sent, or it has been deleted: an upload is deleted once it has been "
-                f"analysed, or after {MAX_AGE:.0f} seconds.",
+                "analysed, or after {seconds} seconds.",
                 hint="Choose the photo again.",
                 code="no_image",
+                values={"seconds": f"{MAX_AGE:.0f}"},
             )
         try:
             yield data
@@ -119,7 +120,7 @@ class Uploads:
             return [stack.enter_context(self.received(payload)) for payload in payloads]
 
     def routes(self) -> list[Route]:
-        """The routes that replace Gradio's own: uploads, their progress, and their previews in the page."""
+        """The routes that replace Gradio's own: uploads, their progress, and their previews."""
 
         async def progress(request: Request) -> Response:
             return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")

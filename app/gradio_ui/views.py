@@ -1,4 +1,8 @@
-"""The two pages that check photos: one at a time, and several at once."""
+"""The two pages that check photos: one at a time, and several at once.
+
+Their markup and script are those of the Flask pages (``app/pages``). The script uploads the photos itself and
+then triggers an event, whose answer it shows.
+"""
 
 from __future__ import annotations
 
@@ -6,143 +10,107 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from app.gradio_ui.api import uploads_only
-from app.gradio_ui.frame import LEARN, answered, part, tips
+from app.case import find_case
+from app.gradio_ui.frame import WAY, part
 from app.gradio_ui.uploads import Uploads
 from app.heatmap import preview
-from app.pages import render, wording
-from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, predict_all
+from app.pages import language, render
+from app.pages.batch import predict_all
 from app.pages.examples import Example
 from app.prediction import Prediction
-from model.errors import SkinDiseaseNetError
-from model.image import SUFFIXES
+from app.predictor import Predictor
+from model.errors import ImageError, SkinDiseaseNetError
 
 Look = Callable[..., Prediction]
-_REAR_CAMERA = {"video": {"facingMode": {"ideal": "environment"}}}
-# The page scrolls to the top, where the picture is; a screen reader continues at the verdict.
-_TO_RESULT = """() => {
-    const headline = document.getElementById("verdict");
-    if (headline) { headline.focus({preventScroll: true}); window.scrollTo({top: 0}); }
+
+_ASK = """
+element.addEventListener("sdn:asked", (event) => trigger("submit", event.detail));
+document.dispatchEvent(new Event("sdn:ready"));
+"""
+_ANSWERED = """(answer) => {
+    document.dispatchEvent(new CustomEvent("sdn:answered", {detail: answer}));
 }"""
-_PRESS = """element.addEventListener("click", (event) => {
-    const pressed = event.target.closest("button[name=example]");
-    if (pressed) trigger("click", {number: Number(pressed.value)});
-});"""
+_FAILED = """() => {
+    document.dispatchEvent(new CustomEvent("sdn:failed", {detail: "broken"}));
+}"""
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-_SHOWN = (gr.update(visible=False), gr.update(visible=True))
 
 
 def look_page(look: Look, uploads: Uploads, examples: Sequence[Example], labels: Sequence[str]) -> None:
-    """Build the page for one photo; the result replaces the input.
+    """Build the page for one photo.
 
     Args:
-        look: predicts from a picture's bytes and whether to draw the heat map.
+        look: predicts from a picture's bytes; also takes whether to draw the heat map, and of which label.
         uploads: the uploaded pictures.
         examples: pictures to try.
         labels: of the checkpoint.
     """
 
-    def show(image: dict[str, Any] | None) -> list[Any]:
-        if image is None:
-            return [gr.skip()] * 4
-        try:
-            with uploads.received(image) as data:
-                return _answered(data)
-        except SkinDiseaseNetError as error:
-            return _refused(error)
-
-    def show_example(event: gr.EventData) -> list[Any]:
-        number = getattr(event, "number", None)
-        if not isinstance(number, int) or not 0 <= number < len(examples):
-            return [gr.skip()] * 4
-        try:
+    def show(asked: dict[str, Any]) -> Markup:
+        number = asked.get("example")
+        if isinstance(number, int) and 0 <= number < len(examples):
             return _answered(examples[number].data)
-        except SkinDiseaseNetError as error:
-            return _refused(error)
+        (path,) = _paths(asked, most=1)
+        with uploads.received(path) as data:
+            return _answered(data)
 
-    def _refused(error: SkinDiseaseNetError) -> list[Any]:
-        return [None, answered(render.problem(error)), *_SHOWN]
-
-    def _answered(data: bytes) -> list[Any]:
+    def _answered(data: bytes) -> Markup:
         prediction, picture = look(data, heatmap=True), preview(data)
-        answer = render.answer(prediction, picture=picture, learn=LEARN)
-        return [None, answered(answer, picture=picture), *_SHOWN]
+        return render.answer(prediction, picture=picture, way=WAY)
 
-    def start_again() -> list[Any]:
-        return [None, "", gr.update(visible=True), gr.update(visible=False)]
-
-    with gr.Column(elem_id="sdn-start") as start:
-        photo = gr.Image(
-            type="filepath",
-            image_mode=None,
-            label="Photo of the skin",
-            show_label=False,
-            sources=["upload", "webcam", "clipboard"],
-            buttons=[],
-            height=320,
-            placeholder="# Choose a photo\nor drop it here, paste it, or use the camera below",
-            webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-            elem_id="sdn-input",
-        )
-        part(tips(one=True))
-        if examples:
-            pictures = [preview(example.data, side=render.EXAMPLE_SIDE) for example in examples]
-            tried = part(render.examples(examples, pictures=pictures), js_on_load=_PRESS)
-        part(render.known(labels, learn=LEARN))
-    with gr.Column(visible=False, elem_id="sdn-answer") as answer:
-        result = part()
-        again = gr.Button("Check another photo", variant="primary", elem_id="sdn-again")
-    state = [photo, result, start, answer]
-    asked = {"outputs": state, "show_progress_on": photo, "concurrency_id": "look", **_PRIVATE}
-    uploads_only(photo)
-    photo.input(show, photo, preprocess=False, **asked).then(None, js=_TO_RESULT, **_PRIVATE)
-    if examples:
-        tried.click(show_example, None, **asked).then(None, js=_TO_RESULT, **_PRIVATE)
-    again.click(start_again, None, state, queue=False, show_progress="hidden", **_PRIVATE)
+    pictures = [preview(example.data, side=render.EXAMPLE_SIDE) for example in examples]
+    to_try = render.examples(examples, pictures=pictures) if examples else None
+    _page(render.desk(WAY, labels=labels, examples=to_try), show)
 
 
-def several_page(look: Look, uploads: Uploads, labels: Sequence[str]) -> None:
-    """Build the page for several photos; the arguments are those of ``look_page``."""
+def several_page(look: Look, uploads: Uploads, predictor: Predictor) -> None:
+    """Build the page for several photos.
 
-    def show(
-        files: list[dict[str, Any]] | None,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio requires it
-    ) -> list[Any]:
-        if not files:
-            return [gr.skip(), gr.skip()]
-        done = 0
+    Args:
+        look, uploads: as for ``look_page``.
+        predictor: combines the predictions of one spot.
+    """
 
-        def look_at_one(data: bytes) -> Prediction:
-            nonlocal done
-            done += 1
-            progress((done, len(pictures)), desc="Analysing the photos", unit="photos")
-            return look(data, heatmap=False)
+    def show(asked: dict[str, Any]) -> Markup:
+        pictures = uploads.received_all(_paths(asked))
+        outcomes = predict_all(lambda data: look(data, heatmap=False), pictures)
+        case = None
+        if asked.get("oneSpot") and (found := find_case(look, predictor.combine, outcomes, pictures)):
+            picture = preview(pictures[found.shown])
+            case = render.case(found.prediction, outcomes, picture=picture, way=WAY)
+        return render.table(outcomes, pictures, labels=predictor.labels, case=case)
 
-        try:
-            pictures = uploads.received_all(files)
-            outcomes = predict_all(look_at_one, pictures)
-        except SkinDiseaseNetError as error:
-            return [None, render.problem(error)]
-        return [None, render.table(outcomes, pictures, labels=labels)]
+    _page(render.several(WAY), show)
 
-    files = gr.File(
-        file_count="multiple",
-        file_types=["image", *SUFFIXES],
-        label=f"Choose {wording.at_most(MAX_BATCH, MAX_BATCH_BYTES)}",
-        height=180,
-        elem_id="sdn-files",
-    )
-    part(tips(one=False))
-    table = part()
-    uploads_only(files)
-    files.upload(
-        show,
-        files,
-        [files, table],
-        preprocess=False,
-        show_progress_on=table,
-        concurrency_id="look",
-        **_PRIVATE,
-    ).then(None, js=_TO_RESULT, **_PRIVATE)
+
+def _page(markup: Markup, show: Callable[[dict[str, Any]], Markup]) -> None:
+    """Build a page, in the language in use, whose script asks ``show``.
+
+    An answer names the ticket of what was asked.
+    """
+    code = language.current()
+
+    def answer(event: gr.EventData) -> dict[str, Any]:
+        asked = event._data if isinstance(event._data, dict) else {}
+        with language.use(code):
+            try:
+                html = show(asked)
+            except SkinDiseaseNetError as error:
+                html = render.problem(error, retry=not isinstance(error, ImageError))
+        return {"ticket": asked.get("ticket"), "html": str(html)}
+
+    page = part(markup, js_on_load=_ASK)
+    answered = gr.JSON(visible=False)
+    done = page.submit(answer, None, answered, show_progress="hidden", concurrency_id="look", **_PRIVATE)
+    done.success(None, answered, None, js=_ANSWERED, **_PRIVATE)
+    done.failure(None, None, None, js=_FAILED, **_PRIVATE)
+
+
+def _paths(asked: dict[str, Any], *, most: int | None = None) -> list[str]:
+    paths = asked.get("paths")
+    if not isinstance(paths, list) or not paths or (most and len(paths) > most):
+        raise ImageError("No picture was sent.", hint="Choose the photo again.", code="no_image")
+    return [str(path) for path in paths]

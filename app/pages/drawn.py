@@ -1,19 +1,21 @@
-"""Example pictures drawn by code: no skin, and badly photographed skin."""
+"""Example pictures drawn by code: drawn skin with what may be seen on it, and what is no skin at all."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 480, 360
+LIGHT, BROWN, DARK = (222, 178, 152), (158, 110, 82), (98, 66, 50)
+"""Tones of drawn skin: red, green and blue, 0 to 255."""
 
 
 def cloth() -> Image.Image:
     """A chequered cloth."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    y, x = _grid()
     bands = ((x // 40 % 2) + (y // 40 % 2))[..., None] / 2
     picture = (1 - bands) * np.array([238, 236, 228]) + bands * np.array([178, 34, 48])
     weave = 0.94 + 0.06 * np.sin(x * 1.9) * np.sin(y * 1.9)
@@ -22,7 +24,7 @@ def cloth() -> Image.Image:
 
 def landscape() -> Image.Image:
     """Hills under a blue sky with a sun."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    y, x = _grid()
     down = (y / HEIGHT)[..., None]
     picture = (1 - down) * np.array([70, 130, 215]) + down * np.array([225, 235, 250])
     sun = np.hypot(x - 380, y - 70) < 34
@@ -37,16 +39,54 @@ def landscape() -> Image.Image:
     return _picture(picture * _grain(seed=2, strength=0.05)[..., None])
 
 
-def skin_spot() -> Image.Image:
-    """A patch of skin with a brown spot, well lit and sharp."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+def skin(tone: tuple[int, int, int]) -> Floats:
+    """(HEIGHT, WIDTH, 3): a patch of skin lit from the left, with fine lines."""
+    y, x = _grid()
     light = 1.05 - 0.25 * x / WIDTH - 0.1 * y / HEIGHT
-    angle = np.arctan2(y - 175, x - 245)
-    radius = 52 + 7 * np.sin(3 * angle + 1) + 4 * np.sin(5 * angle)
-    inside = 1 / (1 + np.exp((np.hypot(x - 245, y - 175) - radius) / 3))
-    colour = (1 - inside[..., None]) * np.array([218, 172, 146]) + inside[..., None] * np.array([112, 70, 50])
     lines = 1 - 0.05 * (np.sin(x / 5 + np.sin(y / 23)) ** 8 + np.sin(y / 6 + np.sin(x / 19)) ** 8)
-    return _picture(colour * (light * lines * _grain(seed=3, strength=0.06))[..., None])
+    return np.array(tone) * (light * lines * _grain(seed=3, strength=0.06))[..., None]
+
+
+def spot(
+    base: Floats,
+    colour: tuple[int, int, int],
+    *,
+    at: tuple[float, float] = (245, 175),
+    radius: float = 52,
+    uneven: float = 0.13,
+    edge: float = 3,
+    strength: float = 1,
+) -> Floats:
+    """A coloured spot on drawn skin.
+
+    Args:
+        base: as of ``skin``.
+        colour: of the spot.
+        at: its middle, x and y, pixels.
+        radius: pixels.
+        uneven: how much the radius varies, as a share of it.
+        edge: over how many pixels the spot ends.
+        strength: how much of the skin's own colour it hides, 0 to 1.
+    """
+    y, x = _grid()
+    angle = np.arctan2(y - at[1], x - at[0])
+    outline = radius * (1 + uneven * np.sin(3 * angle + at[0]) + 0.6 * uneven * np.sin(5 * angle + at[1]))
+    inside = strength / (1 + np.exp((np.hypot(x - at[0], y - at[1]) - outline) / edge))
+    shade = base.mean(axis=2, keepdims=True) / base.mean()
+    return (1 - inside[..., None]) * base + inside[..., None] * np.array(colour) * shade
+
+
+def uneven_mole(base: Floats) -> Floats:
+    """A large mole on drawn skin, uneven in outline and in colour."""
+    brown = spot(base, (90, 50, 40), radius=80, uneven=0.12)
+    dark = spot(brown, (30, 24, 40), at=(270, 150), radius=33.6, uneven=0.2)
+    red = spot(dark, (190, 70, 70), at=(215, 200), radius=24, uneven=0.2)
+    return spot(red, (226, 190, 150), at=(255, 205), radius=12, uneven=0.3)
+
+
+def finished(values: Floats) -> Image.Image:
+    """The picture of drawn skin."""
+    return _picture(values)
 
 
 def darkened(picture: Image.Image) -> Image.Image:
@@ -54,19 +94,9 @@ def darkened(picture: Image.Image) -> Image.Image:
     return picture.point(lambda value: int(value * 0.28))
 
 
-def washed_out(picture: Image.Image) -> Image.Image:
-    """A picture taken under a flash held too close."""
-    return picture.point(lambda value: min(255, int(value * 1.9)))
-
-
-def out_of_focus(picture: Image.Image) -> Image.Image:
-    """A picture out of focus."""
-    return picture.filter(ImageFilter.GaussianBlur(7))
-
-
-def thumbnail(picture: Image.Image) -> Image.Image:
-    """A thumbnail of a picture."""
-    return picture.resize((160, 120), Image.Resampling.LANCZOS)
+def _grid() -> tuple[Floats, Floats]:
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
+    return y, x
 
 
 def _grain(*, seed: int, strength: float) -> Floats:

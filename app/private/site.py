@@ -19,6 +19,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from app.pages import render
+from app.pages.language import N_, condition
 from app.private.words import words
 from model.checkpoint import Checkpoint
 from model.errors import ConfigError
@@ -26,7 +27,6 @@ from model.files import atomic_folder
 from model.image import quality
 from model.image.formats import MAX_ASPECT, MIN_SIDE
 from model.image.preprocess import decode_side
-from model.labels import condition
 from model.runtime.engine import openvino_core
 from model.runtime.graph_store import IMAGES, LOGITS
 
@@ -60,24 +60,23 @@ ISOLATION = {
 _REFUSALS = (
     (
         "refused-unreadable",
-        "This browser can't open that picture",
-        "It may be damaged, or of a kind that this browser does not know. Save it as JPEG or PNG and try "
-        "again.",
+        N_("This browser can't open that picture"),
+        N_("It may be damaged, or of a kind that this browser does not know. Save it as JPEG or PNG."),
     ),
     (
         "refused-small",
-        "The picture is too small",
-        "Take the photo again, closer and at full size.",
+        N_("The picture is too small"),
+        N_("Take the photo again, closer and at full size."),
     ),
     (
         "refused-narrow",
-        "The picture is too narrow",
-        "Crop the picture to the area of skin that matters.",
+        N_("The picture is too narrow"),
+        N_("Crop the picture to the area of skin that matters."),
     ),
     (
         "broken",
-        "The model could not be used in this browser",
-        "Load the page again with a connection. If that does not help, try a newer browser, or another one.",
+        N_("The model could not be used in this browser"),
+        N_("Load the page again with a connection. If that does not help, try another browser."),
     ),
 )
 
@@ -87,7 +86,7 @@ File = Path | bytes
 def private_site(
     checkpoint: Checkpoint, graph: Path, *, terms: str, top: Markup | None = None, policy: str = ""
 ) -> dict[str, File]:
-    """All files of the page, by name; ``index.html`` is the page.
+    """All files of the page in the language in use, by name; ``index.html`` is the page.
 
     Args:
         checkpoint: answers.
@@ -104,7 +103,7 @@ def private_site(
     files: dict[str, File] = {
         name: folder / name
         for folder, names in (
-            (render.FOLDER, render.STYLES),
+            (render.FOLDER, (*render.STYLES, render.FONT)),
             (FRAME, ("frame.css", "icon.svg")),
             (FOLDER, ("private.css",)),
         )
@@ -126,7 +125,7 @@ def private_site(
             for name in ("SIDE", "SMALLEST", "DARK_BELOW", "WHITE_FROM", "BRIGHT_ABOVE", "SHARP_FROM")
         },
         "words": words(config, None if checkpoint.gate is None else checkpoint.gate.expects),
-        "check": _logits(graph, check_input(config.input_size)).tolist(),
+        "check": _logits(graph, config.input_size),
         # A new file has a new address, so that no browser takes one that it kept for another.
         "large": {
             name: {"url": f"{name}?{_digest(file)}", "size": _size(file)} for name, file in large.items()
@@ -171,6 +170,7 @@ def write_site(folder: Path, checkpoint: Checkpoint, graph: Path, *, terms: str)
         )
     with atomic_folder(folder) as fresh:
         for name, content in files.items():
+            (fresh / name).parent.mkdir(exist_ok=True)
             (fresh / name).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     return sum(map(_size, files.values()))
 
@@ -207,10 +207,11 @@ def check_input(side: int) -> NDArray[np.float32]:
     return (numbers / 128 - 1).astype(np.float32).reshape(1, 3, side, side)
 
 
-def _logits(graph: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+@functools.cache
+def _logits(graph: Path, side: int) -> tuple[float, ...]:
     model = openvino_core().read_model(graph.read_bytes())
     compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled({IMAGES: images})[LOGITS][0]
+    return tuple(compiled({IMAGES: check_input(side)})[LOGITS][0].tolist())
 
 
 def _page(checkpoint: Checkpoint, *, styles: Sequence[str], **values: object) -> str:
@@ -222,6 +223,7 @@ def _page(checkpoint: Checkpoint, *, styles: Sequence[str], **values: object) ->
         refusals=_REFUSALS,
         styles=styles,
         listed=render.TOP,
+        notice=render.notice(),
         **values,
     )
 

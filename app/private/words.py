@@ -1,48 +1,43 @@
 """The sentences of ``app.pages.wording`` as data, for the script that answers in the browser.
 
-They are made by calling the functions that write them, with stand-ins for what differs between pictures: a
-label whose name is ``{condition}``, and numbers that print as ``{value:.0%}``. So there is no second copy of
-a sentence, and whoever changes one changes it everywhere. ``browser/sentences.ts`` puts them together; a
-test compares the result with Python's.
+They are made by calling the functions that write them, in the language in use, with stand-ins for what
+differs between pictures: a label whose name is ``{condition}``, and numbers that no probability can have. So
+there is no second copy of a sentence, and whoever changes one changes it everywhere. ``browser/sentences.ts``
+puts them together; a test compares the result with Python's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-import numpy as np
-from PIL import Image
-
 from app.pages import wording
+from app.pages.language import condition, gettext
 from app.prediction import AdviceWords, Prediction, RankedCondition
 from model.config import ModelConfig
 from model.decision.malignancy import Malignancy
 from model.decision.modality import MODALITIES, SURE, Modality
-from model.decision.rejection import Criterion, Verdict, applicable
+from model.decision.rejection import Criterion, CriterionName, Verdict, applicable
 from model.errors import ConfigError
-from model.image.quality import SMALLEST, check_quality
-from model.labels import CONDITIONS, NO_CONDITION, URGENCY, condition
+from model.image.quality import WORDS, QualityWarning
+from model.labels import CONDITIONS, NO_CONDITION, URGENCY
 
 _NAMED: tuple[Verdict, ...] = ("condition", "uncertain", "no_condition")
 _NAME = "{condition}"
+_STAND_INS = {
+    "probability": 77.01,
+    "value": 77.02,
+    "max_probability": 77.03,
+    "normalized_entropy": 77.04,
+    "unusualness": 77.05,
+    "not_skin": 77.06,
+}
+"""What is put in later → a share that stands for it, far above 1: its digits occur nowhere else."""
 
-
-class _Number(float):
-    """A number that prints as its name and format in braces."""
-
-    name: str
-
-    def __format__(self, form: str) -> str:
-        return f"{{{self.name}:{form}}}"
-
-
-def _number(name: str) -> _Number:
-    made = _Number(0.5)
-    made.name = name
-    return made
+_MALIGNANT = tuple(entry.name for entry in CONDITIONS if entry.malignant)
 
 
 def words(config: ModelConfig, expects: Modality | None) -> dict[str, Any]:
@@ -55,16 +50,22 @@ def words(config: ModelConfig, expects: Modality | None) -> dict[str, Any]:
     Raises:
         ConfigError: a sentence has another structure than the script expects.
     """
+    known = len(config.labels)
     return {
         "under_one_percent": wording.percent(0.0),
+        "likelihood": _likelihood(),
         "labels": {
-            name: {key: getattr(condition(name), key) for key in ("title", "in_a_sentence", "malignant")}
+            name: {
+                key: getattr(condition(name), key)
+                for key in ("title", "in_a_sentence", "summary", "malignant")
+            }
             for name in config.labels
         },
-        "tags": wording.VERDICT_TAGS,
+        "tags": {verdict: gettext(tag) for verdict, tag in wording.VERDICT_TAGS.items()},
         "headlines": {verdict: wording.headline(_made(verdict)) for verdict in get_args(Verdict)},
         "reasons": {
-            verdict: wording.reason(verdict, _NAME, _number("probability"), ()) for verdict in _NAMED
+            verdict: _slots(wording.reason(verdict, _NAME, _STAND_INS["probability"], ()))
+            for verdict in _NAMED
         },
         "rejected": _rejected(config),
         "advice": {
@@ -75,19 +76,41 @@ def words(config: ModelConfig, expects: Modality | None) -> dict[str, Any]:
             }
             for verdict in _NAMED
         },
-        "retry": {"like": _calm_and_worried(_made("rejected")), "unlike": _calm_and_worried(_unlike(config))},
+        "retry": {
+            "like": _calm_and_worried(_made("rejected")),
+            "unlike": _calm_and_worried(_made("rejected", criteria=tuple(_criteria(config)))),
+        },
         "caution": {
             mood: {urgency: _caution(urgency, worried=mood == "worried") for urgency in URGENCY}
             for mood in ("calm", "worried")
         },
         "criteria": {
-            criterion.name: wording.criterion_sentence(criterion) for criterion in _criteria(config, "value")
+            name: _slots(
+                wording.criterion_sentence(
+                    Criterion(name, _STAND_INS["value"], getattr(config, rule.threshold), False)
+                )
+            )
+            for name, rule in _rules(config).items()
         },
-        "set": _set(len(config.labels)),
-        "quality": _quality(),
+        "sets": {
+            number: wording.set_sentence(
+                _made("condition", *[_NAME] * known, prediction_set=(_NAME,) * number)
+            )
+            for number in range(1, known + 1)
+        },
+        "quality": {name: _warning(name) for name in WORDS},
         "modality": {name: wording.modality_words(name, expects or name) for name in MODALITIES},
         "modality_sure": SURE,
     }
+
+
+def _slots(text: str) -> str:
+    """The stand-ins of a sentence replaced by their names, with the number of decimal places."""
+    for name, share in _STAND_INS.items():
+        digits = round(100 * share)
+        text = re.sub(rf"{digits}\.0%", f"{{{name}:.1%}}", text)
+        text = re.sub(rf"{digits}%", f"{{{name}:.0%}}", text)
+    return text
 
 
 def _made(verdict: Verdict, *names: str, **changes: Any) -> Prediction:
@@ -96,7 +119,7 @@ def _made(verdict: Verdict, *names: str, **changes: Any) -> Prediction:
         verdict=verdict,
         reason="",
         conditions=tuple(
-            RankedCondition(name, condition(name).title, _number("probability")) for name in names or (_NAME,)
+            RankedCondition(name, name, _STAND_INS["probability"]) for name in names or (_NAME,)
         ),
         criteria=(),
         malignancy=None,
@@ -113,57 +136,44 @@ def _made(verdict: Verdict, *names: str, **changes: Any) -> Prediction:
     return dataclasses.replace(made, **changes)
 
 
-def _criteria(config: ModelConfig, value: str | None = None) -> list[Criterion]:
-    """Every criterion of the checkpoint as if it had fired, with the name of its value if none is given."""
-    rules = applicable(config, 0.0 if config.detector else None)
+def _rules(config: ModelConfig) -> dict[CriterionName, Any]:
+    return applicable(config, 0.0 if config.detector else None)
+
+
+def _criteria(config: ModelConfig) -> list[Criterion]:
+    """Every criterion of the checkpoint as if it had fired."""
     return [
-        Criterion(name, _number(value or name), getattr(config, rule.threshold), True)
-        for name, rule in rules.items()
+        Criterion(name, _STAND_INS[name], getattr(config, rule.threshold), True)
+        for name, rule in _rules(config).items()
     ]
 
 
 def _rejected(config: ModelConfig) -> dict[str, str]:
-    """The reason for every combination of criteria."""
-    all_of_them = _criteria(config)
-    some = (
-        chosen
-        for count in range(1, len(all_of_them) + 1)
-        for chosen in itertools.combinations(all_of_them, count)
-    )
+    """Why a picture was rejected, for every combination of criteria."""
+    every = _criteria(config)
     return {
-        ",".join(criterion.name for criterion in chosen): wording.reason("rejected", "", 0.0, chosen)
-        for chosen in some
+        ",".join(criterion.name for criterion in chosen): wording.rejected_because(
+            _made("rejected", criteria=chosen)
+        )
+        for count in range(1, len(every) + 1)
+        for chosen in itertools.combinations(every, count)
     }
 
 
-def _unlike(config: ModelConfig) -> Prediction:
-    return _made("rejected", criteria=tuple(_criteria(config)))
-
-
-def _calm_and_worried(prediction: Prediction) -> dict[str, dict[str, str]]:
+def _calm_and_worried(prediction: Prediction) -> dict[str, dict[str, Any]]:
     """The advice without its caution, as ``malignancy`` has fired or not."""
+    some_cancer = (RankedCondition(name, name, 0.0) for name in _MALIGNANT[:1])
+    ranked = (*prediction.conditions, *some_cancer)
     found = {}
     for mood in ("calm", "worried"):
         fired = Malignancy(1.0, 1.0, mood == "worried")
-        advice = wording.advice(
-            dataclasses.replace(
-                prediction,
-                malignancy=fired,
-                conditions=(
-                    *prediction.conditions,
-                    *(RankedCondition(name, name, 0.0) for name in _MALIGNANT[:1]),
-                ),
-            )
-        )
-        found[mood] = {"urgency": advice.urgency, "how_soon": advice.how_soon, "text": advice.text}
+        advice = wording.advice(dataclasses.replace(prediction, malignancy=fired, conditions=ranked))
+        found[mood] = {key: getattr(advice, key) for key in ("urgency", "how_soon", "points", "text")}
     return found
 
 
-_MALIGNANT = tuple(entry.name for entry in CONDITIONS if entry.malignant)
-
-
 def _caution(urgency: str, *, worried: bool) -> list[str] | None:
-    """What may be cancer, where the advice without it has this urgency; None if that never happens."""
+    """What may be cancer, where the advice has this urgency without it; None if that never happens."""
     calm_label = next((e.name for e in CONDITIONS if e.urgency == urgency and not e.malignant), None)
     if calm_label is None:
         return None
@@ -181,18 +191,6 @@ def _caution(urgency: str, *, worried: bool) -> list[str] | None:
     return _listing(write, _MALIGNANT)
 
 
-def _set(known: int) -> dict[str, Any]:
-    def write(names: Sequence[str], labels: int = 99) -> str:
-        made = _made("condition", *[_NAME] * labels, prediction_set=tuple(names))
-        return wording.set_sentence(made) or ""
-
-    return {
-        "one": write([_NAME], known),
-        "several": _listing(write, [_NAME]),
-        "many": {number: write([_NAME] * number, known) for number in range(known // 2 + 1, known + 1)},
-    }
-
-
 def _listing(write: Callable[[Sequence[str]], str], names: Sequence[str]) -> list[str]:
     """Take a sentence about three labels apart: what is before, between and after their names.
 
@@ -201,7 +199,7 @@ def _listing(write: Callable[[Sequence[str]], str], names: Sequence[str]) -> lis
         names: labels; the first that the sentence names three times and no more is used.
     """
     for name in names:
-        pieces = write([name] * 3).split(condition(name).in_a_sentence)
+        pieces = _slots(write([name] * 3)).split(condition(name).in_a_sentence)
         if len(pieces) == 4:
             return pieces
     raise ConfigError(
@@ -210,21 +208,14 @@ def _listing(write: Callable[[Sequence[str]], str], names: Sequence[str]) -> lis
     )
 
 
-def _quality() -> dict[str, str]:
-    """Every warning, found on a picture that deserves it."""
-    grain = np.random.default_rng(0).integers(0, 256, (SMALLEST, SMALLEST), np.uint8)
-    pictures = {
-        "too_small": grain[:, :-1],
-        "too_dark": grain // 16,
-        "blurred": np.full_like(grain, 128),
-        "too_bright": np.where(np.indices(grain.shape)[0] % 2, 255, 240).astype(np.uint8),
-    }
-    found = {}
-    for name, pixels in pictures.items():
-        picture = Image.fromarray(pixels).convert("RGB")
-        (warning,) = (each for each in check_quality(picture) if each.name == name)
-        sentence = wording.quality_sentence(warning)
-        for side, size in (("width", picture.width), ("height", picture.height)):
-            sentence = sentence.replace(str(size), f"{{{side}}}") if name == "too_small" else sentence
-        found[name] = sentence
-    return found
+def _likelihood() -> list[tuple[float, str]]:
+    """The words for probabilities, each with the whole per cent from which on it is used, descending."""
+    told = {share / 100: wording.likelihood(share / 100) for share in range(101)}
+    first = {word: share for share, word in sorted(told.items(), reverse=True)}
+    return sorted(((share, word) for word, share in first.items()), reverse=True)
+
+
+def _warning(name: Any) -> str:
+    stand_in = 770207
+    sentence = wording.quality_sentence(QualityWarning(name, stand_in, 0.0, "", ""))
+    return sentence.replace(str(stand_in), "{value}")

@@ -8,6 +8,7 @@ from typing import Any, cast
 from flask import Flask, Response, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 
+from app.clinic import dicom_opener
 from app.pages import render
 from app.pages.examples import load_examples
 from app.predictor import Predictor
@@ -19,10 +20,12 @@ from app.web.errors import register_errors
 from app.web.gate import Gate, refuse_cross_site
 from app.web.headers import add_headers
 from app.web.limits import add_limits
+from app.web.openapi import build_document
 from app.web.pages import build_pages
 from app.web.private import build_private
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
+from app.web.speech import add_language
 from app.web.trail import add_audit, add_trail
 from app.web.upload import MAX_BATCH_BODY, MAX_BODY
 
@@ -39,10 +42,12 @@ class _StrictJSON(DefaultJSONProvider):
 
 
 class _App(Flask):
-    """Also serves the static files that both front ends share: style sheets and a script."""
+    """Also serves the static files that both front ends share: style sheets and scripts."""
 
     def send_static_file(self, filename: str) -> Response:
-        if filename in (*render.STYLES, render.SCRIPT):
+        if (render.SCRIPTS / filename).is_file():
+            return send_from_directory(render.SCRIPTS, filename)
+        if filename in (*render.STYLES, render.SCRIPT, render.FONT):
             return send_from_directory(render.FOLDER, filename)
         return super().send_static_file(filename)
 
@@ -68,12 +73,10 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     app.json = _StrictJSON(app)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
     trust_proxies(app, settings.trusted_proxies)
-    bounded = cast(
-        Predictor,
-        BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting),
-    )
+    bounded = BoundedPredictor(predictor, running=settings.max_running, waiting=settings.max_waiting)
     gate = Gate(app, settings) if settings.access == "keys" else None
     # Requests pass these in this order; responses in the reverse order.
+    add_language(app)
     add_trail(app, settings)
     app.after_request(add_headers)
     app.after_request(keep_reading)
@@ -84,8 +87,13 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     if gate is not None:
         app.before_request(gate.require_key)
         app.register_blueprint(build_sign_in(gate, limited))
-    app.register_blueprint(build_api(bounded))
-    app.register_blueprint(build_pages(bounded, load_examples(settings.examples), private=settings.private))
+    if settings.clinic:
+        _add_clinic(app, bounded)
+    else:
+        app.register_blueprint(build_api(bounded, document=build_document()))
+    app.register_blueprint(
+        build_pages(cast(Predictor, bounded), load_examples(settings.examples), private=settings.private)
+    )
     if settings.private:
         app.register_blueprint(build_private(settings, predictor))
     add_audit(app, settings, predictor)
@@ -94,3 +102,17 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     logging.getLogger("PIL").setLevel(logging.INFO)
     logger.info(predictor.describe())
     return app
+
+
+def _add_clinic(app: Flask, predictor: BoundedPredictor) -> None:
+    """Register the API with the formats of clinics."""
+    opened = dicom_opener()
+    # here, since only the extra `clinic` has their packages
+    from app.web.clinic import add_outcomes, answer
+    from app.web.dicomweb import build_dicomweb
+    from app.web.openapi_clinic import with_clinic
+
+    document = with_clinic(build_document())
+    app.register_blueprint(build_api(predictor, opened=opened, answer=answer, document=document))
+    app.register_blueprint(build_dicomweb(predictor))
+    add_outcomes(app)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from app.prediction import Prediction
 from model.labels import URGENCY
 from model.runtime.precision import Precision
 from model.schema import CheckpointId
@@ -61,3 +62,12 @@ class Error(TypedDict):
     """Every answer but the right one."""
 
     error: Fault
+
+
+class CaseAnswer(TypedDict):
+    """One answer to several pictures of the same spot: the averages of their probabilities, and what follows
+    from them. `pictures` are the answers, or errors, of each, in order; errors are left out of the average.
+    """
+
+    answer: Prediction
+    pictures: list[Prediction | Error]

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.case import find_case
+from app.pages.batch import predict_all
+from app.prediction import Prediction
 from app.predictor import AUTO, Predictor
 from app.web import metrics
 from app.web.answers import Label, Labels, Loaded, Ready, Status
-from app.web.openapi import build_document
-from app.web.upload import read_choice, read_picture, read_switch
+from app.web.bounded import BoundedPredictor
+from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
+from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
 
-def build_api(predictor: Predictor) -> Blueprint:
-    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document."""
+def as_json(prediction: Prediction, data: bytes) -> Response:
+    """The answer to a picture as every caller gets it, unless the formats of clinics are switched on."""
+    return jsonify(prediction.to_json())
+
+
+def build_api(
+    predictor: BoundedPredictor,
+    *,
+    opened: Callable[[bytes], bytes] | None = None,
+    answer: Callable[[Prediction, bytes], Response] = as_json,
+    document: dict[str, Any],
+) -> Blueprint:
+    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document.
+
+    Args:
+        predictor: predicts every picture.
+        opened: takes the picture out of what was sent; None if only pictures are accepted.
+        answer: writes the answer to what was sent, in a form that the caller accepts.
+        document: the OpenAPI document.
+    """
     api = Blueprint("api", __name__)
     answering = [AUTO, *(member.id for member in predictor.members)]
-    document = build_document()
 
     @api.post("/api/v1/predict")
-    def predict() -> dict[str, Any]:
+    def predict() -> Response:
         heatmap = read_switch(request, "heatmap")
         checkpoint = read_choice(request, "checkpoint", answering)
-        picture = read_picture(request)
-        return predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint).to_json()
+        data = read_picture(request)
+        prediction = predictor.predict(data, opened=opened, heatmap=heatmap, checkpoint=checkpoint)
+        return answer(prediction, data)
+
+    @api.post("/api/v1/case")
+    def predict_case() -> dict[str, Any]:
+        heatmap = read_switch(request, "heatmap")
+        checkpoint = read_choice(request, "checkpoint", answering)
+        pictures = read_form_pictures(request)
+        predict = partial(predictor.predict, checkpoint=predictor.named(checkpoint).id)
+        outcomes = predict_all(predict, pictures)
+        case = find_case(predictor.predict, predictor.combine, outcomes, pictures, heatmap=heatmap)
+        if case is None:
+            raise next(outcome for outcome in outcomes if isinstance(outcome, ImageError))
+        return {
+            "answer": case.prediction.to_json(),
+            "pictures": [outcome.to_json() for outcome in outcomes],
+        }
 
     @api.get("/api/v1/labels")
     def list_labels() -> Labels:

@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES
 from app.prediction import Prediction
 from app.web import openapi_examples as examples
-from app.web.answers import Error, Labels, Ready, Status
+from app.web.answers import CaseAnswer, Error, Labels, Ready, Status
 from app.web.statuses import MEANINGS
 from model.image import MAX_BYTES
 from model.image.formats import names
@@ -29,7 +30,7 @@ class _Untitled(GenerateJsonSchema):
 
 def _schemas() -> dict[str, Schema]:
     """What the answers hold, from their types."""
-    kinds: tuple[Any, ...] = (Prediction, Labels, Status, Ready, Error)
+    kinds: tuple[Any, ...] = (Prediction, CaseAnswer, Labels, Status, Ready, Error)
     _, found = TypeAdapter.json_schemas(
         [(kind, "serialization", TypeAdapter(kind)) for kind in kinds],
         ref_template="#/components/schemas/{model}",
@@ -64,6 +65,11 @@ def _errors(*statuses: str) -> dict[str, Schema]:
 
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _FORM: Schema = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
+_FORMS: Schema = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}},
+}
 _CHECKPOINT: Schema = {
     "name": "checkpoint",
     "in": "query",
@@ -107,6 +113,26 @@ _PREDICT = {
     ],
 }
 
+_CASE = {
+    **_PREDICT,
+    "operationId": "predict_case",
+    "summary": "Predict several pictures of one spot",
+    "description": f"Takes 1 to {MAX_BATCH} pictures of the same spot, each as a multipart field `image`, at "
+    f"most {MAX_BATCH_BYTES / 1e6:.0f} MB in total. The answer averages the calibrated probabilities of all "
+    "pictures that can be read; verdict, set and advice follow from the averages as for one picture.",
+    "requestBody": {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": _FORMS}},
+    },
+    "responses": {
+        "200": _json("The result.", _ref("CaseAnswer"), examples.CASE),
+        **_errors("400", "401", "403", "405", "408", "413", "415", "422", "429", "500", "503"),
+    },
+    "x-codeSamples": [
+        {"lang": "sh", "source": "curl -F image=@one.jpg -F image=@two.jpg {server}/api/v1/case"},
+    ],
+}
+
 
 def _get(operation: str, path: str, summary: str, schema: Schema, example: Any) -> dict[str, Any]:
     return {
@@ -142,6 +168,7 @@ def build_document() -> dict[str, Any]:
         },
         "paths": {
             "/api/v1/predict": {"post": _PREDICT},
+            "/api/v1/case": {"post": _CASE},
             "/api/v1/labels": _get(
                 "labels",
                 "/api/v1/labels",

@@ -36,6 +36,8 @@ PREDICTION: dict[str, Any] = {
     "heatmap": None,
 }
 
+CASE: dict[str, Any] = {"answer": PREDICTION, "pictures": [PREDICTION, PREDICTION]}
+
 LABELS: dict[str, Any] = {
     "labels": [
         {

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
+from markupsafe import Markup
 
+from app.case import find_case
 from app.heatmap import preview, preview_jpeg
-from app.pages import render, wording
-from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, predict_all
+from app.pages import language, render
+from app.pages.batch import predict_all
 from app.pages.examples import Example
+from app.pages.language import N_
+from app.pages.report_pdf import posted_report
 from app.predictor import Predictor
 from app.web.answer import render_part
 from app.web.errors import RequestError
 from app.web.openapi import build_document
-from app.web.upload import read_form_picture, read_form_pictures
-from model.image import ACCEPT
+from app.web.upload import read_bytes, read_form_picture, read_form_pictures
 
 NAVIGATION = (
-    ("pages.index", "Check a photo"),
-    ("pages.batch", "Several photos"),
-    ("pages.learn", "Learn"),
-    ("pages.about", "About"),
-    ("pages.docs", "API"),
+    ("pages.index", N_("Check a photo")),
+    ("pages.batch", N_("Several photos")),
+    ("pages.learn", N_("Learn")),
+    ("pages.about", N_("About")),
+    ("pages.docs", N_("API")),
 )
 
 
@@ -38,8 +42,34 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
     pages = Blueprint("pages", __name__)
     document = build_document()
     labels = predictor.labels
-    about_model = render.about(predictor.card, model_id=predictor.id, revision=predictor.revision)
+
+    @functools.cache
+    def about_model(_language: str) -> Markup:
+        return render.about(
+            predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+        )
+
     thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
+
+    def way(endpoint: str) -> render.Way:
+        return render.Way(
+            address=url_for(endpoint),
+            report=url_for("pages.report"),
+            start=url_for("pages.index"),
+            several=url_for("pages.batch"),
+            learn=url_for("pages.learn"),
+        )
+
+    def desk(part: Markup | None, picture: str | None) -> Markup:
+        addresses = [url_for("pages.example", number=number) for number in range(len(examples))]
+        to_try = render.examples(examples, pictures=addresses) if examples else None
+        alone = url_for("private.page") if private else None
+        return render.desk(
+            way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture, private=alone
+        )
+
+    def several(part: Markup | None) -> Markup:
+        return render.several(way("pages.batch_answer"), part=part)
 
     @pages.app_context_processor
     def common() -> dict[str, Any]:
@@ -47,17 +77,11 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
         here = request.script_root + request.path
         return {
             "render": render,
-            "wording": wording,
             "navigation": [(address, name, address == here) for address, name in addresses],
             "model_id": predictor.id,
             "model_terms": predictor.terms,
-            "labels": labels,
-            "examples": examples,
-            "example_pictures": [url_for("pages.example", number=number) for number in range(len(examples))],
-            "private": url_for("private.page") if private else None,
-            "max_batch": MAX_BATCH,
-            "max_bytes": MAX_BATCH_BYTES,
-            "accept": ACCEPT,
+            "desk": desk,
+            "several": several,
         }
 
     @pages.get("/")
@@ -68,9 +92,7 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
     def answer() -> Response:
         data = chosen.data if (chosen := _chosen_example()) else read_form_picture(request)
         prediction, picture = predictor.predict(data, heatmap=True), preview(data)
-        part = render.answer(
-            prediction, picture=picture, learn=url_for("pages.learn"), start=url_for("pages.index")
-        )
+        part = render.answer(prediction, picture=picture, way=way("pages.answer"))
         return render_part(part, prediction=prediction, picture=picture)
 
     @pages.get("/examples/<int:number>")
@@ -87,7 +109,26 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
     def batch_answer() -> Response:
         pictures = read_form_pictures(request)
         outcomes = predict_all(predictor.predict, pictures)
-        return render_part(render.table(outcomes, pictures, labels=labels))
+        case = None
+        if request.form.get("one_spot") and (
+            found := find_case(predictor.predict, predictor.combine, outcomes, pictures)
+        ):
+            picture = preview(pictures[found.shown])
+            case = render.case(found.prediction, outcomes, picture=picture, way=way("pages.batch_answer"))
+        return render_part(render.table(outcomes, pictures, labels=labels, case=case))
+
+    @pages.post("/report")
+    def report() -> Response:
+        sent = {name: read_bytes(file) for name, file in request.files.items()}
+        data = posted_report(
+            predictor.combine,
+            prediction=request.form.get("prediction", ""),
+            when=request.form.get("when", ""),
+            photos=request.form.get("photos", ""),
+            picture=sent.get("picture"),
+            heatmap=sent.get("heatmap"),
+        )
+        return Response(data, mimetype="application/pdf")
 
     def _chosen_example() -> Example | None:
         """The example whose button was pressed; None if it was not an example."""
@@ -96,20 +137,23 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
             return None
         if number is None or not 0 <= number < len(examples):
             raise RequestError(
-                f"There is no example {request.form['example'][:20]!r}.",
+                "There is no example {name}.",
                 hint="Choose one of the examples on the page.",
                 code="unknown_example",
+                values={"name": repr(request.form["example"][:20])},
             )
         return examples[number]
 
     @pages.get("/learn")
     def learn() -> str:
         body = render.learn(labels, address=url_for("pages.learn"))
-        return render_template("reading.html", title="Learn", body=body)
+        return render_template("reading.html", title=N_("Learn"), body=body)
 
     @pages.get("/about")
     def about() -> str:
-        return render_template("reading.html", title="About this model", body=about_model)
+        return render_template(
+            "reading.html", title=N_("About this model"), body=about_model(language.current())
+        )
 
     @pages.get("/docs")
     def docs() -> str:

@@ -8,7 +8,8 @@ import threading
 
 from flask import Blueprint, Response, abort, send_file, url_for
 
-from app.pages import render
+from app.pages import language, render
+from app.pages.language import N_
 from app.predictor import Predictor
 from app.private.site import PAGE, File, private_site
 from app.settings import Settings
@@ -26,19 +27,22 @@ class _Site:
 
     def __init__(self, settings: Settings, predictor: Predictor) -> None:
         self._settings, self._predictor = settings, predictor
-        self._files: dict[str, File] | None = None
+        self._files: dict[str, dict[str, File]] = {}
         self._lock = threading.Lock()
 
     def files(self) -> dict[str, File]:
+        """In the language in use."""
+        spoken = language.current()
         with self._lock:
-            if self._files is None:
-                self._files = self._made()
-            return self._files
+            if spoken not in self._files:
+                self._files[spoken] = self._made()
+            return self._files[spoken]
 
     def _made(self) -> dict[str, File]:
         usual, cache = self._predictor, self._settings.graph_cache
         checkpoint = dataclasses.replace(find(usual.folder), id=usual.id, revision=usual.revision)
         links = [(url_for(endpoint), name, False) for endpoint, name in NAVIGATION]
+        links += [(url_for("private.page"), N_("Private"), True)]
         try:
             graph = small_graph(checkpoint, cache)
         except SkinDiseaseNetError as error:
@@ -65,7 +69,7 @@ def build_private(settings: Settings, predictor: Predictor) -> Blueprint:
     def page() -> Response:
         return _send(PAGE)
 
-    @private.get("/private/<name>")
+    @private.get("/private/<path:name>")
     def file(name: str) -> Response:
         return _send(name)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.pages.about import about_html
+from app.pages import wording
+from app.pages.about import about_html, results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +46,7 @@ def test_the_embedded_card_is_whole() -> None:
 
 def test_headings_move_down_and_the_lowest_stays() -> None:
     page = Elements(about_html("# One\n\n## Two\n\n###### Six\n"))
-    assert page.tags == ["h2", "h3", "h6"]
+    assert page.tags == ["h2", "details", "summary", "h3", "h6"]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,38 @@ def test_an_empty_card_is_said_to_be_missing(card: str) -> None:
 def test_only_front_matter_is_cut(start: str) -> None:
     page = Elements(about_html(f"{start}First\n\n---\n\nSecond\n\n---\n\nThird"))
     assert page.text.split() == ["First", "Second", "Third"]
+
+
+def test_how_often_it_is_right_comes_from_the_card() -> None:
+    card = (ROOT / "checkpoints" / "skin22" / "README.md").read_text(encoding="utf-8")
+    stated = re.search(r"type: accuracy\n *value: ([\d.]+)", card)
+    assert stated is not None
+    first, _ = results(card)
+    assert first.accuracy == float(stated[1])
+    assert f"about {10 * first.accuracy:.0f} times in 10" in wording.how_often(first)
+    changed = card.replace(stated[0], stated[0].replace(stated[1], "0.31"))
+    assert "its first guess was right about 3 times in 10" in wording.how_often(results(changed)[0])
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "",
+        "# No front matter",
+        "---\n: [\n---\n",
+        "---\nmodel-index: 3\n---\n",
+        "---\nmodel-index:\n- x\n---\n",
+    ],
+)
+def test_a_card_without_results_claims_none(card: str) -> None:
+    assert results(card) == []
+
+
+def test_each_table_has_a_name_of_its_own() -> None:
+    table = "| a |\n| --- |\n| 1 |\n\n"
+    page = Elements(about_html(f"{table}## Two\n\n{table}"))
+    names = [value for name, value in page.attributes if name == "aria-label"]
+    assert len(set(names)) == len(names) == 2
 
 
 def test_a_table_can_be_reached_by_the_keyboard() -> None:

@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import encode, make_picture
 from processes import free_port, running
 
+from app.pages import wording
 from model.labels import LABELS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.browser
 
 PHOTO = {"name": "Jane-Doe.jpg", "mimeType": "image/jpeg", "buffer": encode(make_picture(320, 240))}
 NO_PHOTO = {**PHOTO, "buffer": b"no picture"}
-CHOOSER = "#sdn-input input[type=file]"
+CHOOSER = "#image"
 HEADLINE = "#verdict"
 # Of Gradio's own components, which cannot be mended from outside: rule -> where.
 NOT_OURS: dict[str, tuple[str, ...]] = {}
@@ -73,7 +74,7 @@ def test_several_pictures_become_a_table_that_can_be_saved(
     gradio_address: str, open_tab: Callable[..., Page]
 ) -> None:
     page = open_tab(gradio_address + "/several", viewport={"width": 360, "height": 740})
-    chooser = page.locator("#sdn-files input[type=file]")
+    chooser = page.locator(CHOOSER)
     chooser.set_input_files([PHOTO, NO_PHOTO, PHOTO])  # type: ignore[list-item]
     page.locator(HEADLINE).wait_for()
     assert page.locator(HEADLINE).inner_text() == "3 photos"
@@ -85,16 +86,17 @@ def test_several_pictures_become_a_table_that_can_be_saved(
     ]
     assert "not a JPEG" in rows.nth(1).inner_text()
     assert page.locator("main").bounding_box()["width"] <= 360  # type: ignore[index]
+    assert "Jane-Doe.jpg" in rows.nth(0).inner_text()
     lines = list(csv.DictReader(io.StringIO(saved(page, "Save as CSV"))))
     answers = json.loads(saved(page, "Save as JSON"))
     assert [line["verdict"] for line in lines] == ["condition", "error", "condition"]
     assert "error" in answers[1]
     top = answers[0]["conditions"][0]
     assert float(lines[0][f"probability_{top['name']}"]) == pytest.approx(top["probability"], abs=1e-6)
-    assert "Jane-Doe" not in page.content()
+    assert lines[0]["file"] == answers[0]["file"] == "Jane-Doe.jpg"
 
     chooser.set_input_files([NO_PHOTO] * 13)  # type: ignore[list-item]
-    page.locator(".trouble:not([hidden])").wait_for()
+    page.get_by_text("Too many photos at once").wait_for()
 
 
 def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab: Callable[..., Page]) -> None:
@@ -103,7 +105,7 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
     page.wait_for_function("document.activeElement.id === 'Vitiligo'")
     page.wait_for_function("document.querySelector('#Vitiligo').getBoundingClientRect().top < 60")
     for heading in ("What it is", "What it looks like", "When to see a doctor"):
-        assert page.get_by_role("heading", name=heading, exact=True).count() == len(LABELS)
+        assert page.get_by_text(heading, exact=True).count() >= len(LABELS)
     page.locator("#contents").get_by_role("link", name="Psoriasis").first.click()
     page.wait_for_function("document.querySelector('#Psoriasis').getBoundingClientRect().top < 60")
     page.get_by_role("link", name="About", exact=True).click()
@@ -115,11 +117,11 @@ def test_learn_has_every_label_and_about_the_card(gradio_address: str, open_tab:
 def test_an_example_is_analysed_by_keyboard(gradio_address: str, open_tab: Callable[..., Page]) -> None:
     page = open_tab(gradio_address)
     assert page.get_by_text("Drawn by this program, Apache-2.0").is_visible()
-    page.get_by_role("button", name="The drawn spot, too dark").focus()
+    page.get_by_role("button", name="The small mole, in the dark").focus()
     page.keyboard.press("Enter")
     page.locator(HEADLINE).wait_for()
     assert "The photo is dark" in page.locator(".quality").inner_text()
-    assert page.get_by_role("button", name="Check another photo").is_visible()
+    assert page.get_by_text("Choose a photo", exact=True).is_visible()
 
 
 def violations(page: Page) -> dict[str, list[str]]:
@@ -165,28 +167,29 @@ def test_a_cut_line_and_a_full_queue_are_said_and_the_next_try_works(
     gradio_address: str, open_tab: Callable[..., Page]
 ) -> None:
     page = open_tab(gradio_address)
-    upload, join = "**/gradio_api/upload?**", "**/gradio_api/queue/join?**"
+    upload, join = "**/gradio_api/upload", "**/gradio_api/queue/join?**"
     troubles = (
-        (upload, None, "#unreachable"),
-        (upload, 413, "#too-large"),
-        (upload, 500, "#broken"),
-        (join, 503, "#busy"),
+        (upload, None, wording.TROUBLE["unreachable"][0]),
+        (upload, 413, wording.TOO_LARGE),
+        (upload, 500, wording.TROUBLE["broken"][0]),
+        (join, 503, wording.TROUBLE["busy"][0]),
     )
     for address, status, trouble in troubles:
         page.route(address, partial(answer_with, status))
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-        page.locator(trouble).wait_for()
+        page.get_by_text(trouble).wait_for()
+        assert not page.locator(".toast-wrap").is_visible()
         page.unroute(address)
     # Gradio loads the page anew after these.
     for address in (join, "**/gradio_api/queue/data?**"):
         page.route(address, partial(answer_with, None))
         with page.expect_event("load"):
             page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-        page.locator("#unreachable").wait_for()
+        page.get_by_text(wording.TROUBLE["unreachable"][0]).wait_for()
         page.unroute(address)
     page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-    page.locator(HEADLINE).wait_for()
-    assert page.locator(".trouble:visible").count() == 0
+    page.locator(".verdict").wait_for()
+    assert page.locator(".problem").count() == 0
 
 
 def throttle(page: Page, upload: int) -> None:
@@ -206,17 +209,17 @@ def test_a_server_that_starts_anew_during_an_upload_is_said_and_the_next_try_wor
     }
     options: dict[str, Any] = {"port": port, "environment": environment, "wait": 300}
     command = [sys.executable, "space_app.py"]
-    large = {**PHOTO, "buffer": encode(make_picture(1000, 1000), "BMP")}
+    large = {**PHOTO, "buffer": encode(make_picture(1000, 1000), "TIFF")}
     with running(command, log=tmp_path / "first.log", **options) as address:
         page = open_tab(address)
         throttle(page, 50_000)
-        with page.expect_request("**/gradio_api/upload?**"):
+        with page.expect_request("**/gradio_api/upload"):
             page.locator(CHOOSER).set_input_files(large)  # type: ignore[arg-type]
         page.wait_for_timeout(500)
-        assert page.locator(".trouble:visible").count() == 0
-    page.locator("#unreachable").wait_for()
+        assert page.locator(".problem").count() == 0
+    page.get_by_text(wording.TROUBLE["unreachable"][0]).wait_for()
     throttle(page, -1)
     with running(command, log=tmp_path / "second.log", **options):
         page.locator(CHOOSER).set_input_files(PHOTO)  # type: ignore[arg-type]
-        page.locator(HEADLINE).wait_for()
+        page.locator(".verdict").wait_for()
         assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

@@ -50,6 +50,16 @@ def test_every_page_leads_to_every_other(client: FlaskClient) -> None:
         assert re.findall(r'href="([^"]+)" aria-current="page"', links) == [path]
 
 
+def test_every_page_describes_itself_and_has_a_skip_link(client: FlaskClient) -> None:
+    for path in ("/", "/batch", "/learn", "/about", "/docs"):
+        page = client.get(path).text
+        title = re.search(r"<title>(.*?)</title>", page)
+        assert title is not None
+        assert f'<meta property="og:title" content="{title[1]}">' in page
+        assert f'<meta name="description" content="{wording.DESCRIPTION}">' in page
+        assert page.index('href="#main"') < page.index("<nav")
+
+
 def test_the_style_sheets_and_scripts_of_a_page_are_there(client: FlaskClient) -> None:
     asked = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text)
     assert {address.rpartition(".")[2] for address in asked} == {"css", "js", "svg"}
@@ -64,6 +74,8 @@ def check_learn(page: str, labels: tuple[str, ...]) -> None:
     text = text_of(page)
     for name in labels:
         about = condition(name)
+        codes = (about.codes.icd10, about.codes.icd11, about.codes.snomed_ct)
+        assert all(f"<code>{code}</code>" in page for code in codes if code)
         for part in (about.summary, about.what_it_is, about.looks_like, about.when_to_be_seen):
             assert part in text
         assert URGENCY[about.urgency] in text
@@ -106,11 +118,14 @@ def test_a_page_says_what_cannot_be_ruled_out(tiny_checkpoint: Path, rejected: b
     page = create_app(Settings(port=8000), served).test_client().post("/", **files(JPEG)).text
     assert (wording.SET_TITLE in page) is not rejected
     assert rejected or escape(str(wording.set_sentence(answer))) in page
+    for name in () if rejected else answer.prediction_set or ():
+        assert f"<dd>{escape(condition(name).summary, quote=False)}".split("'")[0] in page
 
 
 def test_about_is_the_card(client: FlaskClient, predictor: Predictor) -> None:
     page = client.get("/about").text
     assert "<h2>Tiny</h2>" in page
+    assert "states no test results" in page or "times in 10" in page
     assert predictor.revision in page
     assert "license_name" not in page
 
@@ -158,5 +173,6 @@ def test_a_page_that_failed_for_now_offers_to_try_again(
     for path in ("/", "/batch"):
         response = served.post(path, **files(JPEG))
         assert response.status_code == 500
-        assert 'id="verdict"' in response.text.split("<template")[0]
-        assert "data-retry" in response.text.split("<template")[0]
+        page = re.sub(r"<template.*?</template>", "", response.text, flags=re.S)
+        assert 'id="verdict"' in page
+        assert "data-retry" in page

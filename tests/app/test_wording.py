@@ -91,6 +91,21 @@ def test_headline_and_reason_name_the_condition_as_a_sentence_does(answered: Pre
     assert wording.reason("uncertain", "Moles", 0.33, ()).startswith("The best guess is a mole, but at 33% ")
 
 
+def test_a_card_has_three_points_at_most_and_the_api_all_of_the_text(answered: Prediction) -> None:
+    for verdict in ("condition", "uncertain", "no_condition", "rejected"):
+        for fired in (True, False):
+            advice = wording.advice(made(answered, verdict, fired, Moles=0.6, SkinCancer=0.2))
+            assert len(advice.points) + bool(advice.caution) <= 3
+            assert advice.text.startswith(" ".join(advice.points))
+
+
+@pytest.mark.parametrize(
+    ("share", "word"), [(0.5, "likely"), (0.49, "possible"), (0.1, "possible"), (0.09, "unlikely")]
+)
+def test_a_word_stands_beside_each_probability(share: float, word: str) -> None:
+    assert wording.likelihood(share) == word
+
+
 def test_what_is_more_urgent_stays_more_urgent(answered: Prediction) -> None:
     advice = wording.advice(made(answered, "condition", True, Vasculitis=0.7, SkinCancer=0.2))
     assert advice.urgency == "urgent"
@@ -133,7 +148,7 @@ def test_what_cannot_be_ruled_out_is_said_plainly(answered: Prediction) -> None:
     assert wording.set_sentence(answered) is None
     for names, words in (
         (("Acne",), "finds only one plausible: acne."),
-        (("Acne", "Rosacea", "SkinCancer"), "cannot rule out acne, rosacea or skin cancer."),
+        (("Acne", "Rosacea", "SkinCancer"), "cannot rule out any of these 3:"),
         (LABELS[:15], "15 of the 22"),
     ):
         sentence = wording.set_sentence(dataclasses.replace(answered, prediction_set=names))

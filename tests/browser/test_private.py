@@ -117,10 +117,13 @@ def told(prediction: Prediction) -> dict[str, Any]:
     return {
         "tag": wording.VERDICT_TAGS[prediction.verdict],
         "headline": wording.headline(prediction),
-        "reason": prediction.reason,
+        "reason": wording.rejected_because(prediction)
+        if prediction.verdict == "rejected"
+        else prediction.reason,
         "urgency": advice.urgency,
         "how_soon": advice.how_soon,
         "caution": advice.caution,
+        "points": list(advice.points),
         "text": advice.text,
         "about": advice.about and advice.about.name,
         "criteria": [
@@ -182,7 +185,7 @@ def test_the_picture_stays_here_and_the_page_works_without_a_connection(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     start = serve(lively)
     page.goto(start)
-    page.get_by_role("link", name="check it privately").click()
+    page.get_by_role("link", name="Check it privately").click()
     picture = encode(make_picture(320, 240, seed=5), "PNG")
     expected = lively.predict(picture)
 

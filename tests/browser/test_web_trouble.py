@@ -19,7 +19,7 @@ from app.predictor import Predictor
 pytestmark = pytest.mark.browser
 
 SENDING = "**/?fragment=1"
-LARGE = {**PHOTO, "buffer": encode(make_picture(1200, 900), "BMP")}
+LARGE = {**PHOTO, "buffer": encode(make_picture(1200, 900), "TIFF")}
 
 
 def test_a_file_that_is_no_picture(open_page: Open, flask_address: str) -> None:
@@ -136,7 +136,7 @@ def test_the_network_is_cut_during_an_upload(open_page: Open, serve: Serve, pred
     with contextlib.closing(Cable(serve(recorder))) as cable:
         page = open_page(cable.address)
         page.set_input_files("#image", LARGE)
-        page.wait_for_selector("text=Analysing your photo")
+        page.locator("#sending").wait_for()
         assert cable.stuck.wait(60)
         cable.cut()
         page.wait_for_selector("text=could not be reached")
@@ -162,7 +162,7 @@ def test_the_server_is_restarted_during_an_upload(
             cable = line.enter_context(contextlib.closing(Cable(address)))
             page = open_page(cable.address)
             page.set_input_files("#image", LARGE)
-            page.wait_for_selector("text=Analysing your photo")
+            page.locator("#sending").wait_for()
             assert cable.stuck.wait(60)
         page.wait_for_selector("text=could not be reached")
         cable.cut()

@@ -138,6 +138,28 @@ def test_sources_are_https_pages(entry):
         assert source.title
 
 
+@pytest.mark.parametrize("entry", EVERY)
+def test_codes_are_written_as_their_classifications_write_them(entry):
+    assert re.fullmatch(r"[A-Z]\d\d(\.\d)?(-[A-Z]\d\d)?", entry.codes.icd10 or "L70")
+    assert re.fullmatch(r"[0-9A-Z]{4}(\.[0-9A-Z]+)?", entry.codes.icd11 or "ED80")
+    snomed = entry.codes.snomed_ct or "11381005"
+    assert re.fullmatch(r"\d{6,18}", snomed)
+    assert check_digit_holds(snomed), "SNOMED CT ends each number in a Verhoeff check digit"
+
+
+def check_digit_holds(number: str) -> bool:
+    """Verhoeff's check, in the dihedral group of order 10 (SNOMED CT Technical Implementation Guide)."""
+    step = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+    check = 0
+    for position, digit in enumerate(map(int, reversed(number))):
+        for _ in range(position % 8):
+            digit = step[digit]
+        turned, moved = divmod(check, 5)
+        other, by = divmod(digit, 5)
+        check = 5 * (turned ^ other) + (moved + (-by if turned else by)) % 5
+    return check == 0
+
+
 def test_urgency_runs_from_none_to_urgent():
     assert tuple(URGENCY) == ("none", "self_care", "routine", "soon", "urgent")
     assert URGENCY["routine"] == "Worth a routine appointment"

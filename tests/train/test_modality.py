@@ -130,9 +130,10 @@ def test_a_picture_of_the_other_kind_is_called_what_it_is(gated: Path) -> None:
     seen = scope.to_json()["modality"]
     assert (seen["name"], seen["expected"]) == ("dermoscopy", "clinical")
     assert 0.5 < seen["probability"] <= 1
-    page = render.answer(scope, picture="data:,", learn="/learn")
+    way = render.Way(address="/", report="/report", start="/", several="/batch", learn="/learn")
+    page = render.answer(scope, picture="data:,", way=way)
     assert seen["message"] in page
-    assert "another kind" not in render.answer(photograph, picture="data:,", learn="/learn")
+    assert "another kind" not in render.answer(photograph, picture="data:,", way=way)
     assert [row.modality for row in rows([photograph, scope])] == ["", seen["message"]]
 
 

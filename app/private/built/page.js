@@ -1,4 +1,4 @@
-import { percent } from "./sentences.js";
+import { likelihood, percent } from "./sentences.js";
 const get = (id) => document.getElementById(id);
 const answer = get("answer");
 const status = get("status");
@@ -90,8 +90,8 @@ function show({ decision, told, seconds }) {
     ...{ text: told.text, set: told.set, modality: told.modality, seconds: seconds.toFixed(1) }
   };
   const applies = {
-    ...{ doctor, calm: !doctor, rejected, accepted: !rejected, set: told.set !== null, modality: told.modality !== null },
-    ...{ quality: told.quality.length > 0, advice: !rejected && !doctor }
+    ...{ rejected, accepted: !rejected, set: told.set !== null, modality: told.modality !== null },
+    ...{ quality: told.quality.length > 0, points: told.points.length > 0 }
   };
   for (const each of all("[data-if]")) if (!applies[each.dataset.if]) each.remove();
   for (const each of all("[data-fill]")) {
@@ -99,10 +99,15 @@ function show({ decision, told, seconds }) {
     if (text) each.textContent = text;
     else each.remove();
   }
+  part.querySelector(".when").className = doctor ? "see-doctor" : "when";
+  part.querySelector(".small-picture").src = picture;
   const section = part.querySelector(".verdict");
   section.classList.add(decision.verdict);
   section.dataset.verdict = decision.verdict;
   for (const list of all("[data-list=quality]")) list.append(...told.quality.map((sentence) => element("li", sentence)));
+  for (const list of all("[data-list=points]")) list.append(...told.points.map((point) => element("li", point)));
+  for (const list of all("[data-list=set]"))
+    for (const name of decision.prediction_set ?? []) list.append(element("dt", words.labels[name].title), element("dd", words.labels[name].summary));
   for (const list of all("[data-list=criteria]"))
     list.append(
       ...told.criteria.map(({ fired, sentence }) => {
@@ -117,7 +122,11 @@ function show({ decision, told, seconds }) {
     list.append(...shown.map(({ name, probability }) => ranked(name, probability)));
     if (!shown.length) list.closest("details")?.remove();
   }
-  for (const slot of all("[data-about]")) slot.append(told.about ? copy(`about-${decision.conditions[0].name}`) : "");
+  for (const slot of all("[data-about]")) {
+    slot.append(copy(`about-${decision.conditions[0].name}`));
+    const text = slot.querySelector("[data-fill=text]");
+    text.textContent = told.text;
+  }
   put(part);
 }
 function ranked(name, probability) {
@@ -125,6 +134,9 @@ function ranked(name, probability) {
   const [title, share] = [element("span", words.labels[name].title), element("span", percent(probability, words))];
   title.className = "name";
   share.className = "share";
+  const word = element("span", likelihood(probability, words));
+  word.className = "likelihood";
+  share.prepend(word, " ");
   const bar = copy("bar");
   bar.querySelector(".fill").setAttribute("width", `${(100 * probability).toFixed(1)}%`);
   item.append(title, " ", share, bar);

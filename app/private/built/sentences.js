@@ -1,6 +1,9 @@
 function percent(share, words) {
   return share < 0.01 ? words.under_one_percent : `${(100 * share).toFixed(0)}%`;
 }
+function likelihood(share, words) {
+  return words.likelihood.find(([from]) => share >= from)[1];
+}
 function fill(text, words, values) {
   return text.replace(/\{(\w+)(?::\.(\d)%)?\}/g, (_, name, digits) => {
     const value = values[name];
@@ -23,7 +26,7 @@ function tell(decision, warnings, size, words) {
   const worry = decision.malignancy?.fired ? "worried" : "calm";
   const unlike = fired.some(({ name }) => name === "unusualness" || name === "not_skin");
   const advice = verdict === "rejected" ? words.retry[unlike ? "unlike" : "like"][worry] : words.advice[verdict][first.name][worry];
-  const reason = verdict === "rejected" ? fill(words.rejected[fired.map(({ name }) => name).join()], words, Object.fromEntries(criteria.map(({ name, value }) => [name, value]))) : fill(words.reasons[verdict], words, named);
+  const reason = verdict === "rejected" ? words.rejected[fired.map(({ name }) => name).join()] : fill(words.reasons[verdict], words, named);
   return {
     tag: words.tags[verdict],
     headline: fill(words.headlines[verdict], words, named),
@@ -33,7 +36,7 @@ function tell(decision, warnings, size, words) {
     about: verdict === "rejected" ? null : first.name,
     criteria: criteria.map(({ name, value, fired: fired2 }) => ({ fired: fired2, sentence: fill(words.criteria[name], words, { value }) })),
     set: set(decision, words),
-    quality: warnings.map((name) => fill(words.quality[name], words, { width: String(size.width), height: String(size.height) })),
+    quality: warnings.map((name) => fill(words.quality[name], words, { value: String(Math.min(size.width, size.height)) })),
     modality: modality && modality.probability >= words.modality_sure ? words.modality[modality.name] : null
   };
 }
@@ -48,13 +51,13 @@ function caution({ conditions, malignancy, prediction_set }, urgency, words) {
   const pieces = words.caution.calm[urgency];
   return pieces && inside.length ? list(pieces, words, inside) : null;
 }
-function set({ conditions, prediction_set }, words) {
+function set({ prediction_set }, words) {
   if (prediction_set === null) return null;
-  if (prediction_set.length === 1) return fill(words.set.one, words, { condition: words.labels[prediction_set[0]].in_a_sentence });
-  if (2 * prediction_set.length > conditions.length) return words.set.many[prediction_set.length];
-  return list(words.set.several, words, prediction_set.map((name) => ({ name })));
+  const [first] = prediction_set;
+  return fill(words.sets[prediction_set.length], words, { condition: words.labels[first].in_a_sentence });
 }
 export {
+  likelihood,
   percent,
   tell
 };
