@@ -17,6 +17,7 @@ let waiting: File | null = null;
 let picture = "";
 
 document.documentElement.classList.add("js");
+document.querySelector(".picker")!.classList.add("js");
 
 const engine = new Worker(new URL("engine.js", import.meta.url), { type: "module" });
 engine.onerror = () => fail("The scripts of this page could not start.");

@@ -10,6 +10,7 @@ let ready = false;
 let waiting = null;
 let picture = "";
 document.documentElement.classList.add("js");
+document.querySelector(".picker").classList.add("js");
 const engine = new Worker(new URL("engine.js", import.meta.url), { type: "module" });
 engine.onerror = () => fail("The scripts of this page could not start.");
 engine.onmessage = ({ data }) => {
