@@ -40,9 +40,9 @@ def collect() -> Catalog:
             catalogue.add(message, locations=[(f"{folder}/{file}", 0)], context=context)
     for place in _ERRORS:
         path = _ROOT / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            for message in _error_messages(ast.parse(file.read_text(encoding="utf-8"))):
-                catalogue.add(message, locations=[(file.relative_to(_ROOT).as_posix(), 0)])
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for message in _error_messages(ast.parse(source.read_text(encoding="utf-8"))):
+                catalogue.add(message, locations=[(source.relative_to(_ROOT).as_posix(), 0)])
     for pair in WORDS.values():
         for message in pair:
             catalogue.add(message, locations=[("model/image/quality.py", 0)])

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
@@ -148,7 +149,7 @@ def condition(name: str) -> Condition:
 def _condition(name: str, language: str) -> Condition:
     english = labels.condition(name)
     with use(language):
-        changed = {field: gettext(getattr(english, field)) for field in _CONDITION_TEXTS}
+        changed: dict[str, Any] = {field: gettext(getattr(english, field)) for field in _CONDITION_TEXTS}
         others = tuple(
             dataclasses.replace(other, title=gettext(other.title), how_to_tell=gettext(other.how_to_tell))
             for other in english.confused_with
