@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _PACKAGES = ("app", "model")
 _CODE = (
-    *(".css", ".html", ".js", ".json", ".md", ".mjs", ".py", ".svg"),
+    *(".css", ".html", ".js", ".json", ".md", ".mjs", ".po", ".py", ".svg"),
     *(".ttf", ".txt", ".webmanifest", ".woff2", ".xz"),
 )
 _STATIC = (*_CODE, ".ico", ".png", ".webp")
