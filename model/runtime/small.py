@@ -18,8 +18,11 @@ from model.runtime.export import default_cache, graph_file, stem
 from model.runtime.graph_store import distrust, is_whole, kept
 
 _SUFFIX = ".float16"  # not .onnx, so that nobody takes it for the full graph
-_SMALLEST = 1024
-"""Tensors with fewer numbers keep their precision: they would save nothing."""
+_SMALLEST = 150_000
+"""Tensors with fewer numbers keep their precision. For a ResNet-50 these are the early layers, whose rounding
+reaches furthest: with them in float32 the graph has 63 MB instead of 60, and the probabilities of 400
+validation pictures of ``skin22`` differ by at most 0.0006 instead of 0.0037 (the median by 0.00005 instead of
+0.00024)."""
 
 
 def small_graph(checkpoint: Checkpoint, cache: Path | None = None) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from browsing import PHONE, Open, Serve, faults
@@ -20,6 +21,7 @@ from PIL import Image
 from app.pages import wording
 from app.prediction import Prediction
 from app.predictor import Predictor
+from app.settings import EMBEDDED_CHECKPOINT
 from model import checkpoint
 from model.decision.modality import GATE, Gate
 from model.image.preprocess import preprocess
@@ -97,18 +99,17 @@ def ask(page: Any, pictures: list[bytes]) -> list[dict[str, Any]]:
     return page.evaluate(ASK, [base64.b64encode(picture).decode() for picture in pictures])
 
 
-def near_a_threshold(prediction: Prediction, predictor: Predictor) -> bool:
-    """Whether a difference within the tolerance may change what is said."""
+def near(prediction: Prediction, predictor: Predictor) -> tuple[bool, bool]:
+    """Whether a difference within the tolerance may change the verdict, and whether it may change a word."""
     config, largest = predictor.config, prediction.conditions[0].probability
     distances = [abs(c.value - c.threshold) for c in prediction.criteria]
     distances += [abs(largest - config.uncertain_below), largest - prediction.conditions[1].probability]
-    distances += [abs(1 - each.probability - config.set_quantile) for each in prediction.conditions]
-    distances += (
-        [abs(prediction.malignancy.probability - config.malignant_from)] if prediction.malignancy else []
-    )
-    distances += [abs(prediction.modality.probability - 0.8)] if prediction.modality else []
-    distances += [abs(warning.value - warning.threshold) for warning in prediction.quality]
-    return min(distances) < TOLERANCE
+    of_words = [abs(1 - each.probability - config.set_quantile) for each in prediction.conditions]
+    if prediction.malignancy:
+        of_words += [abs(prediction.malignancy.probability - config.malignant_from)]
+    of_words += [abs(prediction.modality.probability - 0.8)] if prediction.modality else []
+    of_words += [abs(warning.value - warning.threshold) for warning in prediction.quality]
+    return min(distances) < TOLERANCE, min(distances + of_words) < TOLERANCE
 
 
 def told(prediction: Prediction) -> dict[str, Any]:
@@ -149,8 +150,9 @@ def compare(predictor: Predictor, pictures: list[bytes], answers: list[dict[str,
         probabilities = {each["name"]: each["probability"] for each in got["decision"]["conditions"]}
         for each in expected.conditions:
             assert probabilities[each.name] == pytest.approx(each.probability, abs=TOLERANCE)
-        if not near_a_threshold(expected, predictor):
-            assert got["decision"]["verdict"] == expected.verdict
+        verdict_may_differ, words_may_differ = near(expected, predictor)
+        assert verdict_may_differ or got["decision"]["verdict"] == expected.verdict
+        if not words_may_differ:
             assert without_numbers(got["told"]) == without_numbers(told(expected))
             compared.append(expected)
     return compared
@@ -211,3 +213,18 @@ def test_the_picture_stays_here_and_the_page_works_without_a_connection(
     elsewhere = [url for _, url, _ in requests if not url.startswith((start, "blob:", "data:"))]
     assert elsewhere == []
     assert complaints == []
+
+
+@pytest.mark.shared
+def test_real_photographs_get_the_servers_answers(
+    open_page: Open, serve: Serve, request: pytest.FixtureRequest
+) -> None:
+    shard = request.config.rootpath.parent / "shared/data/skin22/validation-00000-of-00001.parquet"
+    if not shard.exists():
+        pytest.skip("needs ../shared/data/skin22")
+    rows = pq.read_table(shard, columns=["image"]).to_pylist()[::5][:100]
+    pictures = [row["image"]["bytes"] for row in rows]
+    embedded = Predictor.from_checkpoint(EMBEDDED_CHECKPOINT, device="cpu")
+    page = open_page(f"{serve(embedded)}/private/")
+    # Fewer than of the small network: half of its answers have some label at the edge of the set.
+    assert len(compare(embedded, pictures, ask(page, pictures))) > 30
