@@ -10,6 +10,7 @@ from model.command_line import Command, run
 COMMANDS: dict[str, Command] = {
     "predict": commands.predict,
     "predict-archive": commands.predict_archive,
+    "private": commands.private,
     "key": {"add": commands.key_add, "list": commands.key_list, "revoke": commands.key_revoke},
     "drift": commands.drift,
     "settings": commands.settings,

@@ -22,6 +22,7 @@ from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.openapi import build_document
 from app.web.pages import build_pages
+from app.web.private import build_private
 from app.web.proxy import trust_proxies
 from app.web.sign_in import build_sign_in
 from app.web.speech import add_language
@@ -90,7 +91,11 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
         _add_clinic(app, bounded)
     else:
         app.register_blueprint(build_api(bounded, document=build_document()))
-    app.register_blueprint(build_pages(cast(Predictor, bounded), load_examples(settings.examples)))
+    app.register_blueprint(
+        build_pages(cast(Predictor, bounded), load_examples(settings.examples), private=settings.private)
+    )
+    if settings.private:
+        app.register_blueprint(build_private(settings, predictor))
     add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.

@@ -31,12 +31,13 @@ NAVIGATION = (
 )
 
 
-def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
+def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: bool = False) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
+        private: whether there is a page that computes in the browser.
     """
     pages = Blueprint("pages", __name__)
     document = build_document()
@@ -62,7 +63,10 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
     def desk(part: Markup | None, picture: str | None) -> Markup:
         addresses = [url_for("pages.example", number=number) for number in range(len(examples))]
         to_try = render.examples(examples, pictures=addresses) if examples else None
-        return render.desk(way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture)
+        alone = url_for("private.page") if private else None
+        return render.desk(
+            way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture, private=alone
+        )
 
     def several(part: Markup | None) -> Markup:
         return render.several(way("pages.batch_answer"), part=part)
