@@ -81,11 +81,11 @@ def served(dermoscopy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def look_on_the_page(served: Served) -> str:
     """Uploads the photo and asks as the page does; returns the events that come back."""
     with httpx.Client(base_url=served.address, timeout=60) as http:
-        asked = http.get("/config").json()["dependencies"]
-        number = next(one["id"] for one in asked if any(event == "input" for _, event in one["targets"]))
+        events = http.get("/config").json()["dependencies"]
+        number = next(one["id"] for one in events if any(event == "submit" for _, event in one["targets"]))
         path = http.post("/gradio_api/upload", files={"files": ("a.jpg", PHOTO)}).json()[0]
-        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
-        http.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": "a1"})
+        asked = {"data": [], "event_data": {"paths": [path], "ticket": 1}, "fn_index": number}
+        http.post("/gradio_api/queue/join", json={**asked, "session_hash": "a1"})
         return http.get("/gradio_api/queue/data", params={"session_hash": "a1"}).text
 
 

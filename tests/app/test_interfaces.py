@@ -93,7 +93,7 @@ def gradio_pages(address: str, files: list[Path]) -> list[str]:
         numbers = [
             one["id"] for one in config["dependencies"] if "submit" in [name for _, name in one["targets"]]
         ]
-        for number, count in zip(numbers, (1, len(files)), strict=True):
+        for number, count in zip(numbers[:2], (1, len(files)), strict=True):
             sent = [("files", file.read_bytes()) for file in files[:count]]
             paths = http.post("/gradio_api/upload", files=sent).json()
             session = {"session_hash": f"session{number}"}
@@ -103,7 +103,11 @@ def gradio_pages(address: str, files: list[Path]) -> list[str]:
             (done,) = [line for line in events.splitlines() if "process_completed" in line]
             shown.append(json.loads(done.removeprefix("data: "))["output"]["data"][0]["html"])
     texts = [str(one["props"].get("value")) for one in config["components"] if one["type"] == "html"]
-    return [*shown, *[text for text in texts if 'class="book"' in text or 'class="card-text"' in text]]
+    # The English pages come first.
+    return [
+        *shown,
+        *(next(text for text in texts if part in text) for part in ('class="book"', 'class="card-text"')),
+    ]
 
 
 def reading(page: str) -> tuple[str, list[str]]:

@@ -30,7 +30,15 @@ for kind in ("image/*", "application/octet-stream"):
 
 # A schema cannot say what a picture is, so it cannot say which body is to be refused.
 NOT_FOR_PICTURES = [positive_data_acceptance, negative_data_rejection]
-PATHS = ("/api/v1/predict", "/api/v1/labels", "/healthz", "/readyz", "/metrics", "/openapi.json")
+PATHS = (
+    "/api/v1/predict",
+    "/api/v1/case",
+    "/api/v1/labels",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+)
 
 
 @pytest.fixture(scope="module")

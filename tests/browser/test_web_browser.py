@@ -134,9 +134,12 @@ def test_everything_by_keyboard(open_page: Open, flask_address: str) -> None:
             page.keyboard.press("Tab")
         return page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
 
-    order = [tab() for _ in range(9)]
+    order: list[str] = []
+    while "camera-open" not in order and len(order) < 20:
+        order.append(tab())
     assert order[:2] == ["Skip to content", "SkinDiseaseNet"]
-    assert order[2:] == ["Check a photo", "Several photos", "Learn", "About", "API", "image", "camera-open"]
+    assert order[2:7] == ["Check a photo", "Several photos", "Learn", "About", "API"]
+    assert order[-2:] == ["image", "camera-open"]
     page.keyboard.press("Shift+Tab")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
