@@ -70,6 +70,7 @@ PYTEST = {line for line in extra("dev") if Requirement(line).name == "pytest"}
         ("requirements-web.txt", ["", "web"]),
         ("requirements-eval.txt", ["", "web", "gradio", "train", "eval"]),
         ("requirements-scale.txt", ["", "web", "gradio", "train", "scale"]),
+        ("requirements-review.txt", ["", "web", "review"]),
         ("requirements-dev.txt", ["", "dev"]),
     ],
 )
@@ -104,6 +105,7 @@ def below(place: str) -> list[Path]:
     [
         (["model"], ["", "torch"]),
         (["app/web", "app/pages", "app/service", "flask_app.py", "gunicorn.conf.py"], ["", "web"]),
+        (["app/review"], ["", "review"]),
         (["app/drift.py"], ["", "train"]),
         (["app/gradio_ui", "app/pages", "space_app.py"], ["", "gradio"]),
         (["app/bulk", "app/commands.py", "app/__main__.py"], ["", "torch", "scale"]),

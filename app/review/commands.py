@@ -21,7 +21,8 @@ def key(file: Path) -> None:
     from app.review.cipher import add_key
 
     count = add_key(file)
-    print(f"{file} has {count} key{'s' if count > 1 else ''}. Keep a copy: without it no picture can be read.")
+    keys = "1 key" if count == 1 else f"{count} keys"
+    print(f"{file} has {keys}. Keep a copy: without it no picture can be read.")
 
 
 def rotate() -> None:

@@ -21,7 +21,9 @@ CASES = sa.Table(
 READINGS = sa.Table(
     "review_readings",
     METADATA,
-    sa.Column("case_id", sa.ForeignKey("review_cases.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column(
+        "case_id", sa.String(32), sa.ForeignKey("review_cases.id", ondelete="CASCADE"), primary_key=True
+    ),
     sa.Column("reader", sa.String(64), primary_key=True),  # the name of a key
     sa.Column("created", sa.String(20), nullable=False),
     sa.Column("place", sa.Integer, nullable=False),  # 1, 2 or 3: in the order in which they came

@@ -21,6 +21,7 @@ from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.pages import build_pages
 from app.web.proxy import trust_proxies
+from app.web.review import Review, add_review
 from app.web.sign_in import build_sign_in
 from app.web.trail import add_audit, add_trail
 from app.web.upload import MAX_BATCH_BODY, MAX_BODY
@@ -85,8 +86,12 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     if gate is not None:
         app.before_request(gate.require_key)
         app.register_blueprint(build_sign_in(gate, limited))
-    app.register_blueprint(build_api(bounded))
-    app.register_blueprint(build_pages(bounded, load_examples(settings.examples)))
+    review = Review(settings) if settings.review else None
+    app.register_blueprint(build_api(bounded, submit=review.submit if review else None))
+    below = review.consent_form if review else None
+    app.register_blueprint(build_pages(bounded, load_examples(settings.examples), below=below))
+    if review is not None:
+        add_review(app, review, bounded)
     add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.case import find_case
 from app.pages.batch import predict_all
+from app.prediction import Prediction
 from app.predictor import AUTO, Predictor
 from app.web import metrics
 from app.web.answers import Label, Labels, Loaded, Ready, Status
+from app.web.errors import RequestError
 from app.web.openapi import build_document
 from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
 from model.errors import ImageError
@@ -20,18 +23,33 @@ from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
 
-def build_api(predictor: Predictor) -> Blueprint:
-    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document."""
+def build_api(predictor: Predictor, *, submit: Callable[[bytes, Prediction], str] | None = None) -> Blueprint:
+    """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document.
+
+    Args:
+        predictor: predicts every picture.
+        submit: stores a picture for review, by consent, and returns the id of the case; None where nothing
+            is kept.
+    """
     api = Blueprint("api", __name__)
     answering = [AUTO, *(member.id for member in predictor.members)]
-    document = build_document()
+    document = build_document(review=submit is not None)
 
     @api.post("/api/v1/predict")
-    def predict() -> dict[str, Any]:
+    def predict() -> tuple[dict[str, Any], dict[str, str]]:
         heatmap = read_switch(request, "heatmap")
+        consent = read_switch(request, "consent")
+        if consent and submit is None:
+            raise RequestError(
+                "consent is 1, but this server keeps no pictures.",
+                hint="Leave consent out; nothing is stored.",
+                code="invalid_parameter",
+            )
         checkpoint = read_choice(request, "checkpoint", answering)
         picture = read_picture(request)
-        return predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint).to_json()
+        prediction = predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint)
+        headers = {"X-Review-Case": submit(picture, prediction)} if consent and submit else {}
+        return prediction.to_json(), headers
 
     @api.post("/api/v1/case")
     def predict_case() -> dict[str, Any]:

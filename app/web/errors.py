@@ -62,8 +62,15 @@ def overloaded(message: str) -> RequestError:
     )
 
 
-# Picture errors by code; all others are 422: the request was fine, but the picture is not.
-_IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
+# By code; all others are 422: the request was fine, but the picture or the reading is not.
+_STATUS = {
+    "empty_image": 400,
+    "image_too_large": 413,
+    "unsupported_format": 415,
+    "no_such_case": 404,
+    "already_read": 409,
+    "already_settled": 409,
+}
 
 # HTTP status → code, message, hint
 _HTTP = {
@@ -100,6 +107,7 @@ _OF_THE_SERVER = {
     "keys_unreadable": "The server cannot check keys right now.",
     "sessions_unusable": "The server cannot check who is signed in right now.",
     "audit_unwritable": "The server cannot write its audit log right now, so it does not give results.",
+    "review_unusable": "The server cannot use its review queue right now; nothing was stored.",
 }
 
 _FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
@@ -137,7 +145,7 @@ def _expected(error: SkinDiseaseNetError) -> Response:
         return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
-    return _answer(error, _IMAGE_STATUS.get(error.code, 422))
+    return _answer(error, _STATUS.get(error.code, 422))
 
 
 def _http(error: HTTPException) -> Response | HTTPException:

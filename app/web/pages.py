@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
@@ -29,15 +29,18 @@ NAVIGATION = (
 )
 
 
-def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
+def build_pages(
+    predictor: Predictor, examples: Sequence[Example], *, below: Callable[[], Markup] | None = None
+) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
+        below: what follows the answer to a visitor's own picture.
     """
     pages = Blueprint("pages", __name__)
-    document = build_document()
+    document = build_document(review=below is not None)
     labels = predictor.labels
     about_model = render.about(
         predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
@@ -84,6 +87,8 @@ def build_pages(predictor: Predictor, examples: Sequence[Example]) -> Blueprint:
         data = chosen.data if (chosen := _chosen_example()) else read_form_picture(request)
         prediction, picture = predictor.predict(data, heatmap=True), preview(data)
         part = render.answer(prediction, picture=picture, way=way("pages.answer"))
+        if below is not None and chosen is None:
+            part += below()
         return render_part(part, prediction=prediction, picture=picture)
 
     @pages.get("/examples/<int:number>")

@@ -21,7 +21,9 @@ def upgrade() -> None:
     op.create_index("review_cases_waiting", "review_cases", ["outcome", "entropy"])
     op.create_table(
         "review_readings",
-        sa.Column("case_id", sa.ForeignKey("review_cases.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "case_id", sa.String(32), sa.ForeignKey("review_cases.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("reader", sa.String(64), primary_key=True),
         sa.Column("created", sa.String(20), nullable=False),
         sa.Column("place", sa.Integer, nullable=False),
