@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.bulk.walk import walk
+from app.clinic import dicom_opener
 from app.settings import EMBEDDED_CHECKPOINT, settings_table
 from model.errors import ConfigError, ImageError
 
@@ -22,6 +23,7 @@ def predict(
     checkpoint: str | None = None,
     device: str = "auto",
     heatmap: str | None = None,
+    dicom: bool = False,
 ) -> int:
     """Predict pictures: one JSON object per line, with the picture's path and the prediction.
 
@@ -32,6 +34,7 @@ def predict(
             one.
         device: auto, cpu, cuda or mps.
         heatmap: PNG file to write the heat map to; for a single picture only.
+        dicom: also read DICOM files; needs the packages of requirements-clinic.txt.
     """
     from app.heatmap import png_bytes
     from app.predictor import Predictor
@@ -40,6 +43,7 @@ def predict(
     if heatmap and len(paths) != 1:
         print(f"error: --heatmap takes one picture, but {len(paths)} were given.", file=sys.stderr)
         raise SystemExit(2)
+    opened = dicom_opener() if dicom else bytes
     cache = os.environ.get("GRAPH_CACHE")
     predictor = Predictor.from_checkpoint(
         _checkpoint(checkpoint), device=device, graph_cache=Path(cache) if cache else None
@@ -48,7 +52,7 @@ def predict(
     failed = False
     for path in paths:
         try:
-            prediction = predictor.predict(_read(path), heatmap=bool(heatmap))
+            prediction = predictor.predict(opened(_read(path)), heatmap=bool(heatmap))
         except ImageError as error:
             print(json.dumps({"path": path, **error.to_json()}, allow_nan=False), flush=True)
             print(f"error: {path}: {error}", file=sys.stderr)
@@ -75,6 +79,7 @@ def predict_archive(
     cores: int | None = None,
     shard_size: int = 256,
     address: str | None = None,
+    dicom: bool = False,
 ) -> int:
     """Predict an archive of pictures to Parquet files, on Ray; a killed run can be continued.
 
@@ -89,6 +94,7 @@ def predict_archive(
         cores: cores per process; default: an even share.
         shard_size: pictures per file.
         address: of a Ray cluster; default: Ray on this machine.
+        dicom: also read DICOM files; needs the packages of requirements-clinic.txt.
     """
     from app.bulk.run import score
 
@@ -103,6 +109,7 @@ def predict_archive(
             cores=cores,
             shard_size=shard_size,
             address=address,
+            dicom=dicom,
         )
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue", file=sys.stderr)

@@ -120,9 +120,10 @@ class Prediction:
             return _PREDICTION.validate_json(text)
         except ValidationError as error:
             raise ConfigError(
-                f"The text is no prediction: {error.errors(include_url=False)[0]['msg']}.",
+                "The text is no prediction: {problem}.",
                 hint="Check the photo again.",
                 code="no_prediction",
+                values={"problem": error.errors(include_url=False)[0]["msg"]},
             ) from None
 
 

@@ -214,6 +214,10 @@ class Settings:
     """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
     probability and the brightness; no part of a picture
     """
+    clinic: Switch = False
+    """Flask: `yes` takes DICOM, and answers in DICOM and FHIR too, see [The clinic](clinic.md); needs the
+    packages of `requirements-clinic.txt`
+    """
     review: Annotated[str, AfterValidator(_database)] | None = dataclasses.field(default=None, repr=False)
     """Flask: database of the review queue, `sqlite:////FOLDER/FILE` or `postgresql://USER@HOST/NAME`; needs
     `ACCESS=keys`, see [Review](review.md). Without it no picture is ever stored

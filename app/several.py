@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from app.pages.language import gettext
 from app.pages.wording import ANSWERED_BY
 from app.prediction import Prediction
 from app.predictor import AUTO, Predictor
@@ -74,7 +75,7 @@ class SeveralPredictors(Predictor):
         if other is None:
             return answer
         answer = other.predict(data, heatmap=heatmap, explain=explain)
-        told = dataclasses.replace(seen, expected=seen.name, message=ANSWERED_BY[seen.name])
+        told = dataclasses.replace(seen, expected=seen.name, message=gettext(ANSWERED_BY[seen.name]))
         return dataclasses.replace(answer, modality=told)
 
 

@@ -10,8 +10,8 @@ from model.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[1]
 
 _PACKAGES = ("app", "model")
-_CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".txt", ".webmanifest")
-_STATIC = (*_CODE, ".ico", ".png", ".webp", ".woff2")
+_CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".ttf", ".txt", ".webmanifest", ".woff2")
+_STATIC = (*_CODE, ".ico", ".png", ".webp")
 _ELSEWHERE = (
     "accelerate",
     "anyio",
@@ -28,10 +28,12 @@ _ELSEWHERE = (
     "pyarrow",
     "pytest",
     "redis",
+    "reportlab",
     "scikit-learn",
     "scipy",
     "starlette",
     "tensorboard",
+    "uharfbuzz",
     "uvicorn",
     "werkzeug",
 )

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SkinDiseaseNetError(Exception):
     """An error that a person can act on.
 
     Args:
-        message: what was got and what was expected, one sentence.
-        hint: what to do about it, one sentence.
+        message: what was got and what was expected, one sentence, with ``{name}`` for each of the values.
+        hint: what to do about it, one sentence, likewise.
         code: a stable snake_case word for programs.
+        values: what stands in place of the names. A message for visitors of a page names its values
+            rather than holding them, since pages translate ``template`` and ``hint_template``.
     """
 
     code = "error"
 
-    def __init__(self, message: str, *, hint: str, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __init__(
+        self, message: str, *, hint: str, code: str | None = None, values: Mapping[str, object] | None = None
+    ) -> None:
+        self.template, self.hint_template, self.values = message, hint, dict(values or {})
+        self.message = message.format(**self.values) if values else message
+        self.hint = hint.format(**self.values) if values else hint
+        super().__init__(self.message)
         if code is not None:
             self.code = code
 
     def __reduce__(self) -> tuple[object, ...]:
         # Pickle rebuilds exceptions from positional arguments only, and ZeroGPU pickles them between
         # processes.
-        return (_rebuild, (type(self), self.message, self.hint, self.code))
+        return (_rebuild, (type(self), self.template, self.hint_template, self.code, self.values))
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
@@ -34,8 +41,10 @@ class SkinDiseaseNetError(Exception):
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 
-def _rebuild(kind: type[SkinDiseaseNetError], message: str, hint: str, code: str) -> SkinDiseaseNetError:
-    return kind(message, hint=hint, code=code)
+def _rebuild(
+    kind: type[SkinDiseaseNetError], message: str, hint: str, code: str, values: dict[str, object]
+) -> SkinDiseaseNetError:
+    return kind(message, hint=hint, code=code, values=values)
 
 
 class ImageError(SkinDiseaseNetError):

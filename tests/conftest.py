@@ -56,7 +56,7 @@ _SLOW_FIXTURES = {
     "serve",
 }
 _SLOW_FILES = {
-    *("test_changed_folder", "test_gradio", "test_gradio_edge", "test_gradio_mcp"),
+    *("test_changed_folder", "test_clinic_live", "test_gradio", "test_gradio_edge", "test_gradio_mcp"),
     *("test_gradio_pages", "test_gradio_start", "test_handler", "test_overload", "test_schemathesis"),
     *("test_score", "test_space", "test_web_flood", "test_web_live"),
     *(

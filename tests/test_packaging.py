@@ -216,4 +216,5 @@ def test_ci_runs_what_a_person_runs() -> None:
     assert "make test" in lines
     assert "make lint" in lines
     assert any(line.startswith("export REQUIRE_BROWSER=1") for line in lines)
+    assert any(line.startswith("export REQUIRE_CLINIC=1") for line in lines)
     assert subprocess.run(["bash", "-n", script]).returncode == 0

@@ -70,6 +70,7 @@ PYTEST = {line for line in extra("dev") if Requirement(line).name == "pytest"}
         ("requirements-web.txt", ["", "web"]),
         ("requirements-eval.txt", ["", "web", "gradio", "train", "eval"]),
         ("requirements-scale.txt", ["", "web", "gradio", "train", "scale"]),
+        ("requirements-clinic.txt", ["clinic"]),
         ("requirements-review.txt", ["", "web", "review"]),
         ("requirements-dev.txt", ["", "dev"]),
     ],
@@ -105,6 +106,7 @@ def below(place: str) -> list[Path]:
     [
         (["model"], ["", "torch"]),
         (["app/web", "app/pages", "app/service", "flask_app.py", "gunicorn.conf.py"], ["", "web"]),
+        (["app/clinic"], ["", "clinic"]),
         (["app/review"], ["", "review"]),
         (["app/drift.py"], ["", "train"]),
         (["app/gradio_ui", "app/pages", "space_app.py"], ["", "gradio"]),

@@ -12,6 +12,7 @@ COMMANDS: dict[str, Command] = {
     "pieces": data.pieces,
     "fit": learn.fit,
     "calibrate": learn.calibrate,
+    "shift": learn.shift,
     "gate": learn.gate,
     "reference": learn.reference,
     "evaluate": measure.evaluate,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.bulk.archive import Archive, Place, Read, Shard
+from app.clinic import dicom_opener
 from app.predictor import Predictor
 from model.errors import CheckpointError, ComputationError, ImageError
 
@@ -57,7 +58,7 @@ class Scorer:
     Args:
         archive: where the pictures are.
         target: the folder of the results.
-        checkpoint, device, runtime, cores: as for ``score``.
+        checkpoint, device, runtime, cores, dicom: as for ``score``.
         revision: that the checkpoint must have, whenever and wherever this process loads it.
 
     Raises:
@@ -74,6 +75,7 @@ class Scorer:
         device: str,
         runtime: str,
         cores: int,
+        dicom: bool = False,
     ) -> None:
         self._archive, self._target = archive, target
         # One picture per core: cores that share a picture wait for each other.
@@ -91,6 +93,7 @@ class Scorer:
 
             torch.set_num_threads(1)
         self._cores = cores
+        self._opened = dicom_opener() if dicom else bytes
         labels = [f"probability_{name}" for name in self._predictor.config.labels]
         self._schema = pa.schema(
             [
@@ -120,7 +123,7 @@ class Scorer:
         try:
             if isinstance(data, Exception):
                 raise data
-            prediction = self._predictor.predict(data)
+            prediction = self._predictor.predict(self._opened(data))
         except (ImageError, ComputationError, OSError) as error:
             return {"path": path, "error": str(error)}
         row = {

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from app.bulk.actor import PARTIAL, Scorer, is_scored, result, sent
 from app.bulk.archive import Archive, Place, Shard
+from app.clinic import require_packages
 from model.checkpoint import find
 from model.errors import ConfigError, SkinDiseaseNetError
 from model.text import parse_json, printable
@@ -45,6 +46,7 @@ def score(
     cores: int | None,
     shard_size: int,
     address: str | None,
+    dicom: bool = False,
 ) -> dict[str, int]:
     """Write one Parquet file per shard; docs/scaling.md describes its columns.
 
@@ -57,6 +59,7 @@ def score(
         cores: per process; default: an even share of all.
         shard_size: largest number of pictures in a shard.
         address: of a Ray cluster; None starts Ray on this machine for the duration of the run.
+        dicom: also read DICOM files.
 
     Returns:
         The number of pictures per verdict; ``unreadable`` counts those with an error.
@@ -73,6 +76,8 @@ def score(
     place, target = Place.parse(source), Place.parse(output)
     if place.holds(target):
         raise ConfigError(f"The output {output} lies in the input {source}.", hint="Choose another --output.")
+    if dicom:
+        require_packages()
     found = find(checkpoint)
     archive = Archive(place)
     shards = archive.shards(size=shard_size, salt=f"{found.id} {found.revision}")
@@ -82,6 +87,7 @@ def score(
         "checkpoint": {"id": found.id, "revision": found.revision},
         "pictures": pictures,
         "shard_size": shard_size,
+        **({"dicom": True} if dicom else {}),
         "shards": [shard.name for shard in shards],
     }
     _keep_plan(target, plan, output)
@@ -97,7 +103,7 @@ def score(
     with bar, contextlib.redirect_stdout(sys.stderr):
         if left:
             work = (archive, target, checkpoint, found.revision)
-            how = {"device": device, "runtime": runtime}
+            how = {"device": device, "runtime": runtime, "dicom": dicom}
             for count in _run(left, work, how, actors=actors, cores=cores, address=address):
                 bar.update(count)
     if _exists(target / PARTIAL):
@@ -108,7 +114,7 @@ def score(
 def _run(
     shards: list[Shard],
     work: tuple[Archive, Place, str, str],
-    how: dict[str, str],
+    how: dict[str, Any],
     *,
     actors: int | None,
     cores: int | None,

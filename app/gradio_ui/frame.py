@@ -9,6 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from app.pages import render
+from app.pages.language import N_
 
 SEVERAL, LEARN, ABOUT = "several", "learn", "about"
 """Addresses of the pages, relative so that they work under a proxy's prefix."""
@@ -19,7 +20,13 @@ WAY = render.Way(
 )
 """How photos come in: they are uploaded, and an event of the page asks for the answer."""
 
-_PAGES = (("", "Check a photo"), (SEVERAL, "Several photos"), (LEARN, "Learn"), (ABOUT, "About"))
+PAGES = (
+    ("", N_("Check a photo")),
+    (SEVERAL, N_("Several photos")),
+    (LEARN, N_("Learn")),
+    (ABOUT, N_("About")),
+)
+"""Address of each page and its name."""
 
 SCRIPTS = "scripts"
 """The address of the scripts of ``app.pages``."""
@@ -54,7 +61,7 @@ def part(html: str = "", **options: Any) -> gr.HTML:
 
 def top(current: str) -> Markup:
     """The header of a page; ``current`` is its path."""
-    return render.top(_START, [(path or _START, name, path == current) for path, name in _PAGES])
+    return render.top(_START, [(path or _START, name, path == current) for path, name in PAGES])
 
 
 def _text(file: Path) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.gradio_ui.frame import SCRIPTS, WAY
-from app.pages import render
+from app.pages import render, wording
 from app.pages.report_pdf import posted_report
 from app.prediction import Prediction
 from model.errors import SkinDiseaseNetError
@@ -21,6 +21,9 @@ from model.image import MAX_BYTES
 
 def page_routes(combine: Callable[[Sequence[Prediction]], Prediction]) -> list[BaseRoute]:
     """The routes that the script of the pages uses; ``combine`` is that of the predictor."""
+
+    async def font(request: Request) -> Response:
+        return FileResponse(render.FOLDER / render.FONT)
 
     async def report(request: Request) -> Response:
         # Kept in memory: the whole body is no larger than a picture, see Edge.
@@ -38,10 +41,11 @@ def page_routes(combine: Callable[[Sequence[Prediction]], Prediction]) -> list[B
                 heatmap=sent.get("heatmap"),
             )
         except SkinDiseaseNetError as error:
-            return PlainTextResponse(str(error), status_code=400)
+            return PlainTextResponse(" ".join(wording.error_words(error)), status_code=400)
         return Response(data, media_type="application/pdf")
 
     return [
         Mount(f"/{SCRIPTS}", StaticFiles(directory=render.SCRIPTS)),
+        Route(f"/{render.FONT}", font),
         Route(f"/{WAY.report}", report, methods=["POST"]),
     ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ from app.drift import signals
 from app.gradio_ui.api import add_api
 from app.gradio_ui.connections import timed_protocol
 from app.gradio_ui.edge import Edge
-from app.gradio_ui.frame import ABOUT, LEARN, SEVERAL, head_html, part, top
+from app.gradio_ui.frame import ABOUT, LEARN, PAGES, SEVERAL, head_html, part, top
 from app.gradio_ui.pages import page_routes
 from app.gradio_ui.preview import describe_pages
+from app.gradio_ui.speech import Speech, route
 from app.gradio_ui.uploads import MAX_AGE, Uploads
 from app.gradio_ui.views import look_page, several_page
-from app.pages import render
+from app.pages import language, render
 from app.pages.examples import load_examples
 from app.prediction import Prediction
 from app.predictor import Predictor
@@ -88,31 +88,34 @@ def build_demo(predictor: Predictor, settings: Settings, uploads: Uploads) -> gr
     labels = predictor.labels
     describe_pages()
 
-    @contextlib.contextmanager
-    def frame(current: str) -> Iterator[None]:
+    def page(current: str) -> None:
+        """One page, in the language in use."""
         gr.Navbar(visible=False)
         part(top(current))
-        yield
+        if current == SEVERAL:
+            several_page(look, uploads, predictor)
+        elif current == LEARN:
+            part(render.learn(labels, address=LEARN))
+        elif current == ABOUT:
+            identity = {"model_id": predictor.id, "revision": predictor.revision}
+            part(render.about(predictor.card, **identity, labels=len(labels)))
+        else:
+            look_page(look, uploads, examples, labels)
         part(render.bottom(predictor.id, terms=predictor.terms, about=ABOUT), elem_id="sdn-footer")
 
     # We store nothing in Gradio's cache; what Gradio itself puts there is deleted as soon as an upload is.
     kept = (round(MAX_AGE), round(MAX_AGE))
-    with (
-        gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo,
-        frame(""),
-    ):
-        look_page(look, uploads, examples, labels)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=kept) as demo:
+        page("")
         add_api(look, uploads)
-    with demo.route("Several photos", SEVERAL, show_in_navbar=False), frame(SEVERAL):
-        several_page(look, uploads, predictor)
-    with demo.route("Learn", LEARN, show_in_navbar=False), frame(LEARN):
-        part(render.learn(labels, address=LEARN))
-    with demo.route("About this model", ABOUT, show_in_navbar=False), frame(ABOUT):
-        part(
-            render.about(
-                predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
-            )
-        )
+    for code in language.NAMES:
+        for path, name in PAGES:
+            if route(path, code):
+                with (
+                    language.use(code),
+                    demo.route(language.gettext(name), route(path, code), show_in_navbar=False),
+                ):
+                    page(path)
     # The queue is bounded as a whole; the events' shared concurrency_id bounds what runs.
     demo.queue(max_size=max(1, settings.max_waiting), default_concurrency_limit=settings.max_running)
     return demo
@@ -185,10 +188,18 @@ def launch_options(settings: Settings, routes: Sequence[BaseRoute]) -> dict[str,
             font=SYSTEM_FONTS,
             font_mono=("ui-monospace", "monospace"),
         ),
-        "app_kwargs": {"routes": list(routes), "middleware": [edge]},
+        "app_kwargs": {"routes": list(routes), "middleware": [edge, Middleware(Speech)]},
     }
 
 
 def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
     """Request a GPU for each call on ZeroGPU Spaces, where the package ``spaces`` is installed."""
-    return spaces.GPU(predict) if spaces else predict
+    if spaces is None:
+        return predict
+
+    def speaking(code: str, data: bytes, **options: Any) -> Prediction:
+        with language.use(code):
+            return predict(data, **options)
+
+    lent = spaces.GPU(speaking)  # runs in another process, which knows no language in use
+    return lambda data, **options: lent(language.current(), data, **options)

@@ -100,9 +100,10 @@ class Uploads:
         if data is None:
             raise ImageError(
                 "No picture was sent, or it has been deleted: an upload is deleted once it has been "
-                f"analysed, or after {MAX_AGE:.0f} seconds.",
+                "analysed, or after {seconds} seconds.",
                 hint="Choose the photo again.",
                 code="no_image",
+                values={"seconds": f"{MAX_AGE:.0f}"},
             )
         try:
             yield data

@@ -16,7 +16,7 @@ from app.case import find_case
 from app.gradio_ui.frame import WAY, part
 from app.gradio_ui.uploads import Uploads
 from app.heatmap import preview
-from app.pages import render
+from app.pages import language, render
 from app.pages.batch import predict_all
 from app.pages.examples import Example
 from app.prediction import Prediction
@@ -81,20 +81,25 @@ def several_page(look: Look, uploads: Uploads, predictor: Predictor) -> None:
         if asked.get("oneSpot") and (found := find_case(look, predictor.combine, outcomes, pictures)):
             picture = preview(pictures[found.shown])
             case = render.case(found.prediction, outcomes, picture=picture, way=WAY)
-        return render.table(outcomes, pictures, labels=predictor.config.labels, case=case)
+        return render.table(outcomes, pictures, labels=predictor.labels, case=case)
 
     _page(render.several(WAY), show)
 
 
 def _page(markup: Markup, show: Callable[[dict[str, Any]], Markup]) -> None:
-    """Build a page whose script asks ``show``; an answer names the ticket of what was asked."""
+    """Build a page, in the language in use, whose script asks ``show``.
+
+    An answer names the ticket of what was asked.
+    """
+    code = language.current()
 
     def answer(event: gr.EventData) -> dict[str, Any]:
         asked = event._data if isinstance(event._data, dict) else {}
-        try:
-            html = show(asked)
-        except SkinDiseaseNetError as error:
-            html = render.problem(error, retry=not isinstance(error, ImageError))
+        with language.use(code):
+            try:
+                html = show(asked)
+            except SkinDiseaseNetError as error:
+                html = render.problem(error, retry=not isinstance(error, ImageError))
         return {"ticket": asked.get("ticket"), "html": str(html)}
 
     page = part(markup, js_on_load=_ASK)

@@ -12,10 +12,12 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from app.pages.language import gettext, html_gettext
+
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n.*?^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 # On a narrow screen a table scrolls on its own, so it must be reachable with the keyboard.
-_TABLE = '<div class="card-table" role="region" aria-label="Table {number}" tabindex="0"><table>\n'
+_TABLE = '<div class="card-table" role="region" aria-label="{label}" tabindex="0"><table>\n'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ def about_html(card: str) -> str:
     """
     body = _FRONT_MATTER.sub("", card).strip()
     if not body:
-        return "<p>This checkpoint has no model card.</p>"
+        return f"<p>{html_gettext('This checkpoint has no model card.')}</p>"
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = markdown.parse(body)
     sections = [
@@ -75,8 +77,10 @@ def about_html(card: str) -> str:
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
         if token.type == "link_open":
             token.attrSet("rel", "noopener noreferrer")
-    markdown.add_render_rule("table_open", lambda *_: _TABLE.format(number=next(tables)))
-    markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    markdown.add_render_rule(
+        "table_open", lambda *args: _TABLE.format(label=gettext("Table {number}", number=next(tables)))
+    )
+    markdown.add_render_rule("table_close", lambda *args: "</table></div>\n")
     bounds = [*sections, len(tokens)]
     parts = [markdown.renderer.render(tokens[: bounds[0]], markdown.options, {})]
     for start, end in itertools.pairwise(bounds):

@@ -8,7 +8,8 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from app.pages import wording
+from app.pages import language, wording
+from app.pages.language import gettext as _
 from app.prediction import Prediction, RankedCondition
 from model.errors import ConfigError, ImageError
 
@@ -61,9 +62,10 @@ def predict_all(predict: Callable[[bytes], Prediction], pictures: Sequence[bytes
     """
     if len(pictures) > MAX_BATCH:
         raise ConfigError(
-            f"{len(pictures)} photos were sent; at most {MAX_BATCH} are accepted at once.",
+            "{got} photos were sent; at most {most} are accepted at once.",
             hint="Send them in smaller groups.",
             code="too_many_images",
+            values={"got": len(pictures), "most": MAX_BATCH},
         )
     outcomes: list[Outcome] = []
     for picture in pictures:
@@ -81,7 +83,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
 
 def _row(number: int, outcome: Outcome) -> Row:
     if isinstance(outcome, ImageError):
-        return Row(number, "error", "We can't open this picture", (), "", "", "", "", str(outcome))
+        words = " ".join(wording.error_words(outcome))
+        return Row(number, "error", _("We can't open this picture"), (), "", "", "", "", words)
     rejected = outcome.verdict == "rejected"
     return Row(
         number=number,
@@ -91,13 +94,14 @@ def _row(number: int, outcome: Outcome) -> Row:
         malignancy=(words := wording.malignancy_words(outcome)),
         caution="" if words else wording.advice(outcome).caution or "",
         modality=(outcome.modality and outcome.modality.message) or "",
-        quality=", ".join(wording.QUALITY_WORDS[warning.name] for warning in outcome.quality),
+        quality=", ".join(_(wording.QUALITY_WORDS[warning.name]) for warning in outcome.quality),
         error="",
     )
 
 
 def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
     """Write CSV for a spreadsheet, one line per picture and one column per label; line ends follow RFC 4180.
+    It is English in every language, since programs read it.
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP advises.
 
@@ -110,7 +114,9 @@ def csv_text(outcomes: Sequence[Outcome], labels: Sequence[str]) -> str:
     head = ["number", "verdict", "headline", *(f"probability_{name}" for name in labels)]
     head += ["malignancy_probability", "malignancy_fired", "quality", "checkpoint", "revision"]
     writer.writerow([*head, "error_code", "error"])
-    for row, outcome in zip(rows(outcomes), outcomes, strict=True):
+    with language.use(language.ENGLISH):
+        table = rows(outcomes)
+    for row, outcome in zip(table, outcomes, strict=True):
         start: list[object] = [row.number, row.verdict, row.headline]
         if isinstance(outcome, ImageError):
             cells = [*start, *[""] * (len(head) - len(start)), outcome.code, row.error]

@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from app.pages import drawn
+from app.pages.language import N_
 from model.errors import ConfigError, ImageError
 from model.image import MAX_BYTES, read_image
 
@@ -65,12 +66,12 @@ def _drawn() -> tuple[Example, ...]:
     light, brown = drawn.skin(drawn.LIGHT), drawn.skin(drawn.BROWN)
     mole = drawn.finished(drawn.spot(light, (70, 42, 32), radius=28, uneven=0.05))
     pictures = (
-        ("A small round mole", mole),
+        (N_("A small round mole"), mole),
         (
             "A rash without clear edges",
             drawn.finished(drawn.spot(brown, (196, 92, 84), radius=110, uneven=0.2, edge=14, strength=0.8)),
         ),
-        ("A mole of several colours", drawn.finished(drawn.uneven_mole(light))),
+        (N_("A mole of several colours"), drawn.finished(drawn.uneven_mole(light))),
         (
             "Pale patches",
             drawn.finished(
@@ -83,15 +84,15 @@ def _drawn() -> tuple[Example, ...]:
                 )
             ),
         ),
-        ("The small mole, in the dark", drawn.darkened(mole)),
-        ("Plain skin, nothing on it", drawn.finished(light)),
-        ("A landscape, no skin at all", drawn.landscape()),
+        (N_("The small mole, in the dark"), drawn.darkened(mole)),
+        (N_("Plain skin, nothing on it"), drawn.finished(light)),
+        (N_("A landscape, no skin at all"), drawn.landscape()),
     )
     examples = []
     for title, picture in pictures:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=85)
-        examples.append(Example(title, buffer.getvalue(), "Apache-2.0", "Drawn by this program"))
+        examples.append(Example(title, buffer.getvalue(), "Apache-2.0", N_("Drawn by this program")))
     return tuple(examples)
 
 

@@ -16,18 +16,21 @@ from markupsafe import Markup
 from PIL import Image
 
 from app.heatmap import AREAS, STRENGTH, jpeg_uri, png_bytes, preview
-from app.pages import wording
+from app.pages import language, wording
 from app.pages.about import about_html, results
 from app.pages.batch import MAX_BATCH, MAX_BATCH_BYTES, Outcome, csv_text, json_text, rows
 from app.pages.examples import Example
+from app.pages.language import condition, html_gettext, html_ngettext
 from app.prediction import Prediction
 from model.errors import ImageError, SkinDiseaseNetError
 from model.image import ACCEPT, MAX_BYTES
-from model.labels import URGENCY, condition
+from model.labels import URGENCY
 
 FOLDER = Path(__file__).parent
 STYLES = ("colours.css", "style.css", "photo.css")
 """The style sheets in this folder, in order; the front ends' own frames use ``colours.css`` as well."""
+FONT = "fonts/NotoSansDevanagari.woff2"
+"""The font of Hindi and Marathi in this folder, fetched by pages in these languages alone (OFL 1.1)."""
 SCRIPT = "heat.js"
 """The script in this folder, for the heat map of a result."""
 
@@ -99,6 +102,10 @@ class Way:
     relayed: bool = False
 
 
+LANGUAGE = {"wording": wording, "language": language, "_": html_gettext, "ngettext": html_ngettext}
+"""What every template needs to speak the language in use."""
+
+
 def anchor(name: str) -> str:
     """Turn a label's name into the id of its text on the Learn page."""
     return re.sub(r"[^\w-]", "-", name)
@@ -113,7 +120,7 @@ def environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    made.globals |= {"wording": wording, "urgency": URGENCY, "anchor": anchor, "condition_of": condition}
+    made.globals |= {"urgency": URGENCY, "anchor": anchor, "condition_of": condition, **LANGUAGE}
     return made
 
 
@@ -310,7 +317,7 @@ def top(start: str, links: Sequence[tuple[str, str, bool]], *, more: str = "") -
 
     Args:
         start: the address of the first page.
-        links: address, name, and whether it is the current page.
+        links: address, name in English, and whether it is the current page.
         more: further content of the navigation; text, or HTML as ``Markup``.
     """
     return _render("top.html", start=start, links=links, more=more)

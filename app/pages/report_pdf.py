@@ -19,7 +19,9 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table
 from reportlab.platypus import Image as Picture
 
-from app.pages import wording
+from app.pages import language, wording
+from app.pages.language import condition
+from app.pages.language import gettext as _
 from app.prediction import Prediction, RankedCondition
 from model.image import read_image
 
@@ -69,7 +71,7 @@ def report_pdf(
         bottomMargin=13 * mm,
         title=f"{title}: {wording.headline(prediction)}",
         author="SkinDiseaseNet",
-        lang="en",
+        lang=language.current(),
     )
     told = wording.advice(prediction)
     parts: list[Flowable] = [
@@ -80,14 +82,14 @@ def report_pdf(
     parts += [_text(words) for words in _sentences(prediction)]
     parts += [Spacer(0, 2 * mm), *_pictures(picture, heatmap)]
     if prediction.verdict != "rejected":
-        parts.append(_text(wording.REPORT_CONDITIONS, size=11, bold=True))
+        parts.append(_text(_(wording.REPORT_CONDITIONS), size=11, bold=True))
     else:
-        parts.append(_text(wording.GUESSES_NOTE, bold=True))
+        parts.append(_text(_(wording.GUESSES_NOTE), bold=True))
     parts += [_probabilities(prediction.conditions), Spacer(0, 3 * mm)]
     parts.append(
         _text(wording.report_origin(prediction, when.astimezone(timezone.utc)), colour=_SOFT, size=8.5)
     )
-    parts.append(_text(wording.NOTICE, bold=True))
+    parts.append(_text(_(wording.NOTICE), bold=True))
     document.build(parts)
     return buffer.getvalue()
 
@@ -153,7 +155,7 @@ def _text(words: str, *, size: float = 9.5, bold: bool = False, colour: HexColor
 
 
 def _pictures(picture: bytes | None, heatmap: bytes | None) -> list[Flowable]:
-    given = {wording.REPORT_PICTURE: picture, wording.REPORT_HEATMAP: heatmap}
+    given = {_(wording.REPORT_PICTURE): picture, _(wording.REPORT_HEATMAP): heatmap}
     cells = [[_picture(data), _text(words, size=8, colour=_SOFT)] for words, data in given.items() if data]
     if not cells:
         return []
@@ -183,7 +185,10 @@ def _probabilities(conditions: Sequence[RankedCondition]) -> Table:
             ranked = column[number] if number < len(column) else None
             first = number == 0 and column is columns[0]
             row += (
-                [_line(wording.percent(ranked.probability), first), _line(ranked.title, first)]
+                [
+                    _line(wording.percent(ranked.probability), first),
+                    _line(condition(ranked.name).title, first),
+                ]
                 if ranked
                 else ["", ""]
             )

@@ -82,7 +82,8 @@ def _schema(names: list[str]) -> pa.Schema:
     }
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     columns = [("image", picture), ("label", pa.int64()), *((name, pa.string()) for name in _TEXTS)]
-    return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    described = json.dumps({"info": {"features": features}}, allow_nan=False)
+    return pa.schema(columns, metadata={"huggingface": described})
 
 
 def _audit(store: Store, case: str, outcome: str) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.case import find_case
@@ -15,28 +15,44 @@ from app.prediction import Prediction
 from app.predictor import AUTO, Predictor
 from app.web import metrics
 from app.web.answers import Label, Labels, Loaded, Ready, Status
+from app.web.bounded import BoundedPredictor
 from app.web.errors import RequestError
-from app.web.openapi import build_document
 from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
 from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
 
+Submit: TypeAlias = Callable[[bytes, Prediction], str]
+"""Stores a picture for review, and returns the number of the case."""
 
-def build_api(predictor: Predictor, *, submit: Callable[[bytes, Prediction], str] | None = None) -> Blueprint:
+
+def as_json(prediction: Prediction, data: bytes) -> Response:
+    """The answer to a picture as every caller gets it, unless the formats of clinics are switched on."""
+    return jsonify(prediction.to_json())
+
+
+def build_api(
+    predictor: BoundedPredictor,
+    *,
+    opened: Callable[[bytes], bytes] | None = None,
+    answer: Callable[[Prediction, bytes], Response] = as_json,
+    submit: Submit | None = None,
+    document: dict[str, Any],
+) -> Blueprint:
     """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document.
 
     Args:
         predictor: predicts every picture.
-        submit: stores a picture for review, by consent, and returns the id of the case; None where nothing
-            is kept.
+        opened: takes the picture out of what was sent; None if only pictures are accepted.
+        answer: writes the answer to what was sent, in a form that the caller accepts.
+        submit: called for a picture that may be kept; None where nothing is stored.
+        document: the OpenAPI document.
     """
     api = Blueprint("api", __name__)
     answering = [AUTO, *(member.id for member in predictor.members)]
-    document = build_document(review=submit is not None)
 
     @api.post("/api/v1/predict")
-    def predict() -> tuple[dict[str, Any], dict[str, str]]:
+    def predict() -> Response:
         heatmap = read_switch(request, "heatmap")
         consent = read_switch(request, "consent")
         if consent and submit is None:
@@ -46,10 +62,14 @@ def build_api(predictor: Predictor, *, submit: Callable[[bytes, Prediction], str
                 code="invalid_parameter",
             )
         checkpoint = read_choice(request, "checkpoint", answering)
-        picture = read_picture(request)
-        prediction = predictor.predict(picture, heatmap=heatmap, checkpoint=checkpoint)
-        headers = {"X-Review-Case": submit(picture, prediction)} if consent and submit else {}
-        return prediction.to_json(), headers
+        data = read_picture(request)
+        prediction = predictor.predict(data, opened=opened, heatmap=heatmap, checkpoint=checkpoint)
+        response = answer(prediction, data)
+        if consent and submit is not None:
+            # only the picture: the rest of a DICOM file names the patient
+            picture = data if opened is None else opened(data)
+            response.headers["X-Review-Case"] = submit(picture, prediction)
+        return response
 
     @api.post("/api/v1/case")
     def predict_case() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -40,14 +41,22 @@ class BoundedPredictor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._predictor, name)
 
-    def predict(self, data: bytes, **options: Any) -> Prediction:
+    def predict(
+        self, data: bytes, *, opened: Callable[[bytes], bytes] | None = None, **options: Any
+    ) -> Prediction:
         """As ``Predictor.predict``.
+
+        Args:
+            data: what was sent.
+            opened: takes the picture out of it, once it is its turn; None if it is the picture.
+            options: for ``Predictor.predict``.
 
         Raises:
             OverloadedError: the queue is full.
         """
         with self._queue.turn():
-            prediction = self._predictor.predict(data, **options)
+            picture = data if opened is None else opened(data)
+            prediction = self._predictor.predict(picture, **options)
         metrics.observe(prediction)
         g.setdefault("verdicts", []).append(prediction.verdict)
         g.checkpoint = prediction.checkpoint

@@ -16,6 +16,7 @@ from werkzeug.exceptions import (
     RequestTimeout,
 )
 
+from app.pages.language import N_
 from app.queue import OverloadedError
 from app.web.answer import PAGES, render_problem
 from model.errors import CheckpointError, ComputationError, ConfigError, SkinDiseaseNetError
@@ -27,7 +28,7 @@ class RequestError(SkinDiseaseNetError):
     """An invalid request.
 
     Args:
-        message, hint, code: as in ``SkinDiseaseNetError``.
+        message, hint, code, values: as in ``SkinDiseaseNetError``.
         status: the HTTP status, 4xx or 503.
         headers: further response headers.
     """
@@ -40,10 +41,11 @@ class RequestError(SkinDiseaseNetError):
         *,
         hint: str,
         code: str | None = None,
+        values: Mapping[str, object] | None = None,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, code=code)
+        super().__init__(message, hint=hint, code=code, values=values)
         self.status, self.headers = status, headers or {}
 
 
@@ -55,8 +57,9 @@ def overloaded(message: str) -> RequestError:
     """503: the server is at its limit; clients may retry after ``RETRY_AFTER`` seconds."""
     return RequestError(
         message,
-        hint=f"Try again in {RETRY_AFTER} seconds.",
+        hint="Try again in {seconds} seconds.",
         code="overloaded",
+        values={"seconds": RETRY_AFTER},
         status=503,
         headers={"Retry-After": str(RETRY_AFTER)},
     )
@@ -72,28 +75,38 @@ _STATUS = {
     "already_settled": 409,
 }
 
+
+def status_of(error: SkinDiseaseNetError) -> int:
+    """The HTTP status for a picture or a reading that cannot be taken."""
+    return _STATUS.get(error.code, 422)
+
+
 # HTTP status → code, message, hint
 _HTTP = {
-    404: ("not_found", "There is nothing at this address.", "Check the address; /docs lists all of them."),
+    404: (
+        "not_found",
+        N_("There is nothing at this address."),
+        N_("Check the address; /docs lists all of them."),
+    ),
     405: (
         "method_not_allowed",
-        "This address does not accept {method} requests.",
-        "See /docs for what it accepts.",
+        N_("This address does not accept {method} requests."),
+        N_("See /docs for what it accepts."),
     ),
     408: (
         "request_timeout",
-        "The request did not arrive completely: the connection is too slow, or it broke.",
-        "Try again, perhaps with a smaller copy of the picture.",
+        N_("The request did not arrive completely: the connection is too slow, or it broke."),
+        N_("Try again, perhaps with a smaller copy of the picture."),
     ),
     413: (
         "image_too_large",
-        "The request is too large; at most {limit:.0f} MB are accepted.",
-        "Save a smaller copy, or send fewer pictures, and try again.",
+        N_("The request is too large; at most {limit} MB are accepted."),
+        N_("Save a smaller copy, or send fewer pictures, and try again."),
     ),
     429: (
         "too_many_requests",
-        "There were too many requests from this key or address.",
-        "Wait for the seconds given in Retry-After, then continue more slowly.",
+        N_("There were too many requests from this key or address."),
+        N_("Wait for the seconds given in Retry-After, then continue more slowly."),
     ),
 }
 _INTERNAL = SkinDiseaseNetError(
@@ -101,15 +114,16 @@ _INTERNAL = SkinDiseaseNetError(
     hint="Try again; if it happens again, tell whoever runs this server, with the time it happened.",
     code="internal_error",
 )
-_TELL = "Tell whoever runs this server; its log has the details."
+_TELL = N_("Tell whoever runs this server; its log has the details.")
 # Errors of the server's own files: the details in its log are not for visitors.
 _OF_THE_SERVER = {
-    "keys_unreadable": "The server cannot check keys right now.",
-    "sessions_unusable": "The server cannot check who is signed in right now.",
-    "audit_unwritable": "The server cannot write its audit log right now, so it does not give results.",
-    "review_unusable": "The server cannot use its review queue right now; nothing was stored.",
+    "keys_unreadable": N_("The server cannot check keys right now."),
+    "sessions_unusable": N_("The server cannot check who is signed in right now."),
+    "audit_unwritable": N_("The server cannot write its audit log right now, so it does not give results."),
+    "review_unusable": N_("The server cannot use its review queue right now; nothing was stored."),
 }
 
+_APIS = ("/api/", "/dicomweb/")
 _FOR_PROGRAMS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
@@ -127,7 +141,7 @@ def register_errors(app: Flask) -> None:
 def wants_json() -> bool:
     """Whether this request comes from a program: it is for anything but the pages."""
     # Check the path too: a wrong method has no endpoint.
-    return request.blueprint == "api" or request.path.startswith("/api/") or request.path in _FOR_PROGRAMS
+    return request.blueprint == "api" or request.path.startswith(_APIS) or request.path in _FOR_PROGRAMS
 
 
 def _expected(error: SkinDiseaseNetError) -> Response:
@@ -145,7 +159,7 @@ def _expected(error: SkinDiseaseNetError) -> Response:
         return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
-    return _answer(error, _STATUS.get(error.code, 422))
+    return _answer(error, status_of(error))
 
 
 def _http(error: HTTPException) -> Response | HTTPException:
@@ -158,14 +172,19 @@ def _http(error: HTTPException) -> Response | HTTPException:
     known = _HTTP.get(status)
     code, message, hint = known or (
         error.name.lower().replace(" ", "_"),
-        f"The request cannot be answered ({error.name}).",
-        "See /docs for what this server accepts.",
+        N_("The request cannot be answered ({name})."),
+        N_("See /docs for what this server accepts."),
     )
     response = _answer(
         SkinDiseaseNetError(
-            message.format(method=request.method, limit=(request.max_content_length or 0) / 1e6),
+            message,
             hint=hint,
             code=code,
+            values={
+                "method": request.method,
+                "limit": f"{(request.max_content_length or 0) / 1e6:.0f}",
+                "name": error.name,
+            },
         ),
         status,
     )

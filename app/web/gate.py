@@ -9,6 +9,7 @@ from flask import Flask, Request, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.pages.language import N_
 from app.service.keys import Key, KeyStore
 from app.service.sessions import SESSION_SECONDS, Sessions
 from app.settings import Settings
@@ -88,9 +89,11 @@ class Gate:
             return redirect(
                 url_for("access.sign_in", next=None if request.path == "/" else request.path), 303
             )
-        got = "an invalid or revoked one was sent" if request.authorization is not None else "none was sent"
+        wrong = request.authorization is not None
         raise RequestError(
-            f"A key is needed; {got}.",
+            N_("A key is needed; an invalid or revoked one was sent.")
+            if wrong
+            else N_("A key is needed; none was sent."),
             hint="Sign in on the start page; programs send `Authorization: Bearer KEY`.",
             code="unauthorized",
             status=401,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,41 +11,49 @@ from markupsafe import Markup
 
 from app.case import find_case
 from app.heatmap import preview, preview_jpeg
-from app.pages import render, wording
+from app.pages import language, render
 from app.pages.batch import predict_all
 from app.pages.examples import Example
+from app.pages.language import N_
 from app.pages.report_pdf import posted_report
 from app.predictor import Predictor
 from app.web.answer import render_part
 from app.web.errors import RequestError
-from app.web.openapi import build_document
 from app.web.upload import read_bytes, read_form_picture, read_form_pictures
 
 NAVIGATION = (
-    ("pages.index", "Check a photo"),
-    ("pages.batch", "Several photos"),
-    ("pages.learn", "Learn"),
-    ("pages.about", "About"),
-    ("pages.docs", "API"),
+    ("pages.index", N_("Check a photo")),
+    ("pages.batch", N_("Several photos")),
+    ("pages.learn", N_("Learn")),
+    ("pages.about", N_("About")),
+    ("pages.docs", N_("API")),
 )
 
 
 def build_pages(
-    predictor: Predictor, examples: Sequence[Example], *, below: Callable[[], Markup] | None = None
+    predictor: Predictor,
+    examples: Sequence[Example],
+    document: dict[str, Any],
+    *,
+    below: Callable[[], Markup] | None = None,
 ) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
+        document: the OpenAPI document of what every caller gets, as the page about the API shows it.
         below: what follows the answer to a visitor's own picture.
     """
     pages = Blueprint("pages", __name__)
-    document = build_document(review=below is not None)
     labels = predictor.labels
-    about_model = render.about(
-        predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
-    )
+
+    @functools.cache
+    def about_model(_language: str) -> Markup:
+        return render.about(
+            predictor.card, model_id=predictor.id, revision=predictor.revision, labels=len(labels)
+        )
+
     thumbnails = [preview_jpeg(shown.data, side=render.EXAMPLE_SIDE) for shown in examples]
 
     def way(endpoint: str) -> render.Way:
@@ -70,7 +79,6 @@ def build_pages(
         here = request.script_root + request.path
         return {
             "render": render,
-            "wording": wording,
             "navigation": [(address, name, address == here) for address, name in addresses],
             "model_id": predictor.id,
             "model_terms": predictor.terms,
@@ -133,20 +141,23 @@ def build_pages(
             return None
         if number is None or not 0 <= number < len(examples):
             raise RequestError(
-                f"There is no example {request.form['example'][:20]!r}.",
+                "There is no example {name}.",
                 hint="Choose one of the examples on the page.",
                 code="unknown_example",
+                values={"name": repr(request.form["example"][:20])},
             )
         return examples[number]
 
     @pages.get("/learn")
     def learn() -> str:
         body = render.learn(labels, address=url_for("pages.learn"))
-        return render_template("reading.html", title="Learn", body=body)
+        return render_template("reading.html", title=N_("Learn"), body=body)
 
     @pages.get("/about")
     def about() -> str:
-        return render_template("reading.html", title="About this model", body=about_model)
+        return render_template(
+            "reading.html", title=N_("About this model"), body=about_model(language.current())
+        )
 
     @pages.get("/docs")
     def docs() -> str:

@@ -32,9 +32,10 @@ def read_form_picture(request: Request) -> bytes:
     files = _form_files(request)
     if len(files) > 1:
         raise RequestError(
-            f"{len(files)} pictures were sent; one at a time is expected.",
+            "{number} pictures were sent; one at a time is expected.",
             hint="Send each picture separately.",
             code="too_many_images",
+            values={"number": len(files)},
         )
     return read_bytes(files[0])
 
@@ -51,7 +52,7 @@ def read_form_pictures(request: Request) -> list[bytes]:
     return [read_bytes(file) for file in _form_files(request)]
 
 
-def _bare(request: Request) -> bytes:
+def read_body(request: Request) -> bytes:
     """As ``get_data``, but without a second copy of the body."""
     body = io.BytesIO()
     shutil.copyfileobj(request.stream, body)
@@ -71,9 +72,10 @@ def _form_files(request: Request) -> list[FileStorage]:
         if "image" in request.form:
             got = "it as text, not as a file"
         raise RequestError(
-            f"A file in the field 'image' is expected; the form has {got}.",
+            "A file in the field 'image' is expected; the form has {got}.",
             hint="Choose a picture first; a program sends it as a file in the multipart field `image`.",
             code="missing_image",
+            values={"got": got},
         )
     return files
 
@@ -88,9 +90,9 @@ def read_picture(request: Request) -> bytes:
     kind = request.mimetype
     if kind == "multipart/form-data":
         return read_form_picture(request)
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return _bare(request)
-    if not kind and not request.content_length and not _bare(request):
+    if kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
+        return read_body(request)
+    if not kind and not request.content_length and not read_body(request):
         raise RequestError("The request has no body; a picture is expected.", hint=_HOW, code="empty_body")
     raise RequestError(
         f"The Content-Type is {kind or 'missing'}; multipart/form-data, {RAW_TYPES} is expected.",

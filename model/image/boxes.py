@@ -200,6 +200,7 @@ def check_parts(steps: int) -> None:
     """
     if steps > MAX_PARTS:
         raise ImageError(
-            f"The picture file has more than {MAX_PARTS} parts; a few dozen are usual.",
+            "The picture file has more than {most} parts; a few dozen are usual.",
             hint="Open the picture in an image program, save it as JPEG or PNG and try again.",
+            values={"most": MAX_PARTS},
         )

@@ -146,6 +146,7 @@ def _sequence_size_of_av1(header: bytes) -> tuple[int, int]:
 
 def _several(what: str) -> ImageError:
     return ImageError(
-        f"The HEIC or AVIF picture has {what}; it may be a video or damaged.",
+        "The HEIC or AVIF picture has {what}; it may be a video or damaged.",
         hint="Export the picture as JPEG or PNG and try again.",
+        values={"what": what},
     )

@@ -248,4 +248,6 @@ def _check_gif(data: bytes) -> None:
 
 def odd(kind: str) -> ImageError:
     """The error for a malformed file."""
-    return ImageError(f"This {kind} file is malformed; it may be damaged.", hint=_SAVE_AGAIN)
+    return ImageError(
+        "This {kind} file is malformed; it may be damaged.", hint=_SAVE_AGAIN, values={"kind": kind}
+    )

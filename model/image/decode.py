@@ -64,9 +64,10 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         raise ImageError("This file is empty (0 bytes).", hint="Choose another photo.", code="empty_image")
     if len(data) > MAX_BYTES:
         raise ImageError(
-            f"The picture has {len(data) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB are accepted.",
+            "The picture has {got} MB; at most {most} MB are accepted.",
             hint="Save a smaller copy and try again.",
             code="image_too_large",
+            values={"got": f"{len(data) / 1e6:.1f}", "most": f"{MAX_BYTES / 1e6:.0f}"},
         )
     try:
         bare = strip(data)
@@ -77,12 +78,15 @@ def read_image(data: bytes, *, target_side: int | None = None) -> Image.Image:
         if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP":
             raise _broken(error) from None
         raise ImageError(
-            f"We can't open this kind of file: it is not a {names()} picture.",
+            "We can't open this kind of file: it is not a {names} picture.",
             hint=_FORMAT_HINT,
             code="unsupported_format",
+            values={"names": names()},
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels("far too many pixels", MAX_PIXELS) from None
+        raise _too_many_pixels(
+            "The picture has far too many pixels; at most {most} million are accepted.", MAX_PIXELS
+        ) from None
     except Exception as error:
         raise _broken(error) from None
     with image:
@@ -131,18 +135,25 @@ def _without_end(data: bytes, target_side: int | None) -> ImageFile.ImageFile:
 
 def _check_size(width: int, height: int, *, most: int) -> None:
     if width * height > most:
-        raise _too_many_pixels(f"{width} x {height} pixels", most)
+        raise _too_many_pixels(
+            "The picture has {width} x {height} pixels; at most {most} million are accepted.",
+            most,
+            width=width,
+            height=height,
+        )
     if min(width, height) < MIN_SIDE:
         raise ImageError(
-            f"The picture has {width} x {height} pixels; each side needs at least {MIN_SIDE}.",
+            "The picture has {width} x {height} pixels; each side needs at least {least}.",
             hint="Take the photo again, closer and at full size.",
             code="image_too_small",
+            values={"width": width, "height": height, "least": MIN_SIDE},
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageError(
-            f"The picture has {width} x {height} pixels; a side may be at most {MAX_ASPECT} times the other.",
+            "The picture has {width} x {height} pixels; a side may be at most {most} times the other.",
             hint="Crop the picture to the area of skin that matters.",
             code="image_too_narrow",
+            values={"width": width, "height": height, "most": MAX_ASPECT},
         )
 
 
@@ -151,23 +162,26 @@ def _check_scans(data: bytes, width: int, height: int) -> None:
     allowed = MAX_SCANS_OF_LARGEST * MAX_PIXELS // max(width * height, 1_000_000)
     if data.count(b"\xff\xda") > allowed and count_scans(data, at_most=allowed) > allowed:
         raise ImageError(
-            f"The JPEG asks for over {allowed} scans of {width} x {height} pixels; about ten are usual.",
+            "The JPEG asks for over {allowed} scans of {width} x {height} pixels; about ten are usual.",
             hint="Open the picture in an image program, save it as an ordinary JPEG and try again.",
+            values={"allowed": allowed, "width": width, "height": height},
         )
 
 
-def _too_many_pixels(got: str, most: int) -> ImageError:
+def _too_many_pixels(message: str, most: int, **values: int) -> ImageError:
     return ImageError(
-        f"The picture has {got}; at most {most / 1e6:.0f} million are accepted.",
+        message,
         hint="Save a smaller copy and try again.",
         code="image_too_large",
+        values={**values, "most": f"{most / 1e6:.0f}"},
     )
 
 
 def _broken(error: Exception) -> ImageError:
     return ImageError(
-        f"This file seems cut off or damaged ({type(error).__name__}).",
+        "This file seems cut off or damaged ({kind}).",
         hint=_FORMAT_HINT,
+        values={"kind": type(error).__name__},
     )
 
 

@@ -46,9 +46,10 @@ def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
     """
     if transfer in _HDR:
         raise ImageError(
-            f"The picture is stored for HDR screens ({_HDR[transfer]}), not as an ordinary photo.",
+            "The picture is stored for HDR screens ({kind}), not as an ordinary photo.",
             hint="Export it as JPEG, or switch HDR off in the camera, and try again.",
             code="unsupported_format",
+            values={"kind": _HDR[transfer]},
         )
     if primaries not in _PRIMARIES and transfer not in _GAMMAS:
         return None

@@ -49,6 +49,29 @@ Pertuz et al. (2013). Not measured if the photo is too dark, which reduces all c
 91 % after a Gaussian blur of 1.5 pixels on the copy, of all after 2."""
 
 
+WORDS = {
+    "too_small": (
+        "The photo is small: its shorter side has {value} pixels.",
+        "Send the original photo rather than a screenshot, a preview or a small crop of it.",
+    ),
+    "too_dark": (
+        "The photo is dark.",
+        "Take it again in daylight or beside a bright lamp, and keep your own shadow off the skin.",
+    ),
+    "blurred": (
+        "The photo looks blurred, or shows very little detail.",
+        "Hold the phone with both hands, tap on the spot to focus, and move back a little if it stays soft.",
+    ),
+    "too_bright": (
+        "Much of the photo is washed out to white.",
+        "Take it again without the flash and out of direct sun.",
+    ),
+}
+"""Name → what is wrong, and how to take a better photo; ``{value}`` is the rounded value."""
+
+Problem = Literal["too_small", "too_dark", "blurred", "too_bright"]
+
+
 @dataclasses.dataclass(frozen=True)
 class QualityWarning:
     """A quality problem that was found.
@@ -60,7 +83,7 @@ class QualityWarning:
         advice: how to take a better photo, one plain sentence.
     """
 
-    name: Literal["too_small", "too_dark", "blurred", "too_bright"]
+    name: Problem
     value: float
     threshold: float
     message: str
@@ -75,53 +98,24 @@ def check_quality(picture: Image.Image) -> tuple[QualityWarning, ...]:
             a short side of that length or more, so `too_small` measures the original size when it matters.
     """
     found = []
-    width, height = picture.size
-    if min(width, height) < SMALLEST:
-        found.append(
-            QualityWarning(
-                "too_small",
-                float(min(width, height)),
-                float(SMALLEST),
-                f"The photo is small: {width} by {height} pixels.",
-                "Send the original photo rather than a screenshot, a preview or a small crop of it.",
-            )
-        )
+    if min(picture.size) < SMALLEST:
+        found.append(_warning("too_small", float(min(picture.size)), float(SMALLEST)))
     grey = _small_grey(picture)
     shares = np.cumsum(grey.histogram()) / (grey.width * grey.height)  # of pixels at most this bright
     highlights = int(np.searchsorted(shares, 0.95)) / 255
     white = 1.0 - float(shares[int(WHITE_FROM * 255)])
     if highlights < DARK_BELOW:
-        found.append(
-            QualityWarning(
-                "too_dark",
-                highlights,
-                DARK_BELOW,
-                "The photo is dark.",
-                "Take it again in daylight or beside a bright lamp, and keep your own shadow off the skin.",
-            )
-        )
+        found.append(_warning("too_dark", highlights, DARK_BELOW))
     elif (sharpness := _laplacian_variance(grey)) < SHARP_FROM:
-        found.append(
-            QualityWarning(
-                "blurred",
-                sharpness,
-                SHARP_FROM,
-                "The photo looks blurred, or shows very little detail.",
-                "Hold the phone with both hands, tap on the spot to focus, and move back a little if it "
-                "stays soft.",
-            )
-        )
+        found.append(_warning("blurred", sharpness, SHARP_FROM))
     if white > BRIGHT_ABOVE:
-        found.append(
-            QualityWarning(
-                "too_bright",
-                white,
-                BRIGHT_ABOVE,
-                "Much of the photo is washed out to white.",
-                "Take it again without the flash and out of direct sun.",
-            )
-        )
+        found.append(_warning("too_bright", white, BRIGHT_ABOVE))
     return tuple(found)
+
+
+def _warning(name: Problem, value: float, threshold: float) -> QualityWarning:
+    message, advice = WORDS[name]
+    return QualityWarning(name, value, threshold, message.format(value=round(value)), advice)
 
 
 def brightness(picture: Image.Image) -> float:

@@ -99,10 +99,10 @@ def _check(whole: Item, tiles: list[Item], codec: bytes) -> None:
     shown = size.number(4) * size.number(4)
     if max(coded, shown) > _MAX_CODED:
         raise ImageError(
-            f"The picture has {max(coded, shown) / 1e6:.0f} million pixels; "
-            f"at most {MAX_PIXELS_WHOLE / 1e6:.0f} million are accepted.",
+            "The picture has {got} million pixels; at most {most} million are accepted.",
             hint="Save a smaller copy and try again.",
             code="image_too_large",
+            values={"got": f"{max(coded, shown) / 1e6:.0f}", "most": f"{MAX_PIXELS_WHOLE / 1e6:.0f}"},
         )
 
 
@@ -136,9 +136,10 @@ def _first(item: Item, kind: bytes) -> bytes:
 
 def _unusual(what: str) -> ImageError:
     return ImageError(
-        f"The HEIC or AVIF file holds {what}, which photographs never do.",
+        "The HEIC or AVIF file holds {what}, which photographs never do.",
         hint=_SAVE_AGAIN,
         code="unsupported_format",
+        values={"what": what},
     )
 
 

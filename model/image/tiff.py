@@ -108,10 +108,17 @@ def _check(data: bytes, entries: dict[int, _Entry], values: dict[int, tuple[int,
     tiles = math.ceil(width / across) * math.ceil(height / down)
     if max(tiles * across * down, width * height) > 2 * MAX_PIXELS_WHOLE:
         raise ImageError(
-            f"The picture has {width} x {height} pixels in pieces of {across} x {down}; at most "
-            f"{MAX_PIXELS_WHOLE / 1e6:.0f} million pixels are accepted.",
+            "The picture has {width} x {height} pixels in pieces of {across} x {down}; at most {most} "
+            "million pixels are accepted.",
             hint="Save a smaller copy and try again.",
             code="image_too_large",
+            values={
+                "width": width,
+                "height": height,
+                "across": across,
+                "down": down,
+                "most": f"{MAX_PIXELS_WHOLE / 1e6:.0f}",
+            },
         )
     if len(offsets) < tiles * planes or max(offsets) > len(data) or sum(counts) > len(data):
         raise IndexError
@@ -138,5 +145,8 @@ def _with_directory(data: bytes, values: dict[int, tuple[int, ...]], order: str)
 
 def _not_read(what: str) -> ImageError:
     return ImageError(
-        f"The TIFF file holds {what}, which is not supported.", hint=_HINT, code="unsupported_format"
+        "The TIFF file holds {what}, which is not supported.",
+        hint=_HINT,
+        code="unsupported_format",
+        values={"what": what},
     )

@@ -90,28 +90,26 @@ def gradio_pages(address: str, files: list[Path]) -> list[str]:
     with httpx.Client(base_url=address, timeout=60) as http:
         config = http.get("/config").json()
         shown = []
-        for event, count in (("input", 1), ("upload", len(files))):
-            number = next(
-                one["id"] for one in config["dependencies"] if event in [name for _, name in one["targets"]]
-            )
+        numbers = [
+            one["id"] for one in config["dependencies"] if "submit" in [name for _, name in one["targets"]]
+        ]
+        for number, count in zip(numbers, (1, len(files)), strict=True):
             sent = [("files", file.read_bytes()) for file in files[:count]]
-            uploads = [
-                {"path": path, "meta": {"_type": "gradio.FileData"}}
-                for path in http.post("/gradio_api/upload", files=sent).json()
-            ]
-            data = uploads[0] if count == 1 else uploads
-            asked = {"data": [data], "fn_index": number, "session_hash": event}
+            paths = http.post("/gradio_api/upload", files=sent).json()
+            session = {"session_hash": f"session{number}"}
+            asked = {"data": [], "event_data": {"paths": paths, "ticket": 1}, "fn_index": number, **session}
             http.post("/gradio_api/queue/join", json=asked)
-            events = http.get("/gradio_api/queue/data", params={"session_hash": event}).text
+            events = http.get("/gradio_api/queue/data", params=session).text
             (done,) = [line for line in events.splitlines() if "process_completed" in line]
-            shown.append(json.loads(done.removeprefix("data: "))["output"]["data"][1])
+            shown.append(json.loads(done.removeprefix("data: "))["output"]["data"][0]["html"])
     texts = [str(one["props"].get("value")) for one in config["components"] if one["type"] == "html"]
     return [*shown, *[text for text in texts if 'class="book"' in text or 'class="card-text"' in text]]
 
 
 def reading(page: str) -> tuple[str, list[str]]:
     """The words of a page, without how long the answer took, and its links to the Learn page."""
-    words = re.sub(r"<[^>]+>", " ", re.sub(r"Answered in.*", "", page)).split()
+    page = re.sub(r' data-\w+="[^"]*"', "", page)  # for scripts, with a time and an address in them
+    words = re.sub(r"<[^>]+>", " ", re.sub(r"Answered (in|on .*UTC).*", "", page)).split()
     return " ".join(words), re.findall(r'href="/?(learn#[^"]*)"', page)
 
 

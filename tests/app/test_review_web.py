@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
 import pytest
 from conftest import encode, make_picture
+from dicom_made import PATIENT, dicom
 from flask.testing import FlaskClient
 
 from app.predictor import Predictor
@@ -25,9 +27,9 @@ def keys(tmp_path: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def reviewed(predictor: Predictor, tmp_path: Path, keys: dict[str, dict[str, str]]) -> FlaskClient:
+def settings(tmp_path: Path, keys: dict[str, dict[str, str]]) -> Settings:
     add_review_key(tmp_path / "review.key")
-    settings = Settings(
+    return Settings(
         port=8000,
         access="keys",
         keys_file=tmp_path / "keys",
@@ -37,6 +39,10 @@ def reviewed(predictor: Predictor, tmp_path: Path, keys: dict[str, dict[str, str
         review_key_file=tmp_path / "review.key",
         review_readers=("one", "two"),
     )
+
+
+@pytest.fixture
+def reviewed(predictor: Predictor, settings: Settings) -> FlaskClient:
     return create_app(settings, predictor).test_client()
 
 
@@ -89,3 +95,28 @@ def test_without_a_queue_nothing_is_kept(client: FlaskClient) -> None:
     answer = client.post("/api/v1/predict?consent=1", data=form())
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "invalid_parameter")
     assert client.get("/review/").status_code == 404
+
+
+def test_of_a_dicom_file_the_picture_alone_is_stored(
+    predictor: Predictor, settings: Settings, keys: dict[str, dict[str, str]]
+) -> None:
+    clinic = create_app(dataclasses.replace(settings, clinic=True), predictor).test_client()
+    sent = clinic.post(
+        "/api/v1/predict?consent=1",
+        data=dicom(make_picture().convert("RGB")),
+        content_type="application/dicom",
+        headers={**keys["ward"], "Accept": "application/fhir+json"},
+    )
+    assert sent.mimetype == "application/fhir+json"
+    shown = clinic.get(f"/review/cases/{sent.headers['X-Review-Case']}/picture", headers=keys["one"])
+    assert shown.data.startswith(b"\xff\xd8")
+    assert PATIENT.encode() not in shown.data
+
+
+def test_who_sends_a_picture_is_asked_in_their_language(
+    reviewed: FlaskClient, keys: dict[str, dict[str, str]]
+) -> None:
+    headers = {**keys["ward"], "Accept-Language": "mr"}
+    assert "डॉक्टरांना हे चित्र पाहू द्या" in reviewed.post("/", data=form(), headers=headers).text
+    assert "संमतीच्या चौकटीवर" in reviewed.post("/review/", data=form(), headers=headers).text
+    assert "चित्र यादीत आहे" in reviewed.post("/review/", data=form(consent="1"), headers=headers).text

@@ -108,8 +108,7 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     assert page.get_by_text(wording.VERDICT_TAGS["condition"]).is_visible()
     assert visible(page, wording.NOTICE) == 1
     order = (
-        ".preview",
-        ".side .notice",
+        ".small-picture",
         HEADLINE,
         ".card > .ranking",
         ".overlay",
@@ -126,8 +125,8 @@ def test_a_photo_gets_a_verdict_and_a_heat_map(
     layer = page.locator("#heat")
     assert picture(page, "#heat").size == (320, 240)
     assert page.evaluate("getComputedStyle(document.querySelector('#heat')).opacity") == "1"
-    page.get_by_label("Strength").fill("30")
-    assert layer.evaluate("layer => layer.style.opacity") == "0.3"
+    page.get_by_label("Opacity").fill("30")
+    assert layer.evaluate("layer => layer.style.opacity") == "0.5"
     page.get_by_label("Heat map").uncheck()
     assert layer.evaluate("layer => layer.style.opacity") == "0"
 
@@ -143,6 +142,7 @@ def test_a_rejected_photo_is_explained(
     choose(page, photo)
     assert page.locator(HEADLINE).inner_text() == wording.HEADLINES["rejected"]
     assert page.locator(".fired").count() == 2
+    page.get_by_text("Why?").click()
     text = page.locator(".verdict").inner_text().replace("\xa0", " ")
     assert "at least 100% is needed" in text
     assert "Failed" in text

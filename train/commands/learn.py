@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from model.labels import NO_CONDITION
 from train.commands.types import Reading, Verified
 from train.config import TrainConfig
 
@@ -150,3 +151,17 @@ def reference(
     from train.calibrate.reference import make_reference
 
     make_reference(checkpoint=checkpoint, data=data, split=split, **vars(shared))
+
+
+def shift(*, checkpoint: str, output: str, by: float, label: str = NO_CONDITION) -> None:
+    """Write a copy of a checkpoint that finds one label more (or less) often; run calibrate afterwards.
+
+    Args:
+        checkpoint: folder, or ORG/NAME@REVISION.
+        output: folder to write.
+        by: is added to the label's logit; choose it on validation.
+        label: one of the checkpoint's labels.
+    """
+    from train.calibrate.shift import shift as moved
+
+    moved(source=checkpoint, label=label, by=by, output=output)
