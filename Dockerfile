@@ -19,8 +19,9 @@ COPY app app
 COPY model model
 COPY checkpoints checkpoints
 COPY flask_app.py gunicorn.conf.py LICENSE ./
-# The graph that the CPU runs, so that a start does not have to export it.
+# The graph that the CPU runs and the one that browsers run, so that nothing has to be exported later.
 RUN /opt/torch/bin/python -m model.runtime.export checkpoints/skin22 --output /opt/graphs \
+    && /opt/torch/bin/python -m model.runtime.small checkpoints/skin22 --output /opt/graphs \
     && python -m compileall -q app model
 
 FROM python:3.12-slim

@@ -19,7 +19,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast fuzz atheris soak lint lock bench train space clean
+.PHONY: help demo serve test test-fast fuzz atheris soak lint messages lock bench train space clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ lint: $(DEV) ## ruff, mypy, and the layers of the packages
 atheris: $(VENV)/.requirements-fuzz-$(SUM) ## made-up files at the decoder, guided by coverage (RUNS=1000000 executions, or FUZZ_SECONDS=..., whichever ends first)
 	mkdir -p runs/fuzz && $(BIN)/python tests/fuzz_decoder.py runs/fuzz/corpus -artifact_prefix=runs/fuzz/ -max_len=4096 -timeout=60 \
 		-rss_limit_mb=600 -runs=$${RUNS:-1000000} -max_total_time=$${FUZZ_SECONDS:-0} -print_final_stats=1
+
+messages: $(DEV) ## collect the sentences of code and templates into app/pages/locales/*.po
+	$(BIN)/python -m app.pages.catalogue
 
 lock: $(DEV) ## write requirements.lock anew: the versions of constraints.txt, and what they need, with hashes
 	$(PIP) uv

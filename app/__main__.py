@@ -11,6 +11,7 @@ from model.command_line import Command, run
 COMMANDS: dict[str, Command] = {
     "predict": commands.predict,
     "predict-archive": commands.predict_archive,
+    "private": commands.private,
     "key": {"add": commands.key_add, "list": commands.key_list, "revoke": commands.key_revoke},
     "review": {
         "key": review.key,

@@ -118,6 +118,28 @@ def predict_archive(
     return 0
 
 
+def private(*, output: Path, checkpoint: str | None = None) -> None:
+    """Write the page that computes in the visitor's browser, as a folder that any host can serve.
+
+    Args:
+        output: folder; an earlier copy of the page in it is replaced.
+        checkpoint: folder or ORG/NAME@REVISION; default: the environment variable CHECKPOINT, or the built-in
+            one.
+    """
+    from app.predictor import terms_of
+    from app.private.site import write_site
+    from model.checkpoint import find
+    from model.runtime.small import small_graph
+
+    found, cache = find(_checkpoint(checkpoint)), os.environ.get("GRAPH_CACHE")
+    graph = small_graph(found, Path(cache) if cache else None)
+    size = write_site(output, found, graph, terms=terms_of(found.card()))
+    print(
+        f"{output}: {size / 1e6:.0f} MB. To try it: python -m http.server --directory {output}",
+        file=sys.stderr,
+    )
+
+
 def key_add(name: str, *, file: Path) -> None:
     """Create a key and print it, once.
 

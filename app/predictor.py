@@ -44,7 +44,7 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint, *, runtime: Runtime) -> None:
         self.config = checkpoint.config
         self.id, self.revision = checkpoint.id, checkpoint.revision
-        self.card = checkpoint.card()
+        self.folder, self.card = checkpoint.folder, checkpoint.card()
         self.runtime = runtime
         self._detector, self._gate = checkpoint.detector, checkpoint.gate
         self.drift = checkpoint.drift
@@ -133,12 +133,7 @@ class Predictor:
     @property
     def terms(self) -> str:
         """What the weights may be used for: the licence that the model card names."""
-        try:
-            data = ModelCard(self.card, ignore_metadata_errors=True).data if self.card else None
-        except (ValueError, RecursionError, yaml.YAMLError):  # the model can be served anyway
-            data = None
-        named = data and (str(data.get("license_name") or "").replace("-", " ") or data.get("license"))
-        return " ".join(str(named).split())[:200] if named else "not stated in its model card"
+        return terms_of(self.card)
 
     def describe(self) -> str:
         """One line for a server's start-up log: which model it serves, and its terms of use."""
@@ -288,6 +283,16 @@ class Predictor:
             heatmap=heatmap,
         )
         return dataclasses.replace(prediction, advice=advice(prediction).words())
+
+
+def terms_of(card: str) -> str:
+    """What weights may be used for: the licence that their model card, Markdown, names."""
+    try:
+        data = ModelCard(card, ignore_metadata_errors=True).data if card else None
+    except (ValueError, RecursionError, yaml.YAMLError):  # the model can be served anyway
+        data = None
+    named = data and (str(data.get("license_name") or "").replace("-", " ") or data.get("license"))
+    return " ".join(str(named).split())[:200] if named else "not stated in its model card"
 
 
 def _unusualness(prediction: Prediction) -> float | None:

@@ -210,6 +210,10 @@ class Settings:
     """file that the audit lines are added to; `-` is the standard output"""
     audit_required: Switch = False
     """Flask: `yes` withholds (503) every answer to a post whose audit line cannot be written"""
+    private: Switch = True
+    """Flask: `yes` serves `/private`, where the visitor's own browser computes and no photo is sent, see
+    [private.md](private.md)
+    """
     audit_signals: Switch = False
     """`yes` adds to every audit line the numbers that `python -m app drift` compares, such as the largest
     probability and the brightness; no part of a picture
@@ -372,7 +376,15 @@ def settings_table() -> str:
     lines = ["| Variable | Value | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in TypeAdapter(Settings).json_schema()["properties"].items():
         default = field.get("default")
-        usual = "none" if default is None else "`no`" if default is False else f"`{default}`"
+        usual = (
+            "none"
+            if default is None
+            else "`no`"
+            if default is False
+            else "`yes`"
+            if default is True
+            else f"`{default}`"
+        )
         meaning = " ".join(field["description"].split())
         lines.append(f"| `{name.upper()}` | {expected(field)} | {field.get('without', usual)} | {meaning} |")
     return "\n".join(lines)

@@ -27,7 +27,7 @@ class SeveralPredictors(Predictor):
     def __init__(self, members: Sequence[Predictor]) -> None:
         usual = members[0]
         self.config, self.id, self.revision = usual.config, usual.id, usual.revision
-        self.card, self.runtime = usual.card, usual.runtime
+        self.folder, self.card, self.runtime = usual.folder, usual.card, usual.runtime
         self._detector, self._gate, self.drift = usual._detector, usual._gate, usual.drift
         self._members = tuple(members)
         without = [member.id for member in members if member.expects is None]

@@ -10,7 +10,10 @@ from model.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[1]
 
 _PACKAGES = ("app", "model")
-_CODE = (".css", ".html", ".js", ".json", ".md", ".py", ".svg", ".ttf", ".txt", ".webmanifest", ".woff2")
+_CODE = (
+    *(".css", ".html", ".js", ".json", ".md", ".mjs", ".po", ".py", ".svg"),
+    *(".ttf", ".txt", ".webmanifest", ".woff2", ".xz"),
+)
 _STATIC = (*_CODE, ".ico", ".png", ".webp")
 _ELSEWHERE = (
     "accelerate",

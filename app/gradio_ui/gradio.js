@@ -22,6 +22,14 @@
     }
   };
 
+  // Gradio sets the language of its own strings, which is the browser's; that of the page is what the server said.
+  const root = document.documentElement;
+  const speak = () => {
+    if (root.lang !== root.dataset.language) root.lang = root.dataset.language;
+  };
+  speak();
+  new MutationObserver(speak).observe(root, { attributeFilter: ["lang"] });
+
   // The browser looked for the anchor before the page was drawn.
   let sought = location.hash;
   const toAnchor = () => {

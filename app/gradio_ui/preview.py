@@ -16,6 +16,9 @@ _OWN = """<meta name="description" content="{{ _(wording.DESCRIPTION) }}">
 <meta property="og:title" content="SkinDiseaseNet">
 <meta property="og:description" content="{{ _(wording.DESCRIPTION) }}">"""
 
+# Twice, since Gradio's script sets the first to the language of its own strings; gradio.js sets it back.
+_LANGUAGE = 'lang="{{ language.current() }}" data-language="{{ language.current() }}"'
+
 
 class _Own(BaseLoader):
     """Gradio's templates, with the product's description, and the language in use."""
@@ -26,7 +29,7 @@ class _Own(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, object]:  # type: ignore[override]
         source, *rest = self._gradio.get_source(environment, template)
         own = _FOREIGN.sub("", source).replace("<head>", f"<head>{_OWN}", 1)
-        own = own.replace('lang="en"', 'lang="{{ language.current() }}"', 1)
+        own = own.replace('lang="en"', _LANGUAGE, 1)
         return own, *rest  # type: ignore[return-value]
 
 

@@ -197,9 +197,9 @@ def _on_gpu(predict: Callable[..., Prediction]) -> Callable[..., Prediction]:
     if spaces is None:
         return predict
 
-    def speaking(code: str, data: bytes, **options: Any) -> Prediction:
-        with language.use(code):
+    def speaking(data: bytes, *, spoken: str = language.ENGLISH, **options: Any) -> Prediction:
+        with language.use(spoken):
             return predict(data, **options)
 
     lent = spaces.GPU(speaking)  # runs in another process, which knows no language in use
-    return lambda data, **options: lent(language.current(), data, **options)
+    return lambda data, **options: lent(data, spoken=language.current(), **options)

@@ -18,7 +18,7 @@ from app.pages.language import ENGLISH, LOCALES, NAMES, condition_messages
 from model.image.quality import WORDS
 
 _ROOT = Path(__file__).resolve().parents[2]
-_FOLDERS = ("app/pages", "app/web", "app/gradio_ui")
+_FOLDERS = ("app/pages", "app/web", "app/gradio_ui", "app/private")
 # Errors that visitors may see on a page.
 _ERRORS = (
     *("model/image", "app/queue.py", "app/predictor.py", "app/prediction.py", "app/pages/batch.py"),

@@ -111,10 +111,10 @@ def anchor(name: str) -> str:
     return re.sub(r"[^\w-]", "-", name)
 
 
-def environment(folder: Path) -> Environment:
-    """Make a Jinja environment for a folder of templates: values are escaped, a missing name is an error."""
+def environment(*folders: Path) -> Environment:
+    """Make a Jinja environment for folders of templates: values are escaped, a missing name is an error."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -171,6 +171,7 @@ def desk(
     examples: Markup | None,
     part: Markup | None = None,
     picture: str | None = None,
+    private: str | None = None,
 ) -> Markup:
     """Render the page for one photo.
 
@@ -180,6 +181,7 @@ def desk(
         examples: pictures to try, from ``examples``.
         part: the result, if there is one yet.
         picture: to which it belongs, as a data URI.
+        private: the address of the page that computes in the browser; None if there is none.
     """
     return _render(
         "desk.html",
@@ -189,6 +191,7 @@ def desk(
         known=known(labels, learn=way.learn),
         part=part or "",
         picture=picture,
+        private=private,
     )
 
 

@@ -90,6 +90,8 @@ def report_pdf(
         _text(wording.report_origin(prediction, when.astimezone(timezone.utc)), colour=_SOFT, size=8.5)
     )
     parts.append(_text(_(wording.NOTICE), bold=True))
+    if language.current() != language.ENGLISH:
+        parts.append(_text(_(wording.UNREVIEWED), colour=_SOFT, size=8.5))
     document.build(parts)
     return buffer.getvalue()
 
@@ -193,7 +195,7 @@ def _probabilities(conditions: Sequence[RankedCondition]) -> Table:
                 else ["", ""]
             )
         rows.append(row)
-    table = Table(rows, colWidths=[17 * mm, 70 * mm] * 2, hAlign="LEFT")
+    table = Table(rows, colWidths=[25 * mm, 62 * mm] * 2, hAlign="LEFT")
     table.setStyle(
         [
             ("LEFTPADDING", (0, 0), (-1, -1), 0),

@@ -37,6 +37,9 @@ UNREVIEWED = N_(
 )
 """What pages in other languages than English say of themselves."""
 
+TERMS = (N_("research and education only"), N_("not stated in its model card"))
+"""Terms of use of a checkpoint that are translated; others are shown as they are."""
+
 LOOK_TITLE = N_("Check a photo of skin")
 
 SEVERAL_TITLE = N_("Check several photos")

@@ -22,6 +22,7 @@ from app.web.headers import add_headers
 from app.web.limits import add_limits
 from app.web.openapi import build_document
 from app.web.pages import build_pages
+from app.web.private import build_private
 from app.web.proxy import trust_proxies
 from app.web.review import Review, add_review
 from app.web.sign_in import build_sign_in
@@ -95,7 +96,11 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     else:
         app.register_blueprint(build_api(bounded, submit=submit, document=document))
     shown = cast(Predictor, bounded)
-    app.register_blueprint(build_pages(shown, load_examples(settings.examples), document, below=below))
+    app.register_blueprint(
+        build_pages(shown, load_examples(settings.examples), document, private=settings.private, below=below)
+    )
+    if settings.private:
+        app.register_blueprint(build_private(settings, predictor))
     if review is not None:
         add_review(app, review, shown)
     add_audit(app, settings, predictor)

@@ -119,6 +119,7 @@ _TELL = N_("Tell whoever runs this server; its log has the details.")
 _OF_THE_SERVER = {
     "keys_unreadable": N_("The server cannot check keys right now."),
     "sessions_unusable": N_("The server cannot check who is signed in right now."),
+    "private_unavailable": N_("The page that computes in your browser is not set up on this server."),
     "audit_unwritable": N_("The server cannot write its audit log right now, so it does not give results."),
     "review_unusable": N_("The server cannot use its review queue right now; nothing was stored."),
 }

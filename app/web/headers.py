@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from app.private.site import ISOLATION, POLICY
+
 # data: for the analysed picture and its heat map, blob: for the chosen photo before it is sent.
 CONTENT_POLICY = "; ".join(
     (
@@ -30,9 +32,13 @@ HEADERS = {
 }
 
 
+# The page that computes in the browser needs WebAssembly, and several threads.
+PRIVATE_HEADERS = {**HEADERS, "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'", **ISOLATION}
+
+
 def add_headers(response: Response) -> Response:
     """Add the security headers; everything but static files must not be stored."""
-    response.headers.extend(HEADERS)
+    response.headers.extend(PRIVATE_HEADERS if request.blueprint == "private" else HEADERS)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint != "static":

@@ -35,6 +35,7 @@ def build_pages(
     examples: Sequence[Example],
     document: dict[str, Any],
     *,
+    private: bool = False,
     below: Callable[[], Markup] | None = None,
 ) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
@@ -43,6 +44,7 @@ def build_pages(
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
         document: the OpenAPI document of what every caller gets, as the page about the API shows it.
+        private: whether there is a page that computes in the browser.
         below: what follows the answer to a visitor's own picture.
     """
     pages = Blueprint("pages", __name__)
@@ -68,7 +70,10 @@ def build_pages(
     def desk(part: Markup | None, picture: str | None) -> Markup:
         addresses = [url_for("pages.example", number=number) for number in range(len(examples))]
         to_try = render.examples(examples, pictures=addresses) if examples else None
-        return render.desk(way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture)
+        alone = url_for("private.page") if private else None
+        return render.desk(
+            way("pages.answer"), labels=labels, examples=to_try, part=part, picture=picture, private=alone
+        )
 
     def several(part: Markup | None) -> Markup:
         return render.several(way("pages.batch_answer"), part=part)

@@ -56,10 +56,10 @@ def graph_name(checkpoint: Checkpoint) -> str:
     """The file name of a checkpoint's graph; it changes with weights, config and exporter."""
     exporter = [str(_LAYOUT), *(f"{package} {version(package)}" for package in ("torch", "timm"))]
     digest = hashlib.sha256("\n".join(exporter).encode()).hexdigest()
-    return f"{_stem(checkpoint)}-{digest[:8]}.onnx"
+    return f"{stem(checkpoint)}-{digest[:8]}.onnx"
 
 
-def _stem(checkpoint: Checkpoint) -> str:
+def stem(checkpoint: Checkpoint) -> str:
     """The prefix of the names of a checkpoint's graphs, independent of the exporter."""
     return f"{checkpoint.fingerprint.removeprefix('sha256:')}-{_LAYOUT}"
 
@@ -67,7 +67,7 @@ def _stem(checkpoint: Checkpoint) -> str:
 def _exported_elsewhere(checkpoint: Checkpoint, cache: Path) -> Path:
     """Find a graph of the checkpoint, from any version of PyTorch; raises ``ExportError`` if there is
     none."""
-    found = sorted(cache.glob(f"{_stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
+    found = sorted(cache.glob(f"{stem(checkpoint)}-*.onnx")) if distrust(cache) is None else []
     if whole := next(filter(is_whole, found), None):
         return whole
     raise ExportError(
