@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from app import commands
+from app.review import commands as review
 from model.command_line import Command, run
 
 COMMANDS: dict[str, Command] = {
@@ -12,6 +13,13 @@ COMMANDS: dict[str, Command] = {
     "predict-archive": commands.predict_archive,
     "private": commands.private,
     "key": {"add": commands.key_add, "list": commands.key_list, "revoke": commands.key_revoke},
+    "review": {
+        "key": review.key,
+        "rotate": review.rotate,
+        "purge": review.purge,
+        "delete": review.delete,
+        "export": review.export,
+    },
     "drift": commands.drift,
     "settings": commands.settings,
 }

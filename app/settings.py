@@ -62,6 +62,22 @@ def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return parts
 
 
+def _split(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(given, str):
+        return given
+    return tuple(part.strip() for part in given.split(",") if part.strip())
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql://")):
+        # Not quoted: such a URL may hold a password.
+        raise ConfigError(
+            "REVIEW is neither an SQLite file nor a PostgreSQL URL.",
+            hint="Write it as sqlite:////FOLDER/FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        )
+    return text
+
+
 def _limits(text: str) -> str | None:
     if text == "off":
         return None
@@ -206,6 +222,18 @@ class Settings:
     """Flask: `yes` takes DICOM, and answers in DICOM and FHIR too, see [The clinic](clinic.md); needs the
     packages of `requirements-clinic.txt`
     """
+    review: Annotated[str, AfterValidator(_database)] | None = dataclasses.field(default=None, repr=False)
+    """Flask: database of the review queue, `sqlite:////FOLDER/FILE` or `postgresql://USER@HOST/NAME`; needs
+    `ACCESS=keys`, see [Review](review.md). Without it no picture is ever stored
+    """
+    review_key_file: Path | None = None
+    """encrypts the stored pictures; `python -m app review key` makes it"""
+    review_days: Annotated[int, Field(ge=1, le=3650), PLAIN] = 365
+    """after so many days a stored picture is deleted"""
+    review_readers: Annotated[
+        tuple[str, ...], BeforeValidator(_split, json_schema_input_type=str), _without("none")
+    ] = ()
+    """names of the keys whose holders may read cases, with commas between them"""
     examples: Annotated[str | None, _without("pictures drawn by code")] = None
     """pictures to try: a folder, or a Hub data set as `ORG/NAME@REVISION`, with a `metadata.csv` whose
     columns are `file_name`, `title`, `licence` and `credit`; licence and credit are shown
@@ -272,6 +300,26 @@ class Settings:
             raise ConfigError(
                 "RATE_LIMIT_STORAGE is a Redis URL, but SECRET_KEY, which hides addresses in it, is not set.",
                 hint=_SECRET_HINT,
+            )
+
+        self._check_review(given)
+
+    def _check_review(self, given: Mapping[str, str]) -> None:
+        alone = [name for name in ("review_key_file", "review_days", "review_readers") if name in given]
+        if self.review is None and alone:
+            raise ConfigError(
+                f"{alone[0].upper()} is set, but REVIEW is not: there is no review queue.",
+                hint=f"Set REVIEW, or remove {alone[0].upper()}.",
+            )
+        if self.review is not None and self.access != "keys":
+            raise ConfigError(
+                "REVIEW is set, but ACCESS is not keys: nobody would know who reads.",
+                hint="Set ACCESS=keys, with a key for every reader.",
+            )
+        if self.review is not None and not self.review_key_file:
+            raise ConfigError(
+                "REVIEW is set, but REVIEW_KEY_FILE, which encrypts the pictures, is not.",
+                hint="Make one with `python -m app review key FILE`.",
             )
 
     def require_open(self) -> None:

@@ -71,6 +71,7 @@ PYTEST = {line for line in extra("dev") if Requirement(line).name == "pytest"}
         ("requirements-eval.txt", ["", "web", "gradio", "train", "eval"]),
         ("requirements-scale.txt", ["", "web", "gradio", "train", "scale"]),
         ("requirements-clinic.txt", ["clinic"]),
+        ("requirements-review.txt", ["", "web", "review"]),
         ("requirements-dev.txt", ["", "dev"]),
     ],
 )
@@ -106,6 +107,7 @@ def below(place: str) -> list[Path]:
         (["model"], ["", "torch"]),
         (["app/web", "app/pages", "app/service", "flask_app.py", "gunicorn.conf.py"], ["", "web"]),
         (["app/clinic"], ["", "clinic"]),
+        (["app/review"], ["", "review"]),
         (["app/drift.py"], ["", "train"]),
         (["app/gradio_ui", "app/pages", "space_app.py"], ["", "gradio"]),
         (["app/bulk", "app/commands.py", "app/__main__.py"], ["", "torch", "scale"]),

@@ -22,7 +22,7 @@ _FOLDERS = ("app/pages", "app/web", "app/gradio_ui", "app/private")
 # Errors that visitors may see on a page.
 _ERRORS = (
     *("model/image", "app/queue.py", "app/predictor.py", "app/prediction.py", "app/pages/batch.py"),
-    *("app/web/errors.py", "app/web/gate.py", "app/web/pages.py", "app/web/upload.py"),
+    *("app/web/errors.py", "app/web/gate.py", "app/web/pages.py", "app/web/review.py", "app/web/upload.py"),
     *("app/gradio_ui/uploads.py", "app/gradio_ui/views.py"),
 )
 _ERROR = re.compile(r"(Image|Config|Request|SkinDiseaseNet|Overloaded|Computation)Error|_too_many_pixels")

@@ -13,7 +13,7 @@ from app.pages import render
 from app.pages.examples import load_examples
 from app.predictor import Predictor
 from app.settings import Settings
-from app.web.api import build_api
+from app.web.api import Submit, build_api
 from app.web.body import Budget, InMemoryRequest, keep_reading
 from app.web.bounded import BoundedPredictor
 from app.web.errors import register_errors
@@ -24,6 +24,7 @@ from app.web.openapi import build_document
 from app.web.pages import build_pages
 from app.web.private import build_private
 from app.web.proxy import trust_proxies
+from app.web.review import Review, add_review
 from app.web.sign_in import build_sign_in
 from app.web.speech import add_language
 from app.web.trail import add_audit, add_trail
@@ -87,15 +88,21 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     if gate is not None:
         app.before_request(gate.require_key)
         app.register_blueprint(build_sign_in(gate, limited))
+    review = Review(settings) if settings.review else None
+    submit, below = (review.submit, review.consent_form) if review else (None, None)
+    document = build_document(review=review is not None)
     if settings.clinic:
-        _add_clinic(app, bounded)
+        _add_clinic(app, bounded, document, submit)
     else:
-        app.register_blueprint(build_api(bounded, document=build_document()))
+        app.register_blueprint(build_api(bounded, submit=submit, document=document))
+    shown = cast(Predictor, bounded)
     app.register_blueprint(
-        build_pages(cast(Predictor, bounded), load_examples(settings.examples), private=settings.private)
+        build_pages(shown, load_examples(settings.examples), document, private=settings.private, below=below)
     )
     if settings.private:
         app.register_blueprint(build_private(settings, predictor))
+    if review is not None:
+        add_review(app, review, shown)
     add_audit(app, settings, predictor)
     register_errors(app)
     # At DEBUG level Pillow logs the value of every EXIF tag.
@@ -104,7 +111,9 @@ def create_app(settings: Settings, predictor: Predictor) -> Flask:
     return app
 
 
-def _add_clinic(app: Flask, predictor: BoundedPredictor) -> None:
+def _add_clinic(
+    app: Flask, predictor: BoundedPredictor, document: dict[str, Any], submit: Submit | None
+) -> None:
     """Register the API with the formats of clinics."""
     opened = dicom_opener()
     # here, since only the extra `clinic` has their packages
@@ -112,7 +121,8 @@ def _add_clinic(app: Flask, predictor: BoundedPredictor) -> None:
     from app.web.dicomweb import build_dicomweb
     from app.web.openapi_clinic import with_clinic
 
-    document = with_clinic(build_document())
-    app.register_blueprint(build_api(predictor, opened=opened, answer=answer, document=document))
+    app.register_blueprint(
+        build_api(predictor, opened=opened, answer=answer, submit=submit, document=with_clinic(document))
+    )
     app.register_blueprint(build_dicomweb(predictor))
     add_outcomes(app)

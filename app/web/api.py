@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -16,10 +16,14 @@ from app.predictor import AUTO, Predictor
 from app.web import metrics
 from app.web.answers import Label, Labels, Loaded, Ready, Status
 from app.web.bounded import BoundedPredictor
+from app.web.errors import RequestError
 from app.web.upload import read_choice, read_form_pictures, read_picture, read_switch
 from model.errors import ImageError
 from model.labels import URGENCY, condition
 from model.schema import CheckpointId
+
+Submit: TypeAlias = Callable[[bytes, Prediction], str]
+"""Stores a picture for review, and returns the number of the case."""
 
 
 def as_json(prediction: Prediction, data: bytes) -> Response:
@@ -32,6 +36,7 @@ def build_api(
     *,
     opened: Callable[[bytes], bytes] | None = None,
     answer: Callable[[Prediction, bytes], Response] = as_json,
+    submit: Submit | None = None,
     document: dict[str, Any],
 ) -> Blueprint:
     """Build the routes under ``/api/v1``, the two health checks, and the OpenAPI document.
@@ -40,6 +45,7 @@ def build_api(
         predictor: predicts every picture.
         opened: takes the picture out of what was sent; None if only pictures are accepted.
         answer: writes the answer to what was sent, in a form that the caller accepts.
+        submit: called for a picture that may be kept; None where nothing is stored.
         document: the OpenAPI document.
     """
     api = Blueprint("api", __name__)
@@ -48,10 +54,22 @@ def build_api(
     @api.post("/api/v1/predict")
     def predict() -> Response:
         heatmap = read_switch(request, "heatmap")
+        consent = read_switch(request, "consent")
+        if consent and submit is None:
+            raise RequestError(
+                "consent is 1, but this server keeps no pictures.",
+                hint="Leave consent out; nothing is stored.",
+                code="invalid_parameter",
+            )
         checkpoint = read_choice(request, "checkpoint", answering)
         data = read_picture(request)
         prediction = predictor.predict(data, opened=opened, heatmap=heatmap, checkpoint=checkpoint)
-        return answer(prediction, data)
+        response = answer(prediction, data)
+        if consent and submit is not None:
+            # only the picture: the rest of a DICOM file names the patient
+            picture = data if opened is None else opened(data)
+            response.headers["X-Review-Case"] = submit(picture, prediction)
+        return response
 
     @api.post("/api/v1/case")
     def predict_case() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.clinic.stow import Instance, store_response
 from app.pages.batch import MAX_BATCH
 from app.web.bounded import BoundedPredictor
 from app.web.clinic import DICOM, DICOM_JSON, FHIR, RELATED, as_fhir, as_related, chosen
-from app.web.errors import RequestError, image_status
+from app.web.errors import RequestError, status_of
 from app.web.upload import MAX_BATCH_BODY, read_body
 from model.errors import ImageError
 
@@ -112,14 +112,14 @@ def _answer(instances: Sequence[Instance], kind: str) -> Response:
             f"None of the {len(instances)} instances can be assessed. The first: {error.message}",
             hint=error.hint,
             code=error.code,
-            status=image_status(error),
+            status=status_of(error),
         )
     status = 202 if failed else 200
     if kind == FHIR:
         answers = [
             Answered(one.prediction, one.data, one.study) for one in instances if one.prediction is not None
         ]
-        return as_fhir(bundle(answers, [(error, image_status(error)) for _, error in failed]), status)
+        return as_fhir(bundle(answers, [(error, status_of(error)) for _, error in failed]), status)
     response = as_related((report for one in instances for report in one.reports), status)
     for number, error in failed:
         response.headers.add("Warning", f'299 - "instance {number}: {error.code}"')

@@ -65,13 +65,20 @@ def overloaded(message: str) -> RequestError:
     )
 
 
-# Picture errors by code; all others are 422: the request was fine, but the picture is not.
-_IMAGE_STATUS = {"empty_image": 400, "image_too_large": 413, "unsupported_format": 415}
+# By code; all others are 422: the request was fine, but the picture or the reading is not.
+_STATUS = {
+    "empty_image": 400,
+    "image_too_large": 413,
+    "unsupported_format": 415,
+    "no_such_case": 404,
+    "already_read": 409,
+    "already_settled": 409,
+}
 
 
-def image_status(error: SkinDiseaseNetError) -> int:
-    """The HTTP status for a picture that cannot be read."""
-    return _IMAGE_STATUS.get(error.code, 422)
+def status_of(error: SkinDiseaseNetError) -> int:
+    """The HTTP status for a picture or a reading that cannot be taken."""
+    return _STATUS.get(error.code, 422)
 
 
 # HTTP status → code, message, hint
@@ -114,6 +121,7 @@ _OF_THE_SERVER = {
     "sessions_unusable": N_("The server cannot check who is signed in right now."),
     "private_unavailable": N_("The page that computes in your browser is not set up on this server."),
     "audit_unwritable": N_("The server cannot write its audit log right now, so it does not give results."),
+    "review_unusable": N_("The server cannot use its review queue right now; nothing was stored."),
 }
 
 _APIS = ("/api/", "/dicomweb/")
@@ -152,7 +160,7 @@ def _expected(error: SkinDiseaseNetError) -> Response:
         return _answer(error, 500)
     if isinstance(error, ConfigError):
         return _answer(error, 400)
-    return _answer(error, image_status(error))
+    return _answer(error, status_of(error))
 
 
 def _http(error: HTTPException) -> Response | HTTPException:

@@ -77,7 +77,14 @@ _CHECKPOINT: Schema = {
     "learned from this kind of picture.",
     "schema": {"type": "string", "default": "auto"},
 }
-_PREDICT = {
+_CONSENT: Schema = {
+    "name": "consent",
+    "in": "query",
+    "description": "1 stores the picture for review by doctors: the person in it has agreed to that. The "
+    "header X-Review-Case then has the number of the case.",
+    "schema": {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"},
+}
+_PREDICT: Schema = {
     "operationId": "predict",
     "summary": "Predict one picture",
     "description": f"Takes {names(last='and')} of at most {MAX_BYTES / 1e6:.0f} MB, as the multipart field "
@@ -155,8 +162,13 @@ def _metrics() -> dict[str, Any]:
     return operation
 
 
-def build_document() -> dict[str, Any]:
-    """The document as plain dicts and lists; ``{server}`` in its samples stands for the server's address."""
+def build_document(*, review: bool = False) -> dict[str, Any]:
+    """The document as plain dicts and lists; ``{server}`` in its samples stands for the server's address.
+
+    Args:
+        review: whether pictures may be stored for review.
+    """
+    predict = {**_PREDICT, "parameters": [*_PREDICT["parameters"], _CONSENT]} if review else _PREDICT
     return {
         "openapi": "3.1.0",
         "info": {
@@ -167,7 +179,7 @@ def build_document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            "/api/v1/predict": {"post": _PREDICT},
+            "/api/v1/predict": {"post": predict},
             "/api/v1/case": {"post": _CASE},
             "/api/v1/labels": _get(
                 "labels",

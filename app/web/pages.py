@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
@@ -19,7 +19,6 @@ from app.pages.report_pdf import posted_report
 from app.predictor import Predictor
 from app.web.answer import render_part
 from app.web.errors import RequestError
-from app.web.openapi import build_document
 from app.web.upload import read_bytes, read_form_picture, read_form_pictures
 
 NAVIGATION = (
@@ -31,16 +30,24 @@ NAVIGATION = (
 )
 
 
-def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: bool = False) -> Blueprint:
+def build_pages(
+    predictor: Predictor,
+    examples: Sequence[Example],
+    document: dict[str, Any],
+    *,
+    private: bool = False,
+    below: Callable[[], Markup] | None = None,
+) -> Blueprint:
     """Build the pages: check photos, learn, and read about the model and the API.
 
     Args:
         predictor: predicts every picture.
         examples: pictures to try, for a visitor without one.
+        document: the OpenAPI document of what every caller gets, as the page about the API shows it.
         private: whether there is a page that computes in the browser.
+        below: what follows the answer to a visitor's own picture.
     """
     pages = Blueprint("pages", __name__)
-    document = build_document()
     labels = predictor.labels
 
     @functools.cache
@@ -93,6 +100,8 @@ def build_pages(predictor: Predictor, examples: Sequence[Example], *, private: b
         data = chosen.data if (chosen := _chosen_example()) else read_form_picture(request)
         prediction, picture = predictor.predict(data, heatmap=True), preview(data)
         part = render.answer(prediction, picture=picture, way=way("pages.answer"))
+        if below is not None and chosen is None:
+            part += below()
         return render_part(part, prediction=prediction, picture=picture)
 
     @pages.get("/examples/<int:number>")

@@ -63,4 +63,4 @@ def _next() -> str:
         endpoint, values = current_app.url_map.bind("localhost").match(path, method="GET")
     except HTTPException:  # there is no such page
         endpoint, values = "pages.index", {}
-    return url_for(endpoint if endpoint.startswith("pages.") else "pages.index", **values)
+    return url_for(endpoint if endpoint.startswith(("pages.", "review.")) else "pages.index", **values)

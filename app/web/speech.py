@@ -30,6 +30,10 @@ def add_language(app: Flask) -> None:
                 )
             )
 
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        language.begin(language.ENGLISH)  # for whatever comes next on this thread
+
     @app.after_request
     def remember(response: Response) -> Response:
         response.vary.update(("Accept-Language",) if wants_json() else ("Accept-Language", "Cookie"))
