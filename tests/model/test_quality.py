@@ -79,5 +79,5 @@ def test_the_original_size_counts(predictor: Predictor) -> None:
     assert large["quality"] == []
     assert [set(row) for row in small["quality"]] == [{"name", "value", "threshold", "message", "advice"}]
     assert (small["quality"][0]["name"], small["quality"][0]["value"]) == ("too_small", 190.0)
-    assert "300 by 190" in small["quality"][0]["message"]
+    assert "shorter side has 190 pixels" in small["quality"][0]["message"]
     assert small["verdict"] in ("condition", "uncertain", "no_condition"), "a warning is no block"
